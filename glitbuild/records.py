@@ -1,0 +1,169 @@
+"""The records every stage passes on: a sample, its regions and pairs, a skipped row.
+
+The formats are fixed by ``schemas/``; this module only gives them types. JSON is written with the
+keys in the order of the schema and without white space, so that equal records are equal bytes.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+SCHEMA = "glit/1"
+
+Span = tuple[int, int]
+"""Characters ``[start, end)`` of a caption."""
+
+Box = tuple[float, float, float, float]
+"""A box as xyxy: pixels of the stored image, x right, y down, the right and lower edge exclusive."""
+
+Kind = Literal["object", "quadrant", "center"]
+
+
+class SkipReason(StrEnum):
+    """Why an input is not in the shards."""
+
+    ROW_UNREADABLE = "row_unreadable"
+    DUPLICATE_KEY = "duplicate_key"
+    IMAGE_MISSING = "image_missing"
+    IMAGE_EMPTY = "image_empty"
+    IMAGE_NOT_AN_IMAGE = "image_not_an_image"
+    IMAGE_CORRUPT = "image_corrupt"
+    IMAGE_ANIMATED = "image_animated"
+    IMAGE_MODE = "image_mode"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_TOO_SMALL = "image_too_small"
+    CAPTION_MISSING = "caption_missing"
+    CAPTION_EMPTY = "caption_empty"
+    CAPTION_ENCODING = "caption_encoding"
+    CAPTION_NUL = "caption_nul"
+    CAPTION_TOO_LONG = "caption_too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What is known of the stored JPEG.
+
+    Attributes:
+        width: pixels of the stored image, before any EXIF rotation a viewer may apply.
+        height: likewise.
+        sha256: of the stored bytes, in hex.
+        source_format: what the input was, in lower case: ``jpeg``, ``png``, ``webp``, ...
+        reencoded: false where the input's own JPEG bytes are stored.
+    """
+
+    width: int
+    height: int
+    sha256: str
+    source_format: str
+    reencoded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a row came from; what the input did not say is an empty string."""
+
+    dataset: str
+    id: str
+    url: str = ""
+    license: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A candidate region; default regions have the label ``""`` and the score 0.0."""
+
+    box: Box
+    kind: Kind
+    label: str = ""
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A sentence and its best region, both as indices, with their cosine similarity."""
+
+    sentence: int
+    region: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What ``match`` adds to a sample: one pair a sentence, and which of them is best."""
+
+    sentences: tuple[Span, ...]
+    regions: tuple[Region, ...]
+    pairs: tuple[Pair, ...]
+    best_pair: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its caption; ``matched`` is None before ``match``."""
+
+    key: str
+    caption: str
+    image: ImageInfo
+    source: Source
+    matched: Matched | None = None
+
+    def to_json(self) -> bytes:
+        """Return the record as UTF-8 JSON."""
+        record = {"schema": SCHEMA} | asdict(self)
+        record |= record.pop("matched") or {}
+        return to_json(record)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Sample":
+        """Read a record that fits ``schemas/sample.schema.json``.
+
+        Raises:
+            KeyError, TypeError, ValueError: the record does not fit the schema.
+        """
+        record: dict[str, Any] = json.loads(data)
+        matched = None
+        if "pairs" in record:
+            regions = [Region(**(region | {"box": tuple(region["box"])})) for region in record["regions"]]
+            matched = Matched(
+                sentences=tuple((start, end) for start, end in record["sentences"]),
+                regions=tuple(regions),
+                pairs=tuple(Pair(**pair) for pair in record["pairs"]),
+                best_pair=record["best_pair"],
+            )
+        return cls(
+            key=record["key"],
+            caption=record["caption"],
+            image=ImageInfo(**record["image"]),
+            source=Source(**record["source"]),
+            matched=matched,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """An input that is not in the shards, and why."""
+
+    key: str
+    source: Source
+    reason: SkipReason
+    detail: str
+
+    def to_json(self) -> bytes:
+        """Return the row as one line of UTF-8 JSON, without the line break."""
+        return to_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Skip":
+        """Read a row that fits ``schemas/skipped.schema.json``."""
+        row = json.loads(data)
+        return cls(row["key"], Source(**row["source"]), SkipReason(row["reason"]), row["detail"])
+
+
+def to_json(value: Any) -> bytes:
+    """Return compact UTF-8 JSON; equal values give equal bytes.
+
+    Raises:
+        ValueError: a number is not finite, or a string holds half of a surrogate pair.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
