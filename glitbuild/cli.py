@@ -1,0 +1,187 @@
+"""The command line: one thin function a command; what they do is imported when they run."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glitbuild import __version__
+from glitbuild.errors import DatasetError, GlitbuildError
+
+if TYPE_CHECKING:
+    from glitbuild.engine.result import Result
+
+Command = Callable[..., Any]
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 the command line or the configuration is wrong."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except GlitbuildError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; run the same command again to go on", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain again
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("GLITBUILD_DEBUG"):
+            raise
+        _fail(f"unforeseen {type(error).__name__}: {error}; GLITBUILD_DEBUG=1 shows where; please report it", 1)
+
+
+def _fail(line: str, code: int) -> None:
+    click.echo("glitbuild: error: " + " ".join(line.split()), err=True)
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="glitbuild")
+def cli() -> None:
+    r"""Turn images with long captions into region-sentence pairs.
+
+    \b
+    glitbuild ingest photos/ --out data/raw      images and captions -> WebDataset shards
+    glitbuild match data/raw --out data/pairs    regions, sentences, and which belongs to which
+    """
+
+
+def common(command: Command) -> Command:
+    """Add the options every command has, and start the log."""
+
+    def started(log_json: bool, verbose: bool, **options: Any) -> Any:
+        from glitbuild.logs import start_logging
+
+        start_logging(log_json, verbose)
+        return command(plain=log_json, **options)
+
+    started.__name__, started.__doc__ = command.__name__, command.__doc__
+    started.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    click.option("--verbose", is_flag=True, help="Log every shard and every skipped row.")(started)
+    click.option("--log-json", is_flag=True, help="Log JSON lines on standard error, without a bar.")(started)
+    return started
+
+
+overwrite = click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote to --out first.")
+
+
+@cli.command(epilog="Example: glitbuild ingest photos/ --out data/raw")
+@click.argument("source", nargs=-1, required=True)
+@click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
+@click.option("--format", default="auto", show_default=True, help="folder, jsonl, csv, parquet, webdataset, hf.")
+@click.option("--image-column", help="Column with the image or its path.  [default: found by its name]")
+@click.option("--caption-column", help="Column with the caption.  [default: found by its name]")
+@click.option("--split", help="Split of a Hugging Face dataset.  [default: all of them]")
+@click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
+@click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
+@overwrite
+@common
+def ingest(plain: bool, **options: Any) -> None:
+    """Read images with captions and write them as checked WebDataset shards.
+
+    SOURCE is a folder of images with .txt or .json files of the same name, a .jsonl, .csv or .parquet
+    file, WebDataset tars, or a Hugging Face dataset. What can't be used is listed in OUT/skipped/.
+    """
+    from glitbuild.engine.ingest import run_ingest
+    from glitbuild.engine.options import IngestOptions
+
+    _report(run_ingest(IngestOptions(**options), plain), options["out"])
+
+
+@cli.command(epilog="Example: glitbuild match data/raw --out data/pairs --gpus 8")
+@click.argument("dir")
+@click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
+@click.option("--gpus", type=int, help="GPUs, one worker on each.  [default: all there are]")
+@click.option("--workers", type=int, help="CPU workers instead; 0 runs in this process, without Ray.")
+@click.option(
+    "--detector",
+    default="yolov8n.pt",
+    show_default=True,
+    help="An ultralytics name or file (.pt, .onnx), hf:NAME_OR_DIR (YOLOS, DETR, ...), or none.",
+)
+@click.option("--clip-model", default="ViT-L-14-336", show_default=True, help="Architecture, as in open_clip.")
+@click.option("--clip-pretrained", default="openai", show_default=True, help="open_clip tag, or a checkpoint.")
+@click.option("--score", type=float, help="Weaker detections are dropped.  [default: 0.25; 0.5 for hf:]")
+@click.option("--min-area", default=0.01, show_default=True, help="Smallest detection, as a share of the image.")
+@click.option("--max-area", default=0.8, show_default=True, help="Largest detection, likewise.")
+@click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine, for this run]")
+@overwrite
+@common
+def match(plain: bool, **options: Any) -> None:
+    """Find regions, split captions into sentences, and pair each sentence with its best region.
+
+    DIR is a dataset directory that `glitbuild ingest` finished.
+    """
+    from glitbuild.engine.match import run_match
+    from glitbuild.engine.options import MatchOptions
+
+    _report(run_match(MatchOptions(**options), plain), options["out"])
+
+
+@cli.command(epilog="Example: glitbuild run pipelines/pairs.yaml")
+@click.argument("pipeline")
+@common
+def run(plain: bool, pipeline: str) -> None:
+    """Run the stages of a PIPELINE file; what is finished is passed over."""
+    from glitbuild.pipeline import load_pipeline, run_pipeline
+
+    for stage, result in run_pipeline(load_pipeline(pipeline), plain):
+        _report(result, stage.options.out)
+
+
+@cli.command(epilog="Example: glitbuild stats data/pairs")
+@click.argument("dir")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@common
+def stats(plain: bool, dir: str, as_json: bool) -> None:
+    """Count what is in a dataset: totals, distributions, skipped by reason."""
+    from glitbuild.engine.progress import Progress
+    from glitbuild.shards.manifest import open_dataset
+    from glitbuild.shards.stats import collect
+
+    store, manifest = open_dataset(dir)
+    with Progress("stats", manifest.totals["samples"], plain) as progress:
+        found = collect(store, manifest, progress.advance).as_dict()
+    if as_json:
+        click.echo(json.dumps({"totals": manifest.totals, "skipped": manifest.skipped} | found, indent=1))
+        return
+    from glitbuild.tables import print_stats
+
+    print_stats(manifest, found)
+
+
+@cli.command(epilog="Example: glitbuild validate data/pairs")
+@click.argument("dir")
+@common
+def validate(plain: bool, dir: str) -> None:
+    """Check a dataset against its manifest: files, hashes, records, spans, boxes."""
+    from glitbuild.engine.progress import Progress
+    from glitbuild.shards.manifest import open_dataset
+    from glitbuild.shards.validate import validate as problems_of
+
+    store, manifest = open_dataset(dir)
+    count = 0
+    with Progress("validate", manifest.totals["samples"], plain) as progress:
+        for problem in problems_of(store, manifest, progress.advance):
+            count += 1
+            click.echo(problem)
+    if count:
+        raise DatasetError(dir, f"{count} problems", "remove the sidecars of the shards named and make them again")
+    click.echo(f"{dir} is valid: {manifest.totals['samples']:,} samples in {len(manifest.shards):,} shards")
+
+
+def _report(result: "Result", out: str) -> None:
+    totals, shards = result.manifest.totals, len(result.manifest.shards)
+    what = f"{totals['samples']:,} samples in {shards:,} shards, {totals['skipped']:,} skipped"
+    if result.done_before:
+        click.echo(f"nothing to do: {out} is finished ({what})")
+        return
+    click.echo(f"{out}: {what}, {result.images_per_second:.1f} images/s")
+    for reason, count in result.manifest.skipped.items():
+        click.echo(f"  skipped {count:,}: {reason}")

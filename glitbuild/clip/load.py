@@ -1,0 +1,89 @@
+"""From ``--clip-model`` and ``--clip-pretrained`` to a model with its weights."""
+
+import hashlib
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glitbuild.errors import ModelError
+
+DEFAULT_MODEL = "ViT-L-14-336"
+DEFAULT_PRETRAINED = "openai"
+"""What GOAL's code matched with."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """A CLIP model as open_clip names it, checked without loading it.
+
+    Attributes:
+        model: one of open_clip's architectures, such as ``ViT-B-16``.
+        pretrained: one of its tags for that architecture, or a local checkpoint.
+        quick_gelu: whether the tag's weights were trained with QuickGELU.
+        identity: what stands in a dataset's config: the tag, or the SHA-256 of a local file.
+    """
+
+    model: str
+    pretrained: str
+    quick_gelu: bool
+    identity: str
+
+    @classmethod
+    def parse(cls, model: str, pretrained: str) -> "ClipSpec":
+        """Check a model's name and weights.
+
+        Raises:
+            ModelError: open_clip doesn't know the architecture, or neither a tag nor a file fits.
+        """
+        import open_clip
+
+        known = open_clip.list_models()
+        if model not in known:
+            near = [name for name in known if name.lower().startswith(model.lower()[:5])] or known
+            fix = "use one of open_clip's: " + ", ".join(near[:8]) + ", ..."
+            raise ModelError(f"--clip-model {model}", "unknown architecture", fix)
+        path = Path(pretrained).expanduser()
+        if path.is_file():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            return cls(model, str(path), False, f"sha256:{digest}")
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        if pretrained not in tags:
+            fix = f"use a checkpoint's path or one of {model}'s tags: " + (", ".join(tags) or "none")
+            raise ModelError(f"--clip-pretrained {pretrained}", "neither a file nor a tag of this model", fix)
+        # open_clip loads such weights into the other activation with only a warning.
+        quick_gelu = bool(open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu"))
+        return cls(model, pretrained, quick_gelu, pretrained)
+
+    def load(self, device: str) -> Any:
+        """Return the open_clip model in evaluation mode.
+
+        Raises:
+            ModelError: the weights can't be had, or don't fit the architecture.
+        """
+        import open_clip
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            logging.getLogger().addFilter(_drop_records)
+            try:
+                model = open_clip.create_model(
+                    self.model,
+                    pretrained=self.pretrained,
+                    force_quick_gelu=self.quick_gelu,
+                    device=device,
+                    require_pretrained=True,
+                )
+            except Exception as error:  # the hub's, torch's and open_clip's own errors
+                why = str(error).partition("\n")[0] or type(error).__name__
+                fix = "check the network or give a local checkpoint of this architecture"
+                raise ModelError(f"--clip-pretrained {self.pretrained}", why, fix) from error
+            finally:
+                logging.getLogger().removeFilter(_drop_records)
+        return model.eval()
+
+
+def _drop_records(record: logging.LogRecord) -> bool:
+    # open_clip logs its loading on the root logger, step by step.
+    return record.levelno >= logging.ERROR

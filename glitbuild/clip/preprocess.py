@@ -1,0 +1,92 @@
+"""From a region of a picture to the pixels CLIP sees, without an image in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.errors import ModelError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """The evaluation transform of an open_clip model, fitted to crops.
+
+    Equal to open_clip's own on ``image.crop(box)`` up to the rounding of the resize (proved in the
+    tests), but only the pixels that survive the centre crop are resized, in one step, and the
+    normalisation is done for a batch on the model's device.
+
+    Attributes:
+        size: edge of the square input in pixels.
+        squash: both edges are resized to ``size``; otherwise the shorter one is, and the centre is cut out.
+        resample: Pillow's number of the filter.
+        mean: of the three channels, for pixels from 0 to 1.
+        std: likewise.
+    """
+
+    size: int
+    squash: bool
+    resample: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, model: Any) -> "Preprocess":
+        """Read a model's transform from its configuration.
+
+        Raises:
+            ModelError: its inputs aren't square, or are padded.
+        """
+        from PIL.Image import Resampling
+
+        config = model.visual.preprocess_cfg
+        size = config["size"]
+        width, height = (size, size) if isinstance(size, int) else size
+        mode = config["resize_mode"]
+        if width != height or mode not in ("shortest", "squash"):
+            what = f"its preprocessing (size {size}, resize mode {mode}) is not supported"
+            raise ModelError("--clip-model", what, "use a model with a square input that is cropped or squashed")
+        filters = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
+        resample = filters[config["interpolation"]]
+        return cls(width, mode == "squash", int(resample), tuple(config["mean"]), tuple(config["std"]))
+
+    def crop(self, image: "Image", box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """Return what the model sees of a region.
+
+        Args:
+            image: an RGB image.
+            box: whole pixels of the image, half-open xyxy, not empty.
+
+        Returns:
+            size x size x 3, 0 to 255.
+        """
+        from PIL.Image import Resampling
+
+        crop = image.crop(box)  # the resize's filter would otherwise look beyond the region's edges
+        resized = crop.resize((self.size, self.size), Resampling(self.resample), box=self._visible(*crop.size))
+        return np.asarray(resized)
+
+    def _visible(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return the part of a crop that the centre crop leaves, in the crop's pixels."""
+        if self.squash:
+            return 0.0, 0.0, float(width), float(height)
+        # As torchvision does: the longer side is truncated to whole pixels, the offset rounded to even.
+        short, size = min(width, height), self.size
+        new_width, new_height = int(size * width / short), int(size * height / short)
+        left, top = round((new_width - size) / 2.0), round((new_height - size) / 2.0)
+        x, y = width / new_width, height / new_height
+        return left * x, top * y, min((left + size) * x, width), min((top + size) * y, height)
+
+    def batch(self, crops: Sequence[NDArray[np.uint8]], device: str) -> "Tensor":
+        """Return crops as the model's input: B x 3 x size x size, normalised, float32."""
+        import torch
+
+        pixels = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float().div_(255)
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (self.mean, self.std))
+        return pixels.sub_(mean).div_(std)

@@ -1,0 +1,87 @@
+"""Token ids of texts, and a text tower's forward that is as long as the batch's longest text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The token ids of one text, start and end of text included.
+
+    Attributes:
+        ids: at most the model's context length.
+        truncated: the text was longer; its end is cut off, end-of-text is put back.
+    """
+
+    ids: tuple[int, ...]
+    truncated: bool
+
+
+class TextEncoder:
+    """Tokenises and encodes texts with an open_clip model's text tower.
+
+    CLIP's causal tower gives the same embedding at the end of a text whatever stands behind it, so a
+    batch is padded to its longest text, not to the context length. Towers of another build (SigLIP,
+    Hugging Face's) get the full length, with their own tokenizer's padding.
+
+    Args:
+        model: an open_clip model.
+        name: its architecture's name, for the tokenizer.
+    """
+
+    def __init__(self, model: Any, name: str) -> None:
+        import open_clip
+        from open_clip.model import CLIP
+        from open_clip.tokenizer import SimpleTokenizer
+
+        self._model = model
+        self._tokenizer = open_clip.get_tokenizer(name)
+        causal = (
+            isinstance(model, CLIP) and model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
+        )
+        self._trim = causal and type(self._tokenizer) is SimpleTokenizer
+        self.context_length: int = model.context_length if self._trim else self._tokenizer.context_length
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return each text's token ids."""
+        if not self._trim:
+            return [Tokens(tuple(row), False) for row in self._tokenizer(list(texts)).tolist()]
+        return [self._tokenize(text) for text in texts]
+
+    def _tokenize(self, text: str) -> Tokens:
+        tokenizer = self._tokenizer
+        ids = [tokenizer.sot_token_id, *tokenizer.encode(text)]
+        truncated = len(ids) + 1 > self.context_length
+        return Tokens((*ids[: self.context_length - 1], tokenizer.eot_token_id), truncated)
+
+    def encode(self, tokens: Sequence[Tokens], device: str) -> "Tensor":
+        """Return the pooled, projected, not yet normalised embeddings, B x D."""
+        import torch
+
+        longest = max(len(text.ids) for text in tokens)
+        ids = torch.zeros(len(tokens), longest, dtype=torch.long)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text.ids)] = torch.tensor(text.ids)
+        ids = ids.to(device)
+        if not self._trim:
+            return torch.as_tensor(self._model.encode_text(ids))
+        return self._encode_trimmed(ids)
+
+    def _encode_trimmed(self, ids: "Tensor") -> "Tensor":
+        # open_clip's encode_text adds all positions and so takes the full length only.
+        from open_clip.transformer import text_global_pool
+        from torch import as_tensor, nn
+
+        model, length = self._model, ids.shape[1]
+        dtype = model.transformer.get_cast_dtype()
+        x = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
+        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+        pooled = text_global_pool(x, ids, model.text_pool_type, eos_token_id=getattr(model, "text_eos_id", None))
+        projection = model.text_projection
+        if projection is None:
+            return as_tensor(pooled)
+        return as_tensor(projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection)

@@ -1,0 +1,133 @@
+"""The command ``ingest``: rows of the sources in, shards of checked samples out."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+from glitbuild.engine.options import IngestOptions
+from glitbuild.engine.progress import Progress
+from glitbuild.engine.result import Result
+from glitbuild.engine.row_stream import RowStream
+from glitbuild.engine.versions import versions_of
+from glitbuild.errors import OptionsChangedError, SourceError
+from glitbuild.ingest.accept import Limits
+from glitbuild.ingest.registry import SourceOptions, open_sources
+from glitbuild.ingest.source import RowSource
+from glitbuild.records import Skip
+from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_name
+from glitbuild.shards.manifest import read_manifest, remove_dataset, write_manifest
+from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
+
+log = logging.getLogger(__name__)
+
+
+def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
+    """Read the sources and write a dataset directory.
+
+    A shard holds ``shard_size`` samples and the rows skipped among and right after them, so only the
+    last one is smaller, and none is empty as long as there is a sample. A run that was stopped goes on
+    after its finished shards: their rows are read again, without the images, and must be the same.
+
+    Args:
+        options: of the command.
+        plain: progress as lines, also on a terminal.
+
+    Raises:
+        ConfigError: the options are wrong; nothing has been written.
+    """
+    sources = open_sources(
+        options.source,
+        SourceOptions(options.format, options.image_column, options.caption_column, options.split),
+    )
+    for source in sources:
+        log.info("ingest: %s", source.summary)
+    out = Store(options.out)
+    config = _config(options, sources)
+    out.check_writable()
+    finished = None if options.overwrite else read_manifest(out)
+    if not options.overwrite and (first := Sidecar.read(out, shard_name(0))):
+        first.check_config(out, config)
+    threads = min(os.cpu_count() or 1, 32)
+    with RowStream(sources, Limits(max_pixels=options.max_pixels), threads) as stream:
+        if finished and _replay_all(stream, out, len(finished.shards)):
+            return Result(finished, done_before=True)
+        if not stream.position and not stream.has_more():
+            raise SourceError(
+                " ".join(options.source), "there are no rows", "give an input with images and captions"
+            )
+        if options.overwrite:
+            remove_dataset(out)
+        for name in (MANIFEST, SIZES):
+            out.remove(name)
+        out.sweep(FOLDERS)
+        with Progress("ingest", None, plain) as progress:
+            count = _write_shards(stream, out, config, options.shard_size, progress)
+            rate = progress.rate
+    sidecars = (sidecar for index in range(count) if (sidecar := Sidecar.read(out, shard_name(index))))
+    manifest = write_manifest(out, sidecars, config, versions_of("ingest"))
+    if not manifest.totals["samples"]:
+        log.warning("ingest: no row became a sample; see %s", out.path("skipped"))
+    return Result(manifest, False, rate)
+
+
+def _write_shards(stream: RowStream, out: Store, config: Config, size: int, progress: Progress) -> int:
+    """Write the shards that are missing, and return how many there are now."""
+    count = 0
+    while stream.has_more():
+        shard = shard_name(count)
+        count += 1
+        sidecar = Sidecar.read(out, shard)
+        if sidecar:
+            sidecar.check_config(out, config)
+            _replay(stream, out, sidecar)
+            log.info("ingest: shard %s is there already", shard)
+        else:
+            outcomes = _counted(stream.take_shard(size), progress)
+            write_shard(out, shard, outcomes, config, stream.describe_shard)
+    if out.exists(f"shards/{shard_name(count)}.json"):
+        raise _input_changed(out, "it has fewer rows now")
+    return count
+
+
+def _counted(outcomes: Iterator[Outcome], progress: Progress) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        if isinstance(outcome, Skip):
+            log.debug("skipped %s: %s (%s)", outcome.source.id, outcome.reason, outcome.detail)
+        progress.advance(1)
+        yield outcome
+
+
+def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
+    """Read the rows of a finished dataset again; false where a shard has to be made again."""
+    for index in range(shards):
+        sidecar = Sidecar.read(out, shard_name(index))
+        if sidecar is None:
+            stream.restart()
+            return False
+        _replay(stream, out, sidecar)
+    if stream.has_more():
+        raise _input_changed(out, "it has more rows now")
+    return True
+
+
+def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
+    start, end = sidecar.input["rows"]
+    if stream.position != start or stream.replay_shard(end - start) != sidecar.input:
+        raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
+
+
+def _input_changed(out: Store, why: str) -> OptionsChangedError:
+    return OptionsChangedError(
+        out.url, f"begun with another input: {why}", "give the same input, another --out, or --overwrite"
+    )
+
+
+def _config(options: IngestOptions, sources: list[RowSource]) -> Config:
+    return {
+        "stage": "ingest",
+        "sources": [source.summary for source in sources],
+        "shard_size": options.shard_size,
+        "max_pixels": options.max_pixels,
+    }

@@ -1,0 +1,187 @@
+"""The command ``match``: check, plan, run the workers, write the manifest."""
+
+import logging
+import os
+from collections.abc import Iterator
+from functools import partial
+
+from glitbuild.clip.load import ClipSpec
+from glitbuild.engine.cluster import Cluster, RayRunner, no_gpus
+from glitbuild.engine.local import LocalRunner
+from glitbuild.engine.match_worker import MatchPlan, MatchWorker
+from glitbuild.engine.options import MatchOptions
+from glitbuild.engine.progress import Progress
+from glitbuild.engine.result import Result
+from glitbuild.engine.task import ShardFailure, ShardTask
+from glitbuild.engine.versions import versions_of
+from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
+from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES
+from glitbuild.shards.manifest import Manifest, open_dataset, read_manifest, remove_dataset, write_manifest
+from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.store import Store
+
+MAX_DEFAULT_WORKERS = 8
+"""Each has its own copy of the models in memory."""
+
+log = logging.getLogger(__name__)
+
+
+def run_match(options: MatchOptions, plain: bool = False) -> Result:
+    """Match a dataset: its regions, sentences and pairs, in a new dataset directory.
+
+    Args:
+        options: of the command.
+        plain: progress as lines, also on a terminal.
+
+    Raises:
+        ConfigError: the options are wrong; nothing has been written.
+        ShardFailedError: some shards were given up; the others are done, and a new run tries again.
+    """
+    detector = DetectorSpec.parse(options.detector, options.score)
+    source, manifest = open_dataset(options.dir)
+    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
+    out = Store(options.out)
+    if out.root == source.root:
+        raise ConfigError(f"--out {options.out}", "it is the input's directory", "choose another --out")
+    config = _config(options, detector, clip)
+    cluster = _cluster(options)
+    out.check_writable()
+    todo = list(_todo(manifest, out, config, options.overwrite))
+    if not todo and (done := read_manifest(out)):
+        return Result(done, done_before=True)
+    plan = MatchPlan(
+        source=source.root if source.is_local else source.url,
+        out=out.root if out.is_local else out.url,
+        detector=detector,
+        clip=clip,
+        min_area=options.min_area,
+        max_area=options.max_area,
+        config=config,
+        device="cuda" if cluster and cluster.gpus_each else "cpu",
+        threads=cluster.cpus_each if cluster else 1,
+    )
+    rate = _run(plan, cluster, manifest, out, todo, options.overwrite, plain) if todo else 0.0
+    sidecars = (_finished(out, entry.name) for entry in manifest.shards)
+    return Result(write_manifest(out, sidecars, config, versions_of("match")), False, rate)
+
+
+def _run(
+    plan: MatchPlan,
+    cluster: Cluster | None,
+    manifest: Manifest,
+    out: Store,
+    todo: list[ShardTask],
+    overwrite: bool,
+    plain: bool,
+) -> float:
+    """Make the shards that are left to do, and return the images a second."""
+    sizes = {entry.name: entry.samples for entry in manifest.shards}
+    build = partial(build_match_worker, plan)
+    failures: list[ShardFailure] = []
+    log.info("match: %d of %d shards to do; loading the models", len(todo), len(manifest.shards))
+    with RayRunner(build, cluster) if cluster else LocalRunner(build) as runner:
+        # From here on the directory changes: the marks of completion go first.
+        if overwrite:
+            remove_dataset(out)
+        for name in (MANIFEST, SIZES):
+            out.remove(name)
+        out.sweep(FOLDERS)
+        with Progress("match", sum(sizes[task.shard] for task in todo), plain) as progress:
+            for report in runner.run(todo):
+                if isinstance(report, ShardFailure):
+                    failures.append(report)
+                    log.error("shard %s given up: %s", report.shard, report.reason)
+                    continue
+                progress.advance(report.samples + report.skipped)
+                seconds = {stage: round(spent, 3) for stage, spent in report.seconds.items()}
+                log.debug("shard %s done: %s", report.shard, seconds, extra={"seconds": seconds})
+            rate = progress.rate
+    if failures:
+        shards = ", ".join(sorted(failure.shard for failure in failures)[:5])
+        why = f"{len(failures)} of {len(todo)} failed ({shards}); the first: {failures[0].reason}"
+        raise ShardFailedError("shards", why, "the others are done; run the same command again to retry these")
+    return rate
+
+
+def build_match_worker(plan: MatchPlan) -> MatchWorker:
+    """Build a worker where it is to run; of the processes of a machine one downloads missing weights."""
+    import tempfile
+    from pathlib import Path
+
+    import torch
+    from filelock import FileLock
+
+    if plan.device == "cpu":
+        # Sums are split by thread: with one, a shard's bytes don't depend on how many workers there are.
+        torch.set_num_threads(1)
+    with FileLock(Path(tempfile.gettempdir()) / f"glitbuild-{os.getuid()}.lock"):
+        return MatchWorker(plan)
+
+
+def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Config:
+    from glitbuild.flism.sentences import SentenceSplitter
+
+    return {
+        "stage": "match",
+        "detector": detector.identity,
+        "score": detector.score,
+        "min_area": options.min_area,
+        "max_area": options.max_area,
+        "clip_model": clip.model,
+        "clip_pretrained": clip.identity,
+        "splitter": SentenceSplitter.name,
+    }
+
+
+def _cluster(options: MatchOptions) -> Cluster | None:
+    """Return where to run: GPUs if asked for or found, else CPU workers; None for this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.workers == 0:
+        return None
+    if options.workers:
+        return Cluster(options.workers, address=options.ray_address)
+    import torch
+
+    here = torch.cuda.device_count()
+    if options.gpus:
+        if options.ray_address is None and here < options.gpus:
+            raise no_gpus(options.gpus, here)
+        threads = max(1, cores // options.gpus)
+        return Cluster(options.gpus, gpus_each=1, cpus_each=threads, address=options.ray_address)
+    if options.ray_address:
+        raise ConfigError(
+            f"--ray-address {options.ray_address}",
+            "how many workers?",
+            "add --gpus N, or --workers N for the CPU",
+        )
+    if here:
+        return Cluster(here, gpus_each=1, cpus_each=max(1, cores // here))
+    return Cluster(min(cores, MAX_DEFAULT_WORKERS))
+
+
+def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> Iterator[ShardTask]:
+    """Yield the shards that aren't done yet.
+
+    Raises:
+        OptionsChangedError: a finished shard was made with other options or from another input.
+    """
+    for entry in manifest.shards:
+        sidecar = None if overwrite else Sidecar.read(out, entry.name)
+        if sidecar is None:
+            yield ShardTask(entry.name, entry.sha256)
+            continue
+        sidecar.check_config(out, config)
+        if sidecar.input.get("sha256") != entry.sha256:
+            why = f"shard {entry.name} was made from another input than the one given now"
+            raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
+    if not overwrite and len(out.names("shards")) > 2 * len(manifest.shards):
+        why = "it holds more shards than the input has"
+        raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
+
+
+def _finished(out: Store, shard: str) -> Sidecar:
+    sidecar = Sidecar.read(out, shard)
+    if sidecar is None:
+        raise ShardFailedError(f"shard {shard}", "its sidecar disappeared", "run the same command again")
+    return sidecar

@@ -1,0 +1,183 @@
+"""FLISM on one shard: decode, detect, crop, encode, match, write. A plain class; it knows nothing of Ray."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.clip.load import ClipSpec
+from glitbuild.engine.batches import in_batches
+from glitbuild.engine.task import ShardReport, ShardTask
+from glitbuild.flism.boxes import pixels
+from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.flism.matching import best_pairs, similarities
+from glitbuild.flism.regions import candidate_regions
+from glitbuild.records import Matched, Region, Sample, Skip, SkipReason, Span
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.sidecar import Config
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+WINDOW = 32
+"""Pictures decoded at a time: what bounds the memory for pixels, whatever the shard's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPlan:
+    """All a worker needs to know; small and picklable.
+
+    Attributes:
+        source: URL of the dataset to match.
+        out: URL of the dataset to write.
+        detector: the detector and its score threshold.
+        clip: the CLIP model.
+        min_area: smallest share of the image a detection may cover.
+        max_area: largest.
+        config: the options as the sidecars record them.
+        device: ``cpu`` or ``cuda``.
+        threads: for decoding and cropping beside the models.
+    """
+
+    source: str
+    out: str
+    detector: DetectorSpec
+    clip: ClipSpec
+    min_area: float
+    max_area: float
+    config: Config
+    device: str = "cpu"
+    threads: int = 1
+
+
+class MatchWorker:
+    """Finds regions, splits captions and pairs the two, a shard at a time.
+
+    Batches are composed inside a shard, from its samples in order, so that a shard's bytes depend on
+    its input alone and not on when or beside what it was made.
+
+    Args:
+        plan: models and options.
+
+    Raises:
+        ModelError: a model can't be had or can't be used.
+    """
+
+    def __init__(self, plan: MatchPlan) -> None:
+        from glitbuild.clip.encode import ClipEncoder
+        from glitbuild.flism.sentences import SentenceSplitter
+
+        self._plan = plan
+        self._source, self._out = Store(plan.source), Store(plan.out)
+        self._splitter = SentenceSplitter()
+        self._detector = plan.detector.load(plan.device)
+        self._clip = ClipEncoder(plan.clip, plan.device)
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def run(self, task: ShardTask) -> ShardReport:
+        """Match one shard and write the result; see ``Worker``."""
+        self._seconds.clear()
+        with self._timed("read"):
+            samples = list(read_shard(self._source, task.shard, task.sha256))
+        outcomes = self.match(samples)
+        with self._timed("write"):
+            origin = {"shard": task.shard, "sha256": task.sha256}
+            sidecar = write_shard(self._out, task.shard, outcomes, self._plan.config, lambda: origin)
+        skipped = sum(sidecar.skipped.values())
+        return ShardReport(task.shard, sidecar.samples, skipped, dict(self._seconds))
+
+    def match(self, samples: Sequence[tuple[Sample, bytes]]) -> list[Outcome]:
+        """Return each sample with its sentences, regions and pairs, or the reason why it has none."""
+        with self._timed("sentences"):
+            spans = self._splitter.split([sample.caption for sample, _ in samples])
+        texts = self._encode_sentences([sample.caption for sample, _ in samples], spans)
+        outcomes: list[Outcome] = []
+        for (sample, jpeg), sentences, embedded, found in zip(
+            samples, spans, texts, self._regions(samples), strict=True
+        ):
+            if isinstance(found, Skip):
+                outcomes.append(found)
+                continue
+            regions, crops = found
+            pairs, best = best_pairs(similarities(np.stack(embedded), np.stack(crops)))
+            matched = Matched(sentences, regions, pairs, best)
+            outcomes.append((replace(sample, matched=matched), jpeg))
+        return outcomes
+
+    def _encode_sentences(
+        self, captions: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[list[NDArray[Any]]]:
+        """Return the embedding of each sentence of each caption."""
+        sentences = [text[a:b] for text, of in zip(captions, spans, strict=True) for a, b in of]
+        with self._timed("encode texts"):
+            tokens = self._clip.tokenize(sentences)
+            # Texts of like length share a batch, which is padded to its longest.
+            order = sorted(range(len(tokens)), key=lambda index: (len(tokens[index].ids), index))
+            found = in_batches(self._clip.encode_texts, [tokens[index] for index in order], self._clip.text_batch)
+        embedded = dict(zip(order, found, strict=True))
+        numbers = iter(range(len(sentences)))
+        return [[embedded[next(numbers)] for _ in of] for of in spans]
+
+    def _regions(
+        self, samples: Sequence[tuple[Sample, bytes]]
+    ) -> Iterator[tuple[tuple[Region, ...], list[NDArray[Any]]] | Skip]:
+        """Yield each picture's candidate regions with the embeddings of their crops."""
+        with ThreadPoolExecutor(self._plan.threads) as pool:
+            windows = [samples[start : start + WINDOW] for start in range(0, len(samples), WINDOW)]
+            decoding = [pool.submit(_decode, jpeg) for _, jpeg in windows[0]] if windows else []
+            for number, window in enumerate(windows):
+                with self._timed("decode"):
+                    images = [future.result() for future in decoding]
+                following = windows[number + 1] if number + 1 < len(windows) else []
+                decoding = [pool.submit(_decode, jpeg) for _, jpeg in following]  # while the models compute
+                whole = [image for image in images if not isinstance(image, str)]
+                found = iter(self._detect_and_encode(whole, pool))
+                for (sample, _), image in zip(window, images, strict=True):
+                    if isinstance(image, str):
+                        yield Skip(sample.key, sample.source, SkipReason.IMAGE_CORRUPT, image)
+                    else:
+                        yield next(found)
+
+    def _detect_and_encode(
+        self, images: "Sequence[Image]", pool: ThreadPoolExecutor
+    ) -> list[tuple[tuple[Region, ...], list[NDArray[Any]]]]:
+        plan = self._plan
+        with self._timed("detect"):
+            detections = in_batches(self._detector.detect, images, self._detector.batch_size)
+        regions = [
+            candidate_regions(found, image.width, image.height, plan.min_area, plan.max_area)
+            for found, image in zip(detections, images, strict=True)
+        ]
+        with self._timed("crop"):
+            jobs = [(image, region) for image, of in zip(images, regions, strict=True) for region in of]
+            crops = list(pool.map(lambda job: self._crop(*job), jobs))
+        with self._timed("encode crops"):
+            embedded = iter(in_batches(self._clip.encode_images, crops, self._clip.image_batch))
+        return [(of, [next(embedded) for _ in of]) for of in regions]
+
+    def _crop(self, image: "Image", region: Region) -> NDArray[np.uint8]:
+        return self._clip.preprocess.crop(image, pixels(region.box, image.width, image.height))
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._seconds[stage] += time.perf_counter() - start
+
+
+def _decode(jpeg: bytes) -> "Image | str":
+    """Return the picture in RGB, or the reason why it can't be decoded."""
+    from glitbuild.ingest.images import open_rgb
+
+    try:
+        return open_rgb(jpeg)
+    except OSError as error:
+        return str(error)

@@ -1,0 +1,55 @@
+"""The options of the commands: the same names on the command line and in a pipeline file."""
+
+from dataclasses import dataclass
+
+from glitbuild.errors import ConfigError
+from glitbuild.flism.regions import check_area_limits
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """Options of ``glitbuild ingest``; see ``glitbuild ingest --help``."""
+
+    source: tuple[str, ...]
+    out: str
+    format: str = "auto"
+    image_column: str | None = None
+    caption_column: str | None = None
+    split: str | None = None
+    shard_size: int = 1000
+    max_pixels: int = 100_000_000
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.source:
+            raise ConfigError("SOURCE", "none given", "name a folder, a file or a dataset")
+        for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):
+            if value < 1:
+                raise ConfigError(f"{name} {value}", "too small", "give at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class MatchOptions:
+    """Options of ``glitbuild match``; see ``glitbuild match --help``."""
+
+    dir: str
+    out: str
+    gpus: int | None = None
+    workers: int | None = None
+    detector: str = "yolov8n.pt"
+    clip_model: str = "ViT-L-14-336"
+    clip_pretrained: str = "openai"
+    score: float | None = None
+    min_area: float = 0.01
+    max_area: float = 0.8
+    ray_address: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.gpus is not None and self.workers is not None:
+            raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
+        if self.gpus is not None and self.gpus < 1:
+            raise ConfigError(f"--gpus {self.gpus}", "too small", "give at least 1, or --workers N for the CPU")
+        if self.workers is not None and self.workers < 0:
+            raise ConfigError(f"--workers {self.workers}", "too small", "give 0 (no Ray) or more")
+        check_area_limits(self.min_area, self.max_area)

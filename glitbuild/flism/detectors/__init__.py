@@ -1,0 +1,1 @@
+"""Object detectors behind one interface; a module a kind."""

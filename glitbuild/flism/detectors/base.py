@@ -1,0 +1,30 @@
+"""What every detector does: boxes for a batch of images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from glitbuild.records import Box
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A detected object: box in pixels of the image as given, class name, score from 0 to 1."""
+
+    box: Box
+    label: str
+    score: float
+
+
+class Detector(Protocol):
+    """A detector with its weights loaded. What it finds in an image doesn't depend on the batch's others."""
+
+    batch_size: int
+    """How many images it likes to be given at once."""
+
+    def detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
+        """Return the detections in each RGB image, above the detector's score threshold."""
+        ...

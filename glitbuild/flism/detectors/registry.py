@@ -1,0 +1,80 @@
+"""From ``--detector SPEC`` to a detector."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from glitbuild.errors import ConfigError, ModelError
+from glitbuild.flism.detectors.base import Detector
+
+DEFAULT_SCORE = 0.25
+DEFAULT_SCORE_HF = 0.5
+"""The paper's detector, YOLOS, is run at 0.5; YOLO's scores are lower."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec:
+    """A detector's name, checked as far as that is possible without loading it.
+
+    Attributes:
+        spec: ``none``, ``hf:NAME_OR_DIR``, or an ultralytics name or file.
+        score: detections below this score are dropped; 0 to 1.
+        identity: what stands in the dataset's config: the name, or the SHA-256 of a local file.
+    """
+
+    spec: str
+    score: float
+    identity: str
+
+    @classmethod
+    def parse(cls, spec: str, score: float | None) -> "DetectorSpec":
+        """Check a spec and its score.
+
+        Raises:
+            ModelError: a file or folder that the spec names is missing.
+            ConfigError: the score is not between 0 and 1.
+        """
+        hf = spec.startswith("hf:")
+        if score is None:
+            score = DEFAULT_SCORE_HF if hf else DEFAULT_SCORE
+        if not 0 <= score <= 1:
+            raise ConfigError(f"--score {score}", "a score lies between 0 and 1", "give such a number")
+        return cls(spec, score, spec if spec == "none" else _identity(spec, hf))
+
+    def load(self, device: str) -> Detector:
+        """Load the detector's weights.
+
+        Raises:
+            ModelError: they can't be had or can't be used.
+        """
+        if self.spec == "none":
+            from glitbuild.flism.detectors.none import NoDetector
+
+            return NoDetector()
+        if self.spec.startswith("hf:"):
+            from glitbuild.flism.detectors.transformers import TransformersDetector
+
+            return TransformersDetector(self.spec.removeprefix("hf:"), self.score, device)
+        from glitbuild.flism.detectors.ultralytics import UltralyticsDetector
+
+        return UltralyticsDetector(self.spec, self.score, device)
+
+
+def _identity(spec: str, hf: bool) -> str:
+    path = Path(spec.removeprefix("hf:")).expanduser()
+    if path.is_file():
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    if hf and path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(path.rglob("*")):
+            if file.suffix in (".json", ".safetensors", ".bin"):
+                digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+        return f"hf:sha256:{digest.hexdigest()}"
+    if hf and (path.is_absolute() or spec.startswith(("hf:.", "hf:~"))):
+        raise ModelError(f"--detector {spec}", "no such folder", "give a folder saved with save_pretrained")
+    if not hf and path.suffix not in (".pt", ".onnx"):
+        fix = "give none, hf:NAME_OR_DIR, or an ultralytics name or file such as yolov8n.pt"
+        raise ModelError(f"--detector {spec}", "unknown detector", fix)
+    if not hf and path.name != spec:
+        raise ModelError(f"--detector {spec}", "no such file", "check the path")
+    return spec

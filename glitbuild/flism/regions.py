@@ -1,0 +1,67 @@
+"""The candidate regions of an image: five default ones and what the detector found."""
+
+from collections.abc import Sequence
+
+from glitbuild.errors import ConfigError
+from glitbuild.flism.boxes import area, clamp
+from glitbuild.flism.detectors.base import Detection
+from glitbuild.records import Region
+
+SCORE_DECIMALS = 5
+
+
+def default_regions(width: int, height: int) -> tuple[Region, ...]:
+    """Return the four quadrants, row by row, and the central box, in pixels.
+
+    FAST-GOAL (arXiv 2605.26615): the centre's corners are the centres of the quadrants.
+    """
+    w, h = float(width), float(height)
+    quadrants = [
+        (0.0, 0.0, w / 2, h / 2),
+        (w / 2, 0.0, w, h / 2),
+        (0.0, h / 2, w / 2, h),
+        (w / 2, h / 2, w, h),
+    ]
+    center = (w / 4, h / 4, 3 * w / 4, 3 * h / 4)
+    return (
+        *(Region(clamp(box, width, height), "quadrant") for box in quadrants),
+        Region(clamp(center, width, height), "center"),
+    )
+
+
+def candidate_regions(
+    detections: Sequence[Detection], width: int, height: int, min_area: float = 0.01, max_area: float = 0.8
+) -> tuple[Region, ...]:
+    """Return an image's candidates: the default regions, then the detections by falling score.
+
+    Detected boxes are clamped to the image; those that cover less than ``min_area`` or more than
+    ``max_area`` of it are dropped, as GOAL (arXiv 2503.17782) does. The whole image is no candidate.
+
+    Args:
+        detections: boxes in pixels of the stored image.
+        width: of the stored image in pixels.
+        height: likewise.
+        min_area: share of the image's area, 0 to 1.
+        max_area: likewise.
+    """
+    objects: list[Region] = []
+    for found in detections:
+        box = clamp(found.box, width, height)
+        if area(box) > 0 and min_area <= area(box) / (width * height) <= max_area:
+            objects.append(Region(box, "object", found.label, round(found.score, SCORE_DECIMALS)))
+    objects.sort(key=lambda region: (-region.score, region.box, region.label))
+    return (*default_regions(width, height), *objects)
+
+
+def check_area_limits(min_area: float, max_area: float) -> None:
+    """Refuse limits that no box can meet.
+
+    Raises:
+        ConfigError: they are not 0 <= min_area < max_area <= 1.
+    """
+    if not 0 <= min_area < max_area <= 1:
+        raise ConfigError(
+            f"--min-area {min_area} --max-area {max_area}",
+            "they are shares of the image's area",
+            "give 0 <= min-area < max-area <= 1",
+        )

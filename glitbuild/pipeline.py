@@ -1,0 +1,66 @@
+"""A pipeline file: the stages of ``glitbuild run``, one after the other, with the commands' options."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glitbuild.engine.options import IngestOptions, MatchOptions
+from glitbuild.engine.result import Result
+from glitbuild.errors import ConfigError
+from glitbuild.shards.schemas import misfit
+
+Options = IngestOptions | MatchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: the command's name and its options."""
+
+    name: str
+    options: Options
+
+
+def load_pipeline(path: str) -> list[Stage]:
+    """Read a pipeline file and check it against ``schemas/pipeline.schema.json``.
+
+    Raises:
+        ConfigError: it is missing, isn't YAML, or doesn't fit the schema.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, getattr(error, "strerror", None) or str(error), "give a pipeline file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(path, f"not YAML ({error})", "mend it") from error
+    if problem := misfit("pipeline", content):
+        raise ConfigError(path, problem, "see schemas/pipeline.schema.json")
+    return [_stage(name, options) for stage in content["stages"] for name, options in stage.items()]
+
+
+def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Stage, Result]]:
+    """Run the stages in order and yield what each came to; finished ones are passed over by themselves."""
+    for stage in stages:
+        yield stage, run_stage(stage, plain)
+
+
+def run_stage(stage: Stage, plain: bool = False) -> Result:
+    """Run one stage."""
+    if isinstance(stage.options, IngestOptions):
+        from glitbuild.engine.ingest import run_ingest
+
+        return run_ingest(stage.options, plain)
+    from glitbuild.engine.match import run_match
+
+    return run_match(stage.options, plain)
+
+
+def _stage(name: str, options: dict[str, Any]) -> Stage:
+    if isinstance(options.get("source"), str):
+        options = options | {"source": [options["source"]]}
+    if "source" in options:
+        options = options | {"source": tuple(options["source"])}
+    make: dict[str, Callable[..., Options]] = {"ingest": IngestOptions, "match": MatchOptions}
+    return Stage(name, make[name](**options))

@@ -1,0 +1,1 @@
+"""The dataset directory: read, write, resume, validate, count."""

@@ -1,0 +1,90 @@
+"""The sidecar of a shard: written last, it says that the shard is done, with what and from what."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from glitbuild.errors import DatasetError, OptionsChangedError
+from glitbuild.records import SCHEMA, to_json
+from glitbuild.shards.layout import sidecar_path
+from glitbuild.shards.schemas import misfit
+from glitbuild.shards.store import Store, StoredFile
+
+Config = dict[str, Any]
+"""The options that decide a dataset's content, by name; equal options are equal JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What is known of a finished shard.
+
+    Attributes:
+        shard: its name, such as ``00042``.
+        samples: how many it holds.
+        skipped: how many inputs were left out, by reason.
+        totals: counts that ``match`` adds (sentences, regions, ...).
+        files: the shard's other files, by their path in the dataset directory.
+        config: the options it was made with.
+        input: what it was made from: the rows of the sources, or the input's shard and its SHA-256.
+    """
+
+    shard: str
+    samples: int
+    skipped: dict[str, int]
+    files: dict[str, StoredFile]
+    config: Config
+    input: dict[str, Any]
+    totals: dict[str, int] = field(default_factory=dict)
+
+    def write(self, store: Store) -> None:
+        """Write it to its place: from now on the shard is done."""
+        store.write(sidecar_path(self.shard), to_json({"schema": SCHEMA} | asdict(self)))
+
+    @classmethod
+    def read(cls, store: Store, shard: str) -> "Sidecar | None":
+        """Return a shard's sidecar, or None where the shard isn't done.
+
+        Raises:
+            DatasetError: the file is there but is no sidecar.
+        """
+        path = sidecar_path(shard)
+        if not store.exists(path):
+            return None
+        try:
+            content = json.loads(store.read(path))
+        except ValueError as error:
+            raise DatasetError(
+                store.path(path), f"not JSON ({error})", "remove it and run the command again"
+            ) from error
+        if problem := misfit("sidecar", content):
+            raise DatasetError(store.path(path), problem, "remove it and run the command again")
+        del content["schema"]
+        content["files"] = {name: StoredFile(**file) for name, file in content["files"].items()}
+        return cls(**content)
+
+    def check_config(self, store: Store, config: Config) -> None:
+        """Refuse to go on with a directory that was begun with other options.
+
+        Raises:
+            OptionsChangedError: names each option that differs.
+        """
+        old, new = self.config, config
+        changed = [
+            f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ]
+        if changed:
+            raise OptionsChangedError(
+                store.url,
+                "begun with other options: " + ", ".join(changed),
+                "give the same ones, another --out, or --overwrite",
+            )
+
+
+def add_counts(into: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    """Return the two counts added, by name, in the order of the names."""
+    total = Counter(into)
+    total.update(more)
+    return dict(sorted(total.items()))

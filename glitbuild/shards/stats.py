@@ -1,0 +1,122 @@
+"""What is in a dataset: totals, and the distributions a curator looks at first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.flism.boxes import area
+from glitbuild.records import Sample
+from glitbuild.shards.manifest import Manifest
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.store import Store
+
+SIMILARITY_EDGES = np.linspace(-0.2, 1.0, 25)
+AREA_EDGES = np.linspace(0.0, 1.0, 21)
+COUNT_EDGES = np.arange(0, 52)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts of values between edges; a value beyond them counts in the nearest bin.
+
+    Attributes:
+        edges: B + 1 rising numbers.
+        counts: B numbers.
+        total: how many values were added, and ``sum``, ``low`` and ``high`` of them.
+    """
+
+    edges: NDArray[Any]
+    counts: NDArray[np.int64] = field(init=False)
+    total: int = 0
+    sum: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros(len(self.edges) - 1, dtype=np.int64)
+
+    def add(self, values: list[float]) -> None:
+        """Count more values."""
+        if not values:
+            return
+        self.counts += np.histogram(np.clip(values, self.edges[0], self.edges[-1]), self.edges)[0]
+        self.total += len(values)
+        self.sum += float(np.sum(values))
+        self.low, self.high = min(self.low, *values), max(self.high, *values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON; mean, low and high are 0.0 where nothing was counted."""
+        mean, low, high = (self.sum / self.total, self.low, self.high) if self.total else (0.0, 0.0, 0.0)
+        figures = {"count": self.total, "mean": round(mean, 5), "min": round(low, 5), "max": round(high, 5)}
+        return figures | {
+            "edges": [round(float(edge), 5) for edge in self.edges],
+            "counts": self.counts.tolist(),
+        }
+
+
+@dataclass(slots=True)
+class Stats:
+    """Distributions over a dataset.
+
+    Attributes:
+        words: white-space separated words a caption.
+        sentences: a caption.
+        regions: candidates an image.
+        similarity: cosine of every pair.
+        best_similarity: of each image's best pair.
+        area: of each pair's region, as a share of the image.
+        chosen: how often a sentence's best region was of which kind.
+        labels: of detected regions, the most frequent first once ``as_dict`` is called.
+    """
+
+    words: Histogram = field(default_factory=lambda: Histogram(np.arange(0, 1001, 20)))
+    sentences: Histogram = field(default_factory=lambda: Histogram(COUNT_EDGES))
+    regions: Histogram = field(default_factory=lambda: Histogram(COUNT_EDGES))
+    similarity: Histogram = field(default_factory=lambda: Histogram(SIMILARITY_EDGES))
+    best_similarity: Histogram = field(default_factory=lambda: Histogram(SIMILARITY_EDGES))
+    area: Histogram = field(default_factory=lambda: Histogram(AREA_EDGES))
+    chosen: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+
+    def add(self, sample: Sample) -> None:
+        """Count one sample."""
+        self.words.add([len(sample.caption.split())])
+        matched = sample.matched
+        if matched is None:
+            return
+        self.sentences.add([len(matched.sentences)])
+        self.regions.add([len(matched.regions)])
+        self.similarity.add([pair.similarity for pair in matched.pairs])
+        self.best_similarity.add([matched.pairs[matched.best_pair].similarity])
+        pixels = sample.image.width * sample.image.height
+        chosen = [matched.regions[pair.region] for pair in matched.pairs]
+        self.area.add([area(region.box) / pixels for region in chosen])
+        for region in chosen:
+            self.chosen[region.kind] = self.chosen.get(region.kind, 0) + 1
+        for region in matched.regions:
+            if region.label:
+                self.labels[region.label] = self.labels.get(region.label, 0) + 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return them for JSON."""
+        names = ("words", "sentences", "regions", "similarity", "best_similarity", "area")
+        labels = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
+        counts = {"chosen": dict(sorted(self.chosen.items())), "labels": dict(labels)}
+        return {name: getattr(self, name).as_dict() for name in names} | counts
+
+
+def collect(store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None) -> Stats:
+    """Read a dataset and count; one sample is in memory at a time.
+
+    Raises:
+        DatasetError: a shard is damaged.
+    """
+    stats = Stats()
+    for entry in manifest.shards:
+        for sample, _ in read_shard(store, entry.name):
+            stats.add(sample)
+        progress(entry.samples)
+    return stats

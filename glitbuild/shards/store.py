@@ -1,0 +1,183 @@
+"""A dataset directory, on a local disk or anywhere fsspec reaches, whose files appear only when whole."""
+
+import hashlib
+import os
+import posixpath
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from glitbuild.errors import ConfigError
+
+TEMPORARY = ".part-"
+"""Stands in the name of every file that is being written; nothing with it is ever read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that is whole: its size in bytes and the SHA-256 of its content, in hex."""
+
+    bytes: int
+    sha256: str
+
+
+class HashingFile:
+    """A binary file opened for writing that knows the size and SHA-256 of what went through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of ``data`` and return its length."""
+        self._file.write(data)
+        self._hash.update(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return the number of bytes written so far."""
+        return self._size
+
+    def flush(self) -> None:
+        """Hand what is buffered to the file system."""
+        self._file.flush()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file below is closed (pyarrow asks)."""
+        return self._file.closed
+
+    @property
+    def stored(self) -> StoredFile:
+        """Size and hash of what has been written so far."""
+        return StoredFile(self._size, self._hash.hexdigest())
+
+
+class Store:
+    """A dataset directory. Names of files are posix paths below it, such as ``shards/00000.tar``.
+
+    Args:
+        url: a local path or an fsspec URL (``s3://bucket/dataset``).
+
+    Raises:
+        ConfigError: the URL's protocol is unknown or its driver is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        try:
+            self._fs, self._root = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(
+                url, str(error), "give a local path, or install the driver (s3: glitbuild[s3])"
+            ) from error
+        self.url = url
+        protocol = self._fs.protocol
+        self.is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    @property
+    def root(self) -> str:
+        """The directory as the file system names it; two URLs of one directory have the same."""
+        return os.path.realpath(self._root) if self.is_local else str(self._root)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def path(self, name: str) -> str:
+        """Return the full path of a file, for messages and other libraries."""
+        return posixpath.join(self._root, name)
+
+    def exists(self, name: str = "") -> bool:
+        """Return whether the file, or without a name the directory, is there."""
+        return bool(self._fs.exists(self.path(name) if name else self._root))
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes."""
+        return int(self._fs.size(self.path(name)))
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        return bytes(self._fs.cat_file(self.path(name)))
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading, as a binary file object."""
+        return self._fs.open(self.path(name), "rb")
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the whole files in a folder, sorted; an absent folder has none."""
+        self._fs.invalidate_cache()
+        if not self._fs.isdir(self.path(folder)):
+            return []
+        found = (posixpath.basename(path) for path in self._fs.ls(self.path(folder), detail=False))
+        return sorted(f"{folder}/{name}" for name in found if TEMPORARY not in name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there."""
+        if self.exists(name):
+            self._fs.rm_file(self.path(name))
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[HashingFile]:
+        """Write a file that appears under its name when the block ends, and not at all if it raises.
+
+        Locally the bytes are on the disk before the name is: a temporary file beside it, fsync, rename.
+        Object stores show an object only once its upload is complete.
+        """
+        final = self.path(name)
+        self._fs.makedirs(posixpath.dirname(final), exist_ok=True)
+        part = posixpath.join(
+            posixpath.dirname(final), f".{posixpath.basename(final)}{TEMPORARY}{secrets.token_hex(6)}"
+        )
+        try:
+            with self._fs.open(part, "wb") as file:
+                output = HashingFile(file)
+                yield output
+                file.flush()
+                if self.is_local:
+                    os.fsync(file.fileno())
+            if self.is_local:
+                os.replace(part, final)  # noqa: PTH105 - fsspec's mv falls back to a copy, which is not atomic
+            else:
+                self._fs.mv(part, final)
+        except BaseException:
+            if self._fs.exists(part):
+                self._fs.rm_file(part)
+            raise
+
+    def write(self, name: str, data: bytes) -> StoredFile:
+        """Write a whole file at once."""
+        with self.create(name) as file:
+            file.write(data)
+        return file.stored
+
+    def sweep(self, folders: tuple[str, ...]) -> None:
+        """Remove what runs that were killed left half written in these folders."""
+        for folder in folders:
+            if not self._fs.isdir(self.path(folder)):
+                continue
+            for path in self._fs.ls(self.path(folder), detail=False):
+                if TEMPORARY in posixpath.basename(path):
+                    self.remove(posixpath.relpath(path, self._root))
+
+    def check_writable(self) -> None:
+        """Make the directory and prove that files can be written there.
+
+        Raises:
+            ConfigError: they can't.
+        """
+        try:
+            probe = "shards/probe"
+            self.write(probe, b"")
+            self.remove(probe)
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ConfigError(self.url, f"can't be written to ({reason})", "choose another --out") from error

@@ -1,0 +1,94 @@
+"""Write one shard: tar, table of pairs, skipped rows, and last the sidecar."""
+
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import IO, Any, cast
+
+from glitbuild.records import Sample, Skip
+from glitbuild.shards.layout import pairs_path, skipped_path, tar_path
+from glitbuild.shards.pairs import pair_rows, write_pairs
+from glitbuild.shards.sidecar import Config, Sidecar, add_counts
+from glitbuild.shards.store import Store, StoredFile
+
+Outcome = tuple[Sample, bytes] | Skip
+"""What became of one input: a sample with its JPEG, or a row of ``skipped/``."""
+
+
+def write_shard(
+    store: Store,
+    shard: str,
+    outcomes: Iterable[Outcome],
+    config: Config,
+    describe_input: Callable[[], dict[str, Any]],
+) -> Sidecar:
+    """Write a shard's files and, once all of them are whole, its sidecar.
+
+    Nothing appears if ``outcomes`` raises. Samples are streamed into the tar; what is kept in memory are
+    the skipped rows and, after ``match``, the rows of the table of pairs.
+
+    Args:
+        store: the dataset directory.
+        shard: the shard's name.
+        outcomes: samples and skipped rows, in the order of the input.
+        config: the options the dataset is made with; the table of pairs is written by the stage ``match``.
+        describe_input: called when ``outcomes`` is exhausted; what the sidecar says of the input.
+    """
+    skips: list[Skip] = []
+    rows: list[dict[str, Any]] = []
+    samples, totals = 0, dict[str, int]()
+    with store.create(tar_path(shard)) as output, _open_tar(cast(IO[bytes], output)) as tar:
+        for outcome in outcomes:
+            if isinstance(outcome, Skip):
+                skips.append(outcome)
+                continue
+            sample, jpeg = outcome
+            _add_member(tar, f"{sample.key}.jpg", jpeg)
+            _add_member(tar, f"{sample.key}.json", sample.to_json())
+            rows.extend(pair_rows(sample))
+            totals = add_counts(totals, _counts(sample))
+            samples += 1
+    files: dict[str, StoredFile] = {tar_path(shard): output.stored}
+    if config["stage"] == "match":
+        with store.create(pairs_path(shard)) as table:
+            write_pairs(cast(IO[bytes], table), rows)
+        files[pairs_path(shard)] = table.stored
+    files[skipped_path(shard)] = store.write(
+        skipped_path(shard), b"".join(skip.to_json() + b"\n" for skip in skips)
+    )
+    reasons = Counter(str(skip.reason) for skip in skips)
+    sidecar = Sidecar(
+        shard=shard,
+        samples=samples,
+        skipped=dict(sorted(reasons.items())),
+        files=files,
+        config=config,
+        input=describe_input(),
+        totals=totals,
+    )
+    sidecar.write(store)
+    return sidecar
+
+
+def _open_tar(output: IO[bytes]) -> tarfile.TarFile:
+    # A stream ("w|") never seeks back, so the hash sees every byte once and in order.
+    return tarfile.open(fileobj=output, mode="w|", format=tarfile.USTAR_FORMAT)
+
+
+def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)  # time, user and group stay zero: equal samples are equal bytes
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _counts(sample: Sample) -> dict[str, int]:
+    if sample.matched is None:
+        return {}
+    objects = sum(region.kind == "object" for region in sample.matched.regions)
+    return {
+        "objects": objects,
+        "pairs": len(sample.matched.pairs),
+        "regions": len(sample.matched.regions),
+        "sentences": len(sample.matched.sentences),
+    }
