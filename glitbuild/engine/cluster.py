@@ -16,6 +16,8 @@ MAX_TRIES = 3
 SMALL_OBJECT_STORE = 100 * 2**20
 """Bytes; only tasks and reports go through Ray, samples never."""
 
+CONNECT_SECONDS = 10.0
+
 log = logging.getLogger(__name__)
 
 
@@ -125,8 +127,8 @@ class RayRunner:
     def _start_actor(self) -> None:
         import ray
 
-        needs = {"num_cpus": self._cluster.cpus_each, "num_gpus": self._cluster.gpus_each}
-        host: Any = ray.remote(max_restarts=0, **needs)(_Host)
+        remote: Any = ray.remote  # its overloads don't know a class whose options come at run time
+        host = remote(num_cpus=self._cluster.cpus_each, num_gpus=self._cluster.gpus_each, max_restarts=0)(_Host)
         actor = host.remote(self._build_worker)
         self._starting[actor.ready.remote()] = actor
 
@@ -183,6 +185,8 @@ class RayRunner:
 def _connect(cluster: Cluster) -> None:
     import os
 
+    if cluster.address:
+        _check_address(cluster.address)
     # No telemetry, and a worker on a machine without GPUs must not lose sight of them for its children.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -208,6 +212,22 @@ def _connect(cluster: Cluster) -> None:
     if gpus < cluster.actors * cluster.gpus_each:
         ray.shutdown()
         raise no_gpus(cluster.actors, gpus)
+
+
+def _check_address(address: str) -> None:
+    # Ray itself would try for minutes before it says that nobody is there.
+    import socket
+
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        if address == "auto":
+            return
+        raise ConfigError(f"--ray-address {address}", "not an address", "give HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        fix = "check that the cluster runs, or leave it out to run on this machine"
+        raise ConfigError(f"--ray-address {address}", f"nobody answers there ({error})", fix) from error
 
 
 def no_gpus(asked: int, there: int) -> ConfigError:

@@ -1,0 +1,57 @@
+"""Workers for tests of the runners: they fail, die, or count, as a file in a folder tells them."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from glitbuild.engine.task import ShardReport, ShardTask
+from glitbuild.errors import DatasetError, ModelError
+
+
+@dataclass(frozen=True)
+class Moody:
+    """A worker whose behaviour depends on the shard's number and on how often it was tried.
+
+    Attributes:
+        folder: tries are counted here, across processes.
+        dies: shards at whose first so many tries the process ends.
+        raises: likewise, with an unforeseen exception.
+        damaged: likewise, with an error of our own.
+    """
+
+    folder: Path
+    dies: dict[str, int]
+    raises: dict[str, int]
+    damaged: dict[str, int]
+
+    def run(self, task: ShardTask) -> ShardReport:
+        tries = len(list(self.folder.glob(f"{task.shard}-*")))
+        (self.folder / f"{task.shard}-{tries}-{os.getpid()}").touch()
+        if tries < self.dies.get(task.shard, 0):
+            os._exit(1)
+        if tries < self.raises.get(task.shard, 0):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if tries < self.damaged.get(task.shard, 0):
+            raise DatasetError(task.shard, "damaged", "mend it")
+        time.sleep(0.01)
+        return ShardReport(task.shard, 10, 1)
+
+
+def no_model() -> Moody:
+    """Stand for a builder whose model can't be had."""
+    raise ModelError("--clip-pretrained nothing", "neither a file nor a tag", "give one")
+
+
+@dataclass(frozen=True)
+class DiesAtStart:
+    """A builder whose process ends the first so many times."""
+
+    folder: Path
+    times: int
+
+    def __call__(self) -> Moody:
+        (self.folder / f"start-{os.getpid()}").touch()
+        if len(list(self.folder.glob("start-*"))) <= self.times:
+            os._exit(1)
+        return Moody(self.folder, {}, {}, {})

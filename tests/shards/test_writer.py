@@ -1,0 +1,104 @@
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import pytest
+import webdataset
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from glitbuild.errors import DatasetError
+from glitbuild.records import Sample, Skip, SkipReason, Source
+from glitbuild.shards.pairs import pair_rows, read_pairs
+from glitbuild.shards.reader import read_shard, read_skipped
+from glitbuild.shards.sidecar import Sidecar
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
+from tests.factories import jpeg, matched_samples, samples
+
+INGEST, MATCH = {"stage": "ingest"}, {"stage": "match"}
+numbers = itertools.count()
+
+
+def written(store: Store, outcomes: list[Outcome], config: dict[str, str] = INGEST) -> Sidecar:
+    return write_shard(store, "00000", outcomes, config, lambda: {"rows": [0, len(outcomes)]})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(matched_samples(), st.binary(max_size=2000)), max_size=5))
+def test_a_shard_survives_the_round_trip(tmp_path: Path, content: list[tuple[Sample, bytes]]) -> None:
+    store = Store(str(tmp_path / str(next(numbers))))
+    sidecar = written(store, list(content), MATCH)
+    assert list(read_shard(store, "00000", sidecar.files["shards/00000.tar"].sha256)) == content
+    assert Sidecar.read(store, "00000") == sidecar
+    with store.open("pairs/00000.parquet") as table:
+        assert read_pairs(table) == [row for sample, _ in content for row in pair_rows(sample)]
+    assert sidecar.totals.get("pairs", 0) == sum(
+        len(sample.matched.pairs) for sample, _ in content if sample.matched
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@given(st.lists(st.tuples(samples(), st.binary(max_size=99)), max_size=4))
+def test_equal_samples_are_equal_bytes(tmp_path: Path, content: list[tuple[Sample, bytes]]) -> None:
+    one, two = (Store(str(tmp_path / str(next(numbers)))) for _ in range(2))
+    written(one, list(content))
+    written(two, list(content))
+    for name in ("shards/00000.tar", "shards/00000.json", "skipped/00000.jsonl"):
+        assert one.read(name) == two.read(name)
+
+
+def test_samples_and_skipped_rows_are_both_kept(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    skip = Skip("000000000", Source("d", "x.jpg"), SkipReason.IMAGE_EMPTY, "0 bytes\nsecond line")
+    sidecar = written(store, [skip])
+    assert list(read_skipped(store, "00000")) == [skip]
+    assert sidecar.skipped == {"image_empty": 1}
+    assert list(read_shard(store, "00000")) == []
+
+
+def test_nothing_appears_when_the_input_breaks_off(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+
+    def breaks() -> Iterator[Outcome]:
+        yield Skip("000000000", Source("d", "x"), SkipReason.IMAGE_EMPTY, "")
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        write_shard(store, "00000", breaks(), INGEST, dict)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("length", [0, 100, 600, 1500])
+def test_a_tar_that_is_cut_off_is_damaged(tmp_path: Path, length: int) -> None:
+    store = Store(str(tmp_path))
+    sample = Sample.from_json(json.dumps(_record()).encode())
+    sidecar = written(store, [(sample, jpeg())])
+    store.write("shards/00000.tar", store.read("shards/00000.tar")[:length])
+    with pytest.raises(DatasetError, match=r"00000\.tar"):
+        list(read_shard(store, "00000", sidecar.files["shards/00000.tar"].sha256))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=5)
+@given(st.lists(matched_samples(), min_size=6, max_size=9, unique_by=lambda sample: sample.key))
+def test_datasets_and_webdataset_read_a_shard(tmp_path: Path, content: list[Sample]) -> None:
+    # First come samples without any detection: `datasets` infers the types from the first five.
+    content.sort(key=lambda sample: len(sample.matched.regions) if sample.matched else 0)
+    folder = tmp_path / str(next(numbers))
+    written(Store(str(folder)), [(sample, jpeg(seed=i)) for i, sample in enumerate(content)], MATCH)
+    tar = str(folder / "shards" / "00000.tar")
+    loaded = datasets.load_dataset("webdataset", data_files=tar, split="train", cache_dir=str(folder / "cache"))
+    assert [row["json"]["key"] for row in loaded] == [sample.key for sample in content]
+    assert loaded[0]["jpg"].size == (32, 24)
+    expected = [json.loads(sample.to_json()) for sample in content]
+    assert [row["json"] for row in loaded] == expected
+    plain = list(webdataset.WebDataset(tar, shardshuffle=False).decode("pil"))
+    assert [sample["json"] for sample in plain] == expected
+
+
+def _record() -> dict[str, object]:
+    image = {"width": 32, "height": 24, "sha256": "0" * 64, "source_format": "jpeg", "reencoded": False}
+    source = {"dataset": "d", "id": "1", "url": "", "license": ""}
+    return {"schema": "glit/1", "key": "000000001", "caption": "A dog.", "image": image, "source": source}
