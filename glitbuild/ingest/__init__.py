@@ -1,0 +1,1 @@
+"""Inputs of every kind, as rows; a row becomes a sample or a skipped row."""
