@@ -15,8 +15,10 @@ from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif")
-    + (".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2")
+    [
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
+        *(".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2"),
+    ]
 )
 PEEK = 100
 """Files that are looked at to see where the captions are."""
