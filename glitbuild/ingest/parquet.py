@@ -12,7 +12,11 @@ from glitbuild.ingest.source import Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
 BATCH_ROWS = 16
-"""Rows in memory at a time: with images of some megabytes each, some tens of megabytes."""
+"""Rows in memory at a time: with images of some megabytes each, some tens of megabytes.
+
+Parquet can't be read in less than a data page, though; writers put up to 1,024 rows in one, or a row group
+where that is smaller (100 rows in Hugging Face's files).
+"""
 
 
 class ParquetSource:
