@@ -108,8 +108,8 @@ class FolderSource:
                 continue
         if self._column not in fields:
             there = ", ".join(fields) or "none"
-            what = f'no .json file beside an image has the field "{self._column}"; fields: {there}'
-            raise SourceError(self._name, what, "name one with --caption-column")
+            problem = f'no .json file beside an image has the field "{self._column}"; fields: {there}'
+            raise SourceError(self._name, problem, "name one with --caption-column")
 
     def _files(self) -> Iterator[_File]:
         """Walk depth first in the order of names, which is the order of the paths' parts."""

@@ -9,7 +9,8 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
-from glitbuild.ingest.source import Row, SourceOptions
+from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.records import SkipReason
 
 SAVED_FILES = ("state.json", "dataset_dict.json")
 """Either of them makes a folder one that ``save_to_disk`` wrote."""
@@ -134,6 +135,9 @@ def _read_path(root: Path, written: str) -> bytes:
     import fsspec
 
     # Rows of the Hub point to files there (hf://), or in archives there (zip://a.jpg::hf://...).
-    with fsspec.open(written, "rb") as file:
-        data: bytes = file.read()
+    try:
+        with fsspec.open(written, "rb") as file:
+            data: bytes = file.read()
+    except Exception as error:  # every protocol has errors of its own
+        raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: {why(error)}") from error
     return data

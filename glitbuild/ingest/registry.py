@@ -67,8 +67,8 @@ def _detect(spec: str, path: Path) -> str:
         return _detect_folder(spec, path)
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        why = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
-        raise SourceError(spec, why, "name the format with --format")
+        problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
+        raise SourceError(spec, problem, "name the format with --format")
     return kind
 
 

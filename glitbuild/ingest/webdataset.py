@@ -114,11 +114,13 @@ class WebDatasetSource:
         image, caption = self._options.image_column, self._options.caption_column
         there = ", ".join(members) or "none"
         if image is not None and image.lower() not in members:
-            why = f'no member "{image}"; the members are: {there}'
-            raise SourceError(self._name, why, "name one with --image-column")
+            problem = f'no member "{image}"; the members are: {there}'
+            raise SourceError(self._name, problem, "name one with --image-column")
         if caption is not None and caption.lower() not in members and caption not in fields:
-            why = f'no member or field "{caption}"; members: {there}; fields: {", ".join(fields) or "none"}'
-            raise SourceError(self._name, why, "name one with --caption-column")
+            problem = (
+                f'no member or field "{caption}"; members: {there}; fields: {", ".join(fields) or "none"}'
+            )
+            raise SourceError(self._name, problem, "name one with --caption-column")
 
 
 def _read(path: Path, member: Member) -> bytes:
