@@ -43,20 +43,25 @@ def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource
     seen: set[Path | str] = set()
     for spec in specs:
         path = Path(spec)
-        kind = _detect(spec, path) if options.format == "auto" else options.format
-        if kind != "hf" and not path.exists():
-            raise SourceError(spec, "no such file or folder")
-        if kind != "hf" and options.split is not None:
-            raise SourceError(spec, f"--split is for Hugging Face datasets; this is a {kind}", "leave it out")
-        same = _tar_folder(path).resolve() if path.exists() else spec
-        if same in seen:
-            raise SourceError(spec, "the same input is given twice", "name each once")
-        seen.add(same)
         try:
+            kind = _kind(spec, path, options)
+            same = _tar_folder(path).resolve() if path.exists() else spec
+            if same in seen:
+                raise SourceError(spec, "the same input is given twice", "name each once")
+            seen.add(same)
             sources.append(_open(kind, spec, path, options))
         except OSError as error:
             raise SourceError(spec, f"can't be read: {why(error)}") from error
     return sources
+
+
+def _kind(spec: str, path: Path, options: SourceOptions) -> str:
+    kind = _detect(spec, path) if options.format == "auto" else options.format
+    if kind != "hf" and not path.exists():
+        raise SourceError(spec, "no such file or folder")
+    if kind != "hf" and options.split is not None:
+        raise SourceError(spec, f"--split is for Hugging Face datasets; this is a {kind}", "leave it out")
+    return kind
 
 
 def _detect(spec: str, path: Path) -> str:
@@ -64,7 +69,7 @@ def _detect(spec: str, path: Path) -> str:
         fix = "for a dataset on the Hugging Face Hub add --format hf"
         raise SourceError(spec, "no such file or folder", fix)
     if path.is_dir():
-        return _detect_folder(spec, path)
+        return _detect_folder(path)
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
         problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
@@ -72,15 +77,12 @@ def _detect(spec: str, path: Path) -> str:
     return kind
 
 
-def _detect_folder(spec: str, path: Path) -> str:
+def _detect_folder(path: Path) -> str:
     if is_saved(path):
         return "hf"
     if _tar_folder(path) != path:
         return "webdataset"
-    try:
-        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    except OSError as error:
-        raise SourceError(spec, f"can't be read: {why(error)}") from error
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     suffixes = {entry.suffix.lower() for entry in entries}
     # Tars and Parquet files often have indices, statistics or a README beside them, but no pictures.
     if not suffixes & IMAGE_SUFFIXES and not any(entry.is_dir() for entry in entries):
