@@ -7,12 +7,38 @@ from typing import Protocol
 from glitbuild.records import SkipReason, Source
 
 
-@dataclass(frozen=True, slots=True)
 class Rejected(Exception):  # noqa: N818 - a row is rejected, nothing went wrong in the program
-    """A row can't become a sample; it becomes a row of ``skipped/``."""
+    """A row can't become a sample; it becomes a row of ``skipped/``.
 
-    reason: SkipReason
-    detail: str
+    Args:
+        reason: one of the closed list of reasons.
+        detail: what exactly, for people; names files as the input wrote them, never where they lie on
+            this machine, so that the same input gives the same output wherever it is.
+    """
+
+    def __init__(self, reason: SkipReason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What the command line says of its inputs.
+
+    Attributes:
+        format: one of the registry's ``FORMATS``.
+        image_column: the column, or a WebDataset's member extension, that holds the image.
+        caption_column: likewise the caption's.
+        split: the split to take of a Hugging Face dataset that has several; None takes all.
+    """
+
+    format: str = "auto"
+    image_column: str | None = None
+    caption_column: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +47,8 @@ class Row:
 
     Attributes:
         source: where it came from; ``source.id`` names it within its input.
-        caption: as the input has it; None where it has none.
+        caption: as the input has it, bytes that are no UTF-8 as lone surrogates (``surrogateescape``);
+            None where it has none.
         read_image: returns the encoded image; raises OSError or Rejected where it can't.
         rejected: set where the row itself can't be read; the image is then never asked for.
         named: true where the input itself names its rows (an id column, a WebDataset key): such a name
@@ -33,6 +60,18 @@ class Row:
     read_image: Callable[[], bytes]
     rejected: Rejected | None = None
     named: bool = False
+
+    @classmethod
+    def reject(cls, source: Source, reason: SkipReason, detail: str) -> "Row":
+        """Return a row that can't be read; its ``read_image`` raises the same reason.
+
+        Its name is not counted: another row of that name may be whole.
+        """
+
+        def read_image() -> bytes:
+            raise Rejected(reason, detail)
+
+        return cls(source, None, read_image, Rejected(reason, detail))
 
 
 class RowSource(Protocol):

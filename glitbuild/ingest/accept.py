@@ -1,0 +1,91 @@
+"""From a row to what is stored: a checked caption and a checked image, or the reason there is none."""
+
+import unicodedata
+from dataclasses import dataclass
+
+from glitbuild.ingest.files import why
+from glitbuild.ingest.images import store_image
+from glitbuild.ingest.source import Rejected, Row
+from glitbuild.records import Sample, Skip, SkipReason, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest image, as width times height, and the longest caption, in characters."""
+
+    max_pixels: int = 100_000_000
+    max_caption: int = 100_000
+
+
+def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
+    """Read and check a row. May be called from several threads at a time.
+
+    The caption loses the white space around it and is otherwise kept as it is.
+
+    Args:
+        row: of any source.
+        key: the sample's key in the shards.
+        limits: of image and caption.
+
+    Returns:
+        The sample and its JPEG, or the skipped row; either can be written as UTF-8 JSON.
+    """
+    source = Source(
+        _writable(row.source.dataset),
+        _writable(row.source.id),
+        _writable(row.source.url),
+        _writable(row.source.license),
+    )
+    try:
+        if row.rejected is not None:
+            return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))
+        caption = check_caption(row.caption, limits.max_caption)
+        data, image = store_image(row.read_image(), limits.max_pixels)
+    except Rejected as rejected:
+        return Skip(key, source, rejected.reason, _writable(rejected.detail))
+    except OSError as error:
+        return Skip(key, source, SkipReason.IMAGE_MISSING, _writable(f"can't be read: {why(error)}"))
+    return Sample(key, caption, image, source), data
+
+
+def check_caption(caption: str | None, max_caption: int) -> str:
+    """Return a caption without the white space around it.
+
+    Args:
+        caption: as the input has it.
+        max_caption: the most characters it may have.
+
+    Raises:
+        Rejected: it is missing, empty, too long, or can't be written as UTF-8 text.
+    """
+    if caption is None:
+        raise Rejected(SkipReason.CAPTION_MISSING, "the row has no caption")
+    if "\0" in caption:
+        raise Rejected(SkipReason.CAPTION_NUL, f"a NUL at character {caption.index(chr(0))}")
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected(SkipReason.CAPTION_ENCODING, _bad_character(caption, error.start)) from error
+    stripped = caption.strip()
+    if not any(_shows(character) for character in stripped):
+        raise Rejected(SkipReason.CAPTION_EMPTY, "nothing but white space or characters of no width")
+    if len(stripped) > max_caption:
+        raise Rejected(SkipReason.CAPTION_TOO_LONG, f"{len(stripped)} characters, at most {max_caption}")
+    return stripped
+
+
+def _bad_character(caption: str, index: int) -> str:
+    code = ord(caption[index])
+    if 0xDC80 <= code <= 0xDCFF:  # what ``surrogateescape`` makes of a byte
+        return f"not UTF-8: the byte 0x{code - 0xDC00:02x} at character {index}"
+    return f"half of a surrogate pair, U+{code:04X}, at character {index}"
+
+
+def _shows(character: str) -> bool:
+    """Return whether a character shows: format characters, such as a zero-width space, do not."""
+    return not character.isspace() and unicodedata.category(character) not in {"Cc", "Cf"}
+
+
+def _writable(text: str) -> str:
+    """Return text that is valid UTF-8: a lone surrogate, as of an odd file name, is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,135 @@
+"""From a record with columns to a row: which column is what, and what its values may be."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from glitbuild.errors import SourceError
+from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.records import SkipReason, Source
+
+IMAGE_COLUMNS = (
+    *("image", "image_path", "path", "file", "file_name", "filename"),
+    *("jpg", "jpeg", "png", "webp"),
+)
+CAPTION_COLUMNS = ("caption", "long_caption", "text", "txt", "description")
+NAME_COLUMNS = ("id", "key")
+CARRIED_COLUMNS = ("url", "license", "dataset")
+
+ReadPath = Callable[[str], bytes]
+"""Reads the image at a path as the input wrote it; raises OSError or Rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns hold the image, the caption and the row's own name (None: it has none)."""
+
+    image: str
+    caption: str
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return f'image column "{self.image}", caption column "{self.caption}"'
+
+    def used(self, present: Iterable[str]) -> list[str]:
+        """Return those of the columns present that a row is made of, each once."""
+        wanted = {self.image, self.caption, self.name, *CARRIED_COLUMNS}
+        return [column for column in dict.fromkeys(present) if column in wanted]
+
+
+def find_columns(what: str, present: Sequence[str], options: SourceOptions) -> Columns:
+    """Choose the columns: those the options name, else the first known name that is there.
+
+    Args:
+        what: the input, for the error.
+        present: its columns.
+        options: ``image_column`` and ``caption_column`` are used.
+
+    Raises:
+        SourceError: a column is missing, or there twice.
+    """
+    name = next((column for column in NAME_COLUMNS if column in present), None)
+    image = _find(what, present, "image", options.image_column, IMAGE_COLUMNS)
+    caption = _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS)
+    return Columns(image, caption, name)
+
+
+def _find(what: str, present: Sequence[str], kind: str, named: str | None, known: Sequence[str]) -> str:
+    column = named if named is not None else next((name for name in known if name in present), None)
+    if column is None or column not in present:
+        missing = f"no {kind} column" + (f' "{column}"' if column is not None else "")
+        there = ", ".join(present) or "none"
+        raise SourceError(what, f"{missing}; its columns are: {there}", f"name one with --{kind}-column")
+    if list(present).count(column) > 1:
+        raise SourceError(what, f'the column "{column}" is there twice', "rename one of them")
+    return column
+
+
+def to_row(
+    record: Mapping[str, Any], columns: Columns, dataset: str, number: int, read_path: ReadPath
+) -> Row:
+    """Make a row of a record.
+
+    Args:
+        record: values by column; columns that nothing was chosen for are ignored.
+        columns: what was chosen.
+        dataset: the name of the input, for records that name no dataset themselves.
+        number: of the record in its input, counted from 0.
+        read_path: reads an image that the record gives as a path.
+    """
+    image = record.get(columns.image)
+    name = to_text(record.get(columns.name)) if columns.name else ""
+    source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
+    try:
+        caption = to_caption(record.get(columns.caption), columns.caption)
+        read_image = _image_reader(image, columns.image, read_path)
+    except Rejected as rejected:
+        return Row.reject(source, rejected.reason, rejected.detail)
+    return Row(source, caption, read_image, named=bool(name))
+
+
+def to_source(record: Mapping[str, Any], dataset: str, name: str) -> Source:
+    """Return where a record came from, with the columns that are carried along."""
+    return Source(
+        dataset=to_text(record.get("dataset")) or dataset,
+        id=name,
+        url=to_text(record.get("url")),
+        license=to_text(record.get("license")),
+    )
+
+
+def to_text(value: object) -> str:
+    """Return a carried value as text: nothing is ``""``, bytes are UTF-8."""
+    if value is None:
+        return ""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def to_caption(value: object, column: str) -> str | None:
+    """Return a caption as the input has it; bytes are UTF-8.
+
+    Raises:
+        Rejected: it is neither text nor nothing.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if value is None or isinstance(value, str):
+        return value
+    detail = f'the caption column "{column}" holds a {type(value).__name__}, not text'
+    raise Rejected(SkipReason.ROW_UNREADABLE, detail)
+
+
+def _image_reader(value: object, column: str, read_path: ReadPath) -> Callable[[], bytes]:
+    """Return what reads the image: from a path, from bytes, or from Hugging Face's {bytes, path}."""
+    if isinstance(value, Mapping) and {"bytes", "path"} & value.keys():
+        value = value.get("path") if value.get("bytes") is None else value["bytes"]
+    if isinstance(value, bytes):
+        data = value
+        return lambda: data
+    if isinstance(value, str) and value:
+        return partial(read_path, value)
+    if value is None or value == "":
+        raise Rejected(SkipReason.IMAGE_MISSING, f'nothing in the image column "{column}"')
+    detail = f'the image column "{column}" holds a {type(value).__name__}, neither a path nor bytes'
+    raise Rejected(SkipReason.ROW_UNREADABLE, detail)

@@ -1,0 +1,68 @@
+"""Reading what a row points to: image files, texts and JSON objects, each with a reason where it can't."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from glitbuild.ingest.source import Rejected
+from glitbuild.records import SkipReason
+
+
+def read_file(root: Path, written: str) -> bytes:
+    """Read the image file that a row names.
+
+    Args:
+        root: what relative paths are relative to.
+        written: the path as the input wrote it.
+
+    Raises:
+        Rejected: there is no such file, or it can't be read.
+    """
+    if "://" in written:
+        raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: an address, not a file; download it first")
+    try:
+        path = root / written
+        # A pipe or a device would block or never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: not a file")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL or half a surrogate pair in the path
+        raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: {why(error)}") from error
+
+
+def why(error: Exception) -> str:
+    """Return an error's reason in one line, without the path on this machine that OSError adds."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def decode(data: bytes) -> str:
+    """Decode UTF-8 with or without a byte order mark; other bytes become lone surrogates.
+
+    ``accept`` then finds the surrogates of a caption, while a path with them still opens its file.
+    """
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def parse_object(data: bytes, what: str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Args:
+        data: UTF-8 JSON, with or without a byte order mark.
+        what: the file or line, for the reason.
+
+    Raises:
+        Rejected: it is not JSON, or not an object.
+    """
+    try:
+        value = json.loads(decode(data))
+    except json.JSONDecodeError as error:
+        detail = f"{what}: invalid JSON: {error.msg} at character {error.pos}"
+        raise Rejected(SkipReason.ROW_UNREADABLE, detail) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a deep nesting
+        raise Rejected(SkipReason.ROW_UNREADABLE, f"{what}: JSON beyond limits: {why(error)}") from error
+    if not isinstance(value, dict):
+        raise Rejected(SkipReason.ROW_UNREADABLE, f"{what}: not a JSON object")
+    return value

@@ -1,0 +1,161 @@
+"""A folder of images, each with its caption beside it in a ``.txt`` or ``.json`` of the same name."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from glitbuild.errors import SourceError
+from glitbuild.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
+from glitbuild.ingest.files import decode, parse_object, read_file, why
+from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.records import SkipReason, Source
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
+        *(".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2"),
+    ]
+)
+PEEK = 100
+"""Files that are looked at to see where the captions are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An image with the texts beside it, or a text without an image; paths relative to the input."""
+
+    path: str
+    text: str | None = None
+    record: str | None = None
+    problem: Rejected | None = None
+
+
+class FolderSource:
+    """A folder with its subfolders, in the order of the names; hidden files and folders are left out.
+
+    Args:
+        root: the folder.
+        name: what its rows give as their dataset.
+        options: ``caption_column``: the caption's field in the ``.json`` files, which then win over
+            ``.txt`` files.
+
+    Raises:
+        SourceError: there is no image, or no ``.json`` has the named field.
+    """
+
+    def __init__(self, root: Path, name: str, options: SourceOptions) -> None:
+        self._root, self._name, self._column = root, name, options.caption_column
+        if options.image_column is not None:
+            raise SourceError(name, "a folder of images has no columns", "leave out --image-column")
+        images = [file for file in islice(self._files(), PEEK) if file.problem is None]
+        # Past the first hundred files, which may all be texts, one image is enough.
+        images = images or list(islice((file for file in self._files() if file.problem is None), 1))
+        if not images:
+            raise SourceError(name, "no image in this folder", "see --format for other kinds of input")
+        if self._column is not None:
+            self._check_column(images)
+        kinds = [".txt"] * any(file.text for file in images) + [".json"] * any(file.record for file in images)
+        self._captions = " or ".join(kinds) + " captions" if kinds else "no captions"
+
+    @property
+    def summary(self) -> str:
+        """The folder, and where its captions are."""
+        field = f', caption field "{self._column}"' if self._column is not None else ""
+        return f"{self._name}: folder of images with {self._captions}{field}"
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a row an image, and a rejected one for a text without an image."""
+        for file in self._files():
+            source = Source(self._name, file.path)
+            try:
+                if file.problem is not None:
+                    raise file.problem
+                record = self._record(file)
+                caption = self._caption(file, record)
+            except Rejected as rejected:
+                yield Row.reject(source, rejected.reason, rejected.detail)
+            else:
+                read_image = partial(read_file, self._root, file.path)
+                yield Row(to_source(record, self._name, file.path), caption, read_image)
+
+    def _record(self, file: _File) -> dict[str, Any]:
+        return parse_object(self._read(file.record), file.record) if file.record is not None else {}
+
+    def _caption(self, file: _File, record: dict[str, Any]) -> str | None:
+        if self._column is not None:
+            return to_caption(record.get(self._column), self._column)
+        if file.text is not None:
+            return decode(self._read(file.text))
+        column = next((column for column in CAPTION_COLUMNS if column in record), None)
+        return None if column is None else to_caption(record[column], column)
+
+    def _read(self, path: str) -> bytes:
+        try:
+            return read_file(self._root, path)
+        except Rejected as rejected:  # a text that can't be read is no missing image
+            raise Rejected(SkipReason.ROW_UNREADABLE, rejected.detail) from rejected
+
+    def _check_column(self, images: list[_File]) -> None:
+        fields: dict[str, None] = {}
+        for file in images:
+            try:
+                fields |= dict.fromkeys(self._record(file))
+            except Rejected:  # rows() gives it its row
+                continue
+        if self._column not in fields:
+            there = ", ".join(fields) or "none"
+            problem = f'no .json file beside an image has the field "{self._column}"; fields: {there}'
+            raise SourceError(self._name, problem, "name one with --caption-column")
+
+    def _files(self) -> Iterator[_File]:
+        """Walk depth first in the order of names, which is the order of the paths' parts."""
+        # Real folders that were entered: a link back to one of them must not lead round for ever.
+        seen: set[tuple[int, int]] = set()
+        stack = [self._listing("", seen)]
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+            elif isinstance(entry, str):
+                stack.append(self._listing(entry, seen))
+            else:
+                yield entry
+
+    def _listing(self, folder: str, seen: set[tuple[int, int]]) -> Iterator[_File | str]:
+        """Yield a folder's files and the paths of its subfolders, by name."""
+        try:
+            status = (self._root / folder).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                return
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(self._root / folder) as entries:
+                kinds = {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
+        except OSError as error:
+            problem = Rejected(SkipReason.ROW_UNREADABLE, f"{folder or '.'}: {why(error)}")
+            yield _File(folder or ".", problem=problem)
+            return
+        paths = [PurePosixPath(folder, name) for name in sorted(kinds)]
+        files = [path for path in paths if not kinds[path.name]]
+        texts = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".txt"}
+        records = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".json"}
+        stems = {path.stem for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
+        lone = records | texts  # a text and an object of one name are one row, the text's
+        for path in paths:
+            if kinds[path.name]:
+                yield str(path)
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                yield _File(str(path), texts.get(path.stem), records.get(path.stem))
+            elif path.stem not in stems and str(path) == lone.get(path.stem):
+                detail = f"{path}: no image of that name beside it"
+                yield _File(str(path), problem=Rejected(SkipReason.IMAGE_MISSING, detail))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; reading it then gives the reason
+        return False

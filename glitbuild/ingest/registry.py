@@ -1,0 +1,126 @@
+"""From what the command line names to opened inputs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from glitbuild.errors import SourceError
+from glitbuild.ingest.csv import CsvSource
+from glitbuild.ingest.files import why
+from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
+from glitbuild.ingest.hf import HuggingFaceSource, is_saved
+from glitbuild.ingest.jsonl import JsonlSource
+from glitbuild.ingest.parquet import ParquetSource
+from glitbuild.ingest.source import RowSource, SourceOptions
+from glitbuild.ingest.webdataset import WebDatasetSource
+
+__all__ = ["FORMATS", "SourceOptions", "open_sources"]
+
+FORMATS = ("auto", "folder", "jsonl", "csv", "parquet", "webdataset", "hf")
+
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".tar": "webdataset",
+}
+
+
+def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource]:
+    """Open and check every input, before any row is read.
+
+    Args:
+        specs: paths, or with ``--format hf`` names on the Hugging Face Hub.
+        options: apply to all of them.
+
+    Raises:
+        SourceError: an input is missing, of an unknown format, lacks a column, or is given twice.
+    """
+    if options.format not in FORMATS:
+        raise SourceError(f"--format {options.format}", f"unknown; the formats are: {', '.join(FORMATS)}")
+    sources: list[RowSource] = []
+    seen: set[Path | str] = set()
+    for spec in specs:
+        path = Path(spec)
+        try:
+            kind = _kind(spec, path, options)
+            same = _tar_folder(path).resolve() if path.exists() else spec
+            if same in seen:
+                raise SourceError(spec, "the same input is given twice", "name each once")
+            seen.add(same)
+            sources.append(_open(kind, spec, path, options))
+        except OSError as error:
+            raise SourceError(spec, f"can't be read: {why(error)}") from error
+    return sources
+
+
+def _kind(spec: str, path: Path, options: SourceOptions) -> str:
+    kind = _detect(spec, path) if options.format == "auto" else options.format
+    if kind != "hf" and not path.exists():
+        raise SourceError(spec, "no such file or folder")
+    if kind != "hf" and options.split is not None:
+        raise SourceError(spec, f"--split is for Hugging Face datasets; this is a {kind}", "leave it out")
+    return kind
+
+
+def _detect(spec: str, path: Path) -> str:
+    if not path.exists():
+        fix = "for a dataset on the Hugging Face Hub add --format hf"
+        raise SourceError(spec, "no such file or folder", fix)
+    if path.is_dir():
+        return _detect_folder(path)
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
+        raise SourceError(spec, problem, "name the format with --format")
+    return kind
+
+
+def _detect_folder(path: Path) -> str:
+    if is_saved(path):
+        return "hf"
+    if _tar_folder(path) != path:
+        return "webdataset"
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    suffixes = {entry.suffix.lower() for entry in entries}
+    # Tars and Parquet files often have indices, statistics or a README beside them, but no pictures.
+    if not suffixes & IMAGE_SUFFIXES and not any(entry.is_dir() for entry in entries):
+        for suffix in (".tar", ".parquet"):
+            if suffix in suffixes:
+                return SUFFIXES[suffix]
+    return "folder"
+
+
+def _open(kind: str, spec: str, path: Path, options: SourceOptions) -> RowSource:
+    if kind == "hf":
+        return HuggingFaceSource(spec, path.resolve().name if path.exists() else spec, options)
+    name = path.resolve().name if path.is_dir() else path.stem
+    if kind == "webdataset":
+        return WebDatasetSource(_files(spec, _tar_folder(path), ".tar"), name, options)
+    if kind == "parquet":
+        return ParquetSource(_files(spec, path, ".parquet"), name, options)
+    if path.is_dir() != (kind == "folder"):
+        raise SourceError(spec, f"it is a {'folder' if path.is_dir() else 'file'}, and --format is {kind}")
+    if kind == "folder":
+        return FolderSource(path, name, options)
+    return JsonlSource(path, name, options) if kind == "jsonl" else CsvSource(path, name, options)
+
+
+def _tar_folder(path: Path) -> Path:
+    """Return ``shards/`` of a glitbuild dataset directory; any other path as it is."""
+    shards = path / "shards"
+    return shards if any(shards.glob("*.tar")) else path
+
+
+def _files(spec: str, path: Path, suffix: str) -> list[Path]:
+    """Return a file itself, or the files of that suffix in a folder, by name."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(
+        (entry for entry in path.iterdir() if entry.suffix.lower() == suffix and entry.name[0] != "."),
+        key=lambda entry: entry.name,
+    )
+    if not files:
+        raise SourceError(spec, f"no {suffix} file in this folder")
+    return files

@@ -1,0 +1,130 @@
+"""WebDataset tars: members of one key are a sample."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from glitbuild.errors import SourceError
+from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source, to_text
+from glitbuild.ingest.files import decode, parse_object, why
+from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, read_member, read_samples
+from glitbuild.records import SkipReason, Source
+
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+PEEK = 100
+"""Samples that are looked at to check a named column."""
+
+
+class WebDatasetSource:
+    """Uncompressed WebDataset tars, glitbuild's own among them, one after another in the order given.
+
+    Args:
+        paths: the tars.
+        name: what their rows give as their dataset.
+        options: ``image_column``: the extension of the image member; ``caption_column``: the extension of
+            the caption member or, failing that, a field of the ``json`` member.
+
+    Raises:
+        SourceError: no sample has the named member or field.
+        OSError: a tar can't be read.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str, options: SourceOptions) -> None:
+        self._paths, self._name, self._options = list(paths), name, options
+        self._images = (options.image_column.lower(),) if options.image_column else IMAGE_EXTENSIONS
+        for path in paths:
+            path.open("rb").close()
+        if options.image_column is not None or options.caption_column is not None:
+            self._check_columns()
+
+    @property
+    def summary(self) -> str:
+        """The tars."""
+        count = "1 tar" if len(self._paths) == 1 else f"{len(self._paths)} tars"
+        return f"{self._name}: webdataset, {count}"
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a row a sample, and a rejected one where a tar is damaged or cut off."""
+        for path in self._paths:
+            for sample in read_samples(path):
+                if isinstance(sample, TarBrokenError):
+                    source = Source(self._name, path.name)
+                    yield Row.reject(source, SkipReason.ROW_UNREADABLE, f"{path.name}: {sample}")
+                    continue
+                row = self._row(path, sample)
+                # What a sample lacks before a break is lost in the break, whose row stands for both.
+                if not (sample.cut and (row.rejected is not None or row.caption is None)):
+                    yield row
+
+    def _row(self, path: Path, sample: TarSample) -> Row:
+        source = Source(self._name, sample.key)
+        try:
+            if sample.repeated is not None:
+                detail = f"{sample.repeated} is in the sample twice"
+                raise Rejected(SkipReason.DUPLICATE_KEY, detail)
+            record = self._record(path, sample)
+            source, named = self._source(sample.key, record)
+            image = next((sample.members[ext] for ext in self._images if ext in sample.members), None)
+            if image is None:
+                there = ", ".join(sample.members)
+                raise Rejected(SkipReason.IMAGE_MISSING, f"{sample.key}: no image among its members: {there}")
+            caption = self._caption(path, sample, record)
+        except Rejected as rejected:
+            return Row.reject(source, rejected.reason, rejected.detail)
+        return Row(source, caption, partial(read_member, path, image), named=named)
+
+    def _record(self, path: Path, sample: TarSample) -> dict[str, Any]:
+        member = sample.members.get("json")
+        return {} if member is None else parse_object(_read(path, member), member.name)
+
+    def _source(self, key: str, record: Mapping[str, Any]) -> tuple[Source, bool]:
+        """Return where a sample came from, and whether its name is one that must not come twice."""
+        own = record.get("source")
+        if isinstance(own, dict) and own.get("id"):
+            # A record of ours names the row of the input it came from, and two inputs may agree in that.
+            return to_source(own, self._name, to_text(own["id"])), False
+        name = next((to_text(record[column]) for column in NAME_COLUMNS if record.get(column)), key)
+        return to_source(record, self._name, name), True
+
+    def _caption(self, path: Path, sample: TarSample, record: Mapping[str, Any]) -> str | None:
+        named = self._options.caption_column
+        member = sample.members.get("txt" if named is None else named.lower())
+        if member is not None and (named is None or named not in record):
+            return decode(_read(path, member))
+        columns = CAPTION_COLUMNS if named is None else (named,)
+        column = next((column for column in columns if column in record), None)
+        return None if column is None else to_caption(record[column], column)
+
+    def _check_columns(self) -> None:
+        members: dict[str, None] = {}
+        fields: dict[str, None] = {}
+        samples = chain.from_iterable(
+            ((path, sample) for sample in read_samples(path)) for path in self._paths
+        )
+        for path, sample in islice(samples, PEEK):
+            if isinstance(sample, TarSample):
+                members |= dict.fromkeys(sample.members)
+                try:
+                    fields |= dict.fromkeys(self._record(path, sample))
+                except Rejected:  # rows() gives it its row
+                    continue
+        image, caption = self._options.image_column, self._options.caption_column
+        there = ", ".join(members) or "none"
+        if image is not None and image.lower() not in members:
+            problem = f'no member "{image}"; the members are: {there}'
+            raise SourceError(self._name, problem, "name one with --image-column")
+        if caption is not None and caption.lower() not in members and caption not in fields:
+            problem = (
+                f'no member or field "{caption}"; members: {there}; fields: {", ".join(fields) or "none"}'
+            )
+            raise SourceError(self._name, problem, "name one with --caption-column")
+
+
+def _read(path: Path, member: Member) -> bytes:
+    try:
+        return read_member(path, member)
+    except OSError as error:
+        raise Rejected(SkipReason.ROW_UNREADABLE, f"{member.name}: {why(error)}") from error

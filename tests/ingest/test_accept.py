@@ -1,0 +1,125 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glitbuild.ingest.accept import Limits, accept, check_caption
+from glitbuild.ingest.source import Rejected, Row
+from glitbuild.records import Sample, Skip, SkipReason, Source
+
+from .conftest import encode_image
+
+LIMITS = Limits()
+JPEG = encode_image()
+
+
+def row(caption="A red square.", image=JPEG, id="a.jpg", **fields):
+    def read_image():
+        if isinstance(image, Exception):
+            raise image
+        return image
+
+    return Row(Source("pictures", id), caption, read_image, **fields)
+
+
+def test_a_good_row():
+    sample, data = accept(row(), "000000042", LIMITS)
+    assert data == JPEG
+    assert isinstance(sample, Sample)
+    assert (sample.key, sample.caption, sample.source) == (
+        "000000042",
+        "A red square.",
+        Source("pictures", "a.jpg"),
+    )
+    assert (sample.image.width, sample.image.height) == (24, 16)
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        (None, SkipReason.CAPTION_MISSING),
+        ("a\0b", SkipReason.CAPTION_NUL),
+        ("\0", SkipReason.CAPTION_NUL),
+        ("half \ud83d", SkipReason.CAPTION_ENCODING),
+        (b"caf\xe9".decode("utf-8", "surrogateescape"), SkipReason.CAPTION_ENCODING),
+        ("", SkipReason.CAPTION_EMPTY),
+        (" \t\r\n\u00a0\u3000", SkipReason.CAPTION_EMPTY),
+        ("\u200b\ufeff \u200d\u2060", SkipReason.CAPTION_EMPTY),
+        ("x" * 100_001, SkipReason.CAPTION_TOO_LONG),
+    ],
+)
+def test_bad_captions_before_the_image_is_read(caption, expected):
+    skip = accept(row(caption, AssertionError("the image was read")), "000000000", LIMITS)
+    assert isinstance(skip, Skip)
+    assert skip.reason == expected
+    assert skip.detail
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "word " * 9_999 + "words",
+        "x" * 100_000,
+        "A 👩‍👩‍👧 family, 🇫🇷 flag",
+        "כלב רץ \u200fעל הדשא",
+        "ليلة مرصعة بالنجوم",
+        "one\nline, then\tanother",
+        "é",
+        "e\u0301",
+        "\U0001fae8",
+    ],
+    ids=["50000", "100000", "emoji", "hebrew", "arabic", "lines", "composed", "decomposed", "new emoji"],
+)
+def test_captions_kept_as_they_are(caption):
+    sample, _ = accept(row(caption), "000000000", LIMITS)
+    assert sample.caption == caption
+    assert Sample.from_json(sample.to_json()) == sample
+
+
+def test_white_space_around_a_caption_goes():
+    assert accept(row("\n  A dog. \r\n"), "0", LIMITS)[0].caption == "A dog."
+    assert check_caption(" " * 200_000 + "x", 1) == "x"
+
+
+def test_limits_are_the_users():
+    assert accept(row("abc"), "0", Limits(max_caption=2)).reason == SkipReason.CAPTION_TOO_LONG
+    assert accept(row(), "0", Limits(max_pixels=24 * 16 - 1)).reason == SkipReason.IMAGE_TOO_LARGE
+    assert isinstance(accept(row(), "0", Limits(max_pixels=24 * 16)), tuple)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (b"", SkipReason.IMAGE_EMPTY),
+        (FileNotFoundError(2, "No such file or directory", "/home/someone/a.jpg"), SkipReason.IMAGE_MISSING),
+        (OSError("connection lost"), SkipReason.IMAGE_MISSING),
+        (Rejected(SkipReason.IMAGE_MISSING, "a.jpg: gone"), SkipReason.IMAGE_MISSING),
+        (JPEG[:100], SkipReason.IMAGE_CORRUPT),
+    ],
+)
+def test_bad_images(image, expected):
+    skip = accept(row(image=image), "000000001", LIMITS)
+    assert (skip.key, skip.source, skip.reason) == ("000000001", Source("pictures", "a.jpg"), expected)
+    assert "/home" not in skip.detail
+
+
+def test_a_rejected_row_is_not_looked_at():
+    rejected = Row.reject(Source("d", "7"), SkipReason.ROW_UNREADABLE, "line 8: invalid JSON")
+    assert accept(rejected, "0", LIMITS) == Skip(
+        "0", Source("d", "7"), SkipReason.ROW_UNREADABLE, "line 8: invalid JSON"
+    )
+    with pytest.raises(Rejected, match="invalid JSON"):
+        rejected.read_image()
+
+
+@given(st.text(st.characters(), max_size=30), st.one_of(st.none(), st.text(st.characters(), max_size=30)))
+def test_whatever_comes_can_be_written(text, caption):
+    """Names with surrogates too, as those of files that are no UTF-8."""
+    image = Rejected(SkipReason.IMAGE_MISSING, text)
+    for result in (
+        accept(row(caption, image, text), "0", LIMITS),
+        accept(row("fine", JPEG, text), "0", LIMITS),
+    ):
+        record = result[0] if isinstance(result, tuple) else result
+        assert json.loads(record.to_json())["source"]["id"] == record.source.id
