@@ -66,9 +66,7 @@ def _find(what: str, present: Sequence[str], kind: str, named: str | None, known
     return column
 
 
-def to_row(
-    record: Mapping[str, Any], columns: Columns, dataset: str, number: int, read_path: ReadPath
-) -> Row:
+def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: int, read_path: ReadPath) -> Row:
     """Make a row of a record.
 
     Args:

@@ -92,11 +92,7 @@ def _values(column: Any) -> Iterator[Any]:
 
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if (
-        types.is_string(column.type)
-        or types.is_large_string(column.type)
-        or types.is_string_view(column.type)
-    ):
+    if types.is_string(column.type) or types.is_large_string(column.type) or types.is_string_view(column.type):
         for value in column.cast(pyarrow.large_binary()):
             yield value.as_py().decode("utf-8", "surrogateescape") if value.is_valid else None
     else:

@@ -101,9 +101,7 @@ class WebDatasetSource:
     def _check_columns(self) -> None:
         members: dict[str, None] = {}
         fields: dict[str, None] = {}
-        samples = chain.from_iterable(
-            ((path, sample) for sample in read_samples(path)) for path in self._paths
-        )
+        samples = chain.from_iterable(((path, sample) for sample in read_samples(path)) for path in self._paths)
         for path, sample in islice(samples, PEEK):
             if isinstance(sample, TarSample):
                 members |= dict.fromkeys(sample.members)
@@ -117,9 +115,7 @@ class WebDatasetSource:
             problem = f'no member "{image}"; the members are: {there}'
             raise SourceError(self._name, problem, "name one with --image-column")
         if caption is not None and caption.lower() not in members and caption not in fields:
-            problem = (
-                f'no member or field "{caption}"; members: {there}; fields: {", ".join(fields) or "none"}'
-            )
+            problem = f'no member or field "{caption}"; members: {there}; fields: {", ".join(fields) or "none"}'
             raise SourceError(self._name, problem, "name one with --caption-column")
 
 

@@ -22,9 +22,7 @@ def opened(tmp_path):
 
 def test_rows(opened, tmp_path, jpeg):
     (tmp_path / "a.jpg").write_bytes(jpeg)
-    source = opened(
-        b'image,caption,license,id\r\na.jpg,"A dog, ""Rex"",\nruns.",CC0,one\r\n\r\nb.jpg,B.,,\r\n'
-    )
+    source = opened(b'image,caption,license,id\r\na.jpg,"A dog, ""Rex"",\nruns.",CC0,one\r\n\r\nb.jpg,B.,,\r\n')
     assert source.summary == 'data.csv: csv, image column "image", caption column "caption"'
     first, second = source.rows()
     assert (first.source, first.named) == (Source("data", "one", "", "CC0"), True)
@@ -62,9 +60,7 @@ def test_long_cells_two_files_by_turns(opened, tmp_path):
 )
 def test_a_bad_row_costs_only_itself(opened, tmp_path, jpeg, line, expected):
     (tmp_path / "a.jpg").write_bytes(jpeg)
-    results = [
-        accept(row, "0", Limits()) for row in opened(b"image,caption\n" + line + b"\na.jpg,good\n").rows()
-    ]
+    results = [accept(row, "0", Limits()) for row in opened(b"image,caption\n" + line + b"\na.jpg,good\n").rows()]
     assert results[0].reason == expected
     assert results[1][0].caption == "good"
     assert len(results) == 2

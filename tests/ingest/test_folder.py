@@ -20,9 +20,7 @@ def make(tmp_path, jpeg):
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, dict | list):
                 content = json.dumps(content)
-            path.write_bytes(
-                jpeg if content is None else content.encode() if isinstance(content, str) else content
-            )
+            path.write_bytes(jpeg if content is None else content.encode() if isinstance(content, str) else content)
         return tmp_path / "photos"
 
     return make
@@ -59,15 +57,13 @@ def test_order_is_that_of_the_paths_parts(make):
     ["jpg", "JPEG", "jpe", "jfif", "png", "WebP", "gif", "bmp", "tif", "TIFF", "avif", "heic", "jp2"],
 )
 def test_suffixes(make, suffix):
-    assert ids(
-        opened(make({f"a.b.{suffix}": None, "a.b.txt": "c", "a.md": "no row", "b.jpg.bak": "no row"}))
-    ) == [f"a.b.{suffix}"]
+    assert ids(opened(make({f"a.b.{suffix}": None, "a.b.txt": "c", "a.md": "no row", "b.jpg.bak": "no row"}))) == [
+        f"a.b.{suffix}"
+    ]
 
 
 def test_hidden_files_are_no_rows(make):
-    assert ids(opened(make({"a.jpg": None, ".b.jpg": None, ".git/c.jpg": None, "d/.e/f.jpg": None}))) == [
-        "a.jpg"
-    ]
+    assert ids(opened(make({"a.jpg": None, ".b.jpg": None, ".git/c.jpg": None, "d/.e/f.jpg": None}))) == ["a.jpg"]
 
 
 def test_two_images_share_a_caption(make):
@@ -76,9 +72,7 @@ def test_two_images_share_a_caption(make):
 
 
 def test_which_caption_wins(make):
-    root = make(
-        {"a.jpg": None, "a.txt": "text", "a.json": {"text": "field", "long": "named", "license": "CC0"}}
-    )
+    root = make({"a.jpg": None, "a.txt": "text", "a.json": {"text": "field", "long": "named", "license": "CC0"}})
     (row,) = opened(root).rows()
     assert (row.caption, row.source.license) == ("text", "CC0")
     (row,) = opened(root, caption_column="long").rows()

@@ -63,9 +63,7 @@ def test_splits(tmp_path):
 
 def test_an_undivided_dataset_has_no_split(tmp_path):
     table().save_to_disk(tmp_path / "saved")
-    with pytest.raises(
-        SourceError, match='no split "train"; it is not divided into splits; leave out --split'
-    ):
+    with pytest.raises(SourceError, match='no split "train"; it is not divided into splits; leave out --split'):
         opened(tmp_path / "saved", split="train")
 
 
@@ -119,9 +117,7 @@ def test_streaming_a_folder_of_images(tmp_path, jpeg):
 def test_a_break_in_the_middle_is_no_end(tmp_path):
     dataset = datasets.Dataset(pa.table({"image": ["a"], "caption": pa.array([b"\xff"]).view(pa.utf8())}))
     dataset.save_to_disk(tmp_path / "saved")
-    with pytest.raises(
-        SourceError, match=r"saved, row 0 of the dataset: can't be read: .*; run the command again"
-    ):
+    with pytest.raises(SourceError, match=r"saved, row 0 of the dataset: can't be read: .*; run the command again"):
         list(opened(tmp_path / "saved").rows())
 
 

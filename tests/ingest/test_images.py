@@ -172,6 +172,4 @@ class TestConversion:
         data = encode_image("RGBA", (64, 48), "PNG", color=(10, 200, 30, 90))
         expected = store_image(data, LIMIT)
         with ThreadPoolExecutor(8) as pool:
-            assert all(
-                result == expected for result in pool.map(lambda _: store_image(data, LIMIT), range(64))
-            )
+            assert all(result == expected for result in pool.map(lambda _: store_image(data, LIMIT), range(64)))

@@ -29,9 +29,7 @@ def test_rows(opened, tmp_path, jpeg):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a.jpg").write_bytes(jpeg)
     carried = {"id": 7, "url": "https://x.org/a", "license": None, "dataset": "docci", "more": [1]}
-    source = opened(
-        [{"image": "sub/a.jpg", "caption": "A dog."} | carried, {"image": "b.jpg", "caption": "B."}]
-    )
+    source = opened([{"image": "sub/a.jpg", "caption": "A dog."} | carried, {"image": "b.jpg", "caption": "B."}])
     assert source.summary == 'data.jsonl: jsonl, image column "image", caption column "caption"'
     first, second = source.rows()
     assert first.source == Source("docci", "7", "https://x.org/a", "")
@@ -104,9 +102,7 @@ def test_what_accept_finds(opened, tmp_path, jpeg, line, expected):
 
 
 def test_line_ends_and_byte_order_mark(opened):
-    source = opened(
-        [b'\xef\xbb\xbf{"image": "a", "caption": "c"}\r', b"\r", b'{"image": "b", "caption": "d"}\r']
-    )
+    source = opened([b'\xef\xbb\xbf{"image": "a", "caption": "c"}\r', b"\r", b'{"image": "b", "caption": "d"}\r'])
     assert [row.caption for row in source.rows()] == ["c", "d"]
 
 
@@ -119,9 +115,7 @@ def test_line_ends_and_byte_order_mark(opened):
     ],
 )
 def test_columns_are_found(opened, record, image, caption):
-    assert (
-        opened([record]).summary == f'data.jsonl: jsonl, image column "{image}", caption column "{caption}"'
-    )
+    assert opened([record]).summary == f'data.jsonl: jsonl, image column "{image}", caption column "{caption}"'
 
 
 def test_columns_are_named(opened):

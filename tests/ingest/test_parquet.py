@@ -30,9 +30,7 @@ def invalid_text(*values, kind=pa.utf8):
 
 def test_paths(opened, tmp_path, jpeg):
     (tmp_path / "a.jpg").write_bytes(jpeg)
-    source = opened(
-        {"image": ["a.jpg", "b.jpg", None], "caption": ["A.", None, "C."], "url": ["u", None, None]}
-    )
+    source = opened({"image": ["a.jpg", "b.jpg", None], "caption": ["A.", None, "C."], "url": ["u", None, None]})
     assert source.summary == 'data: parquet, image column "image", caption column "caption"'
     first, second, third = source.rows()
     assert (first.source, first.caption, first.read_image()) == (Source("data", "a.jpg", "u"), "A.", jpeg)
@@ -104,9 +102,7 @@ def test_other_types(opened, captions, expected):
 
 
 def test_columns(opened, tmp_path):
-    with pytest.raises(
-        SourceError, match=r'0.parquet: no image column "pic"; its columns are: image, caption, id'
-    ):
+    with pytest.raises(SourceError, match=r'0.parquet: no image column "pic"; its columns are: image, caption, id'):
         opened({"image": [b""], "caption": [""], "id": [""]}, image_column="pic")
     with pytest.raises(SourceError, match=r"1.parquet: no caption column"):
         opened({"image": [b""], "caption": [""]}, {"image": [b""]})

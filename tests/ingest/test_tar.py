@@ -68,9 +68,7 @@ def test_damage_ends_and_raises_nothing(tmp_path):
         data = bytearray(whole)
         for _ in range(randomness.choice([1, 4, 40])):
             # The fields of a header, more often than what is between headers
-            at = randomness.randrange(len(data) // 512) * 512 + randomness.choice(
-                [0, 124, 130, 135, 148, 156, 300]
-            )
+            at = randomness.randrange(len(data) // 512) * 512 + randomness.choice([0, 124, 130, 135, 148, 156, 300])
             data[at] = randomness.choice([0, 0x80, 0xFF, ord("7"), ord("-"), ord("x"), ord("S"), ord("L")])
         path.write_bytes(data)
         for row in WebDatasetSource([path], "x", SourceOptions()).rows():
@@ -113,9 +111,7 @@ def test_tars_of_webdataset(tmp_path, jpeg):
     path = tmp_path / "x.tar"
     with TarWriter(str(path)) as writer:
         for number in range(5):
-            writer.write(
-                {"__key__": f"a/{number}", "jpg": jpeg, "txt": f"caption {number}", "json": {"url": "u"}}
-            )
+            writer.write({"__key__": f"a/{number}", "jpg": jpeg, "txt": f"caption {number}", "json": {"url": "u"}})
     assert list(ours(path)) == list(reference(path))
     rows = list(WebDatasetSource([path], "x", SourceOptions()).rows())
     assert [(row.source.id, row.caption, row.source.url) for row in rows] == [

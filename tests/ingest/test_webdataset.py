@@ -56,9 +56,7 @@ def test_our_own_records(opened, jpeg):
     assert not row.named
 
 
-@pytest.mark.parametrize(
-    "name", ["a/b/c.jpg", "a.b/c.jpg", "./c.jpg", "c.JPG", "deep/" * 40 + "c.jpg", "é ü.jpg"]
-)
+@pytest.mark.parametrize("name", ["a/b/c.jpg", "a.b/c.jpg", "./c.jpg", "c.JPG", "deep/" * 40 + "c.jpg", "é ü.jpg"])
 def test_names(opened, name):
     stem, _ = name.rsplit(".", 1)
     assert results(opened([(name, b"x"), (f"{stem}.txt", "c")])) == [(stem, "c")]
