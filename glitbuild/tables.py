@@ -1,5 +1,6 @@
 """Statistics as tables on the terminal."""
 
+from itertools import pairwise
 from typing import Any
 
 from glitbuild.shards.manifest import Manifest
@@ -40,7 +41,7 @@ def _bars(name: str, histogram: dict[str, Any]) -> Any:
 
     table = Table(name, "pairs", "")
     most = max(histogram["counts"])
-    for low, high, count in zip(histogram["edges"], histogram["edges"][1:], histogram["counts"], strict=True):
+    for (low, high), count in zip(pairwise(histogram["edges"]), histogram["counts"], strict=True):
         if count:
             table.add_row(f"{low:.2f} to {high:.2f}", f"{count:,}", "█" * max(1, round(BAR_WIDTH * count / most)))
     return table

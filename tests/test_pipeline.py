@@ -1,0 +1,74 @@
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glitbuild.cli import cli
+from glitbuild.engine.options import IngestOptions, MatchOptions
+from glitbuild.errors import ConfigError
+from glitbuild.pipeline import load_pipeline
+from glitbuild.shards.schemas import schema
+from tests.factories import jpeg
+from tests.run import done
+
+RECIPES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
+STAGES: dict[str, Any] = {"ingest": IngestOptions, "match": MatchOptions}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_has_the_options_of_its_command(stage: str) -> None:
+    properties = schema("pipeline")["properties"]["stages"]["items"]["properties"]
+    of_schema = set(properties[stage]["properties"])
+    of_command = {parameter.name for parameter in cli.commands[stage].params} - {"log_json", "verbose"}
+    assert of_schema == of_command == {field.name for field in fields(STAGES[stage])}
+    assert set(properties) == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_defaults_are_those_of_the_command(stage: str) -> None:
+    defaults = {field.name: field.default for field in fields(STAGES[stage])}
+    for parameter in cli.commands[stage].params:
+        if parameter.name in defaults and not parameter.required:
+            assert parameter.get_default(cli.make_context("x", ["--help"], resilient_parsing=True)) in (
+                defaults[parameter.name],
+                defaults[parameter.name] or None,
+            )
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_the_recipes_fit_the_schema(path: Path) -> None:
+    assert load_pipeline(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("stages: [", "not YAML"),
+        ("", "must be object"),
+        ("stages: []", "at least 1"),
+        ("stages: [{paint: {}}]", "paint"),
+        ("stages: [{ingest: {source: a}}]", "out"),
+        ("stages: [{ingest: {source: a, out: b, shard-size: 3}}]", "shard-size"),
+        ("stages: [{ingest: {source: a, out: b, shard_size: many}}]", "shard_size"),
+        ("stages: [{match: {dir: a, out: b, score: 2}}]", "score"),
+        ("stages: [{match: {dir: a, out: b, gpus: 1, workers: 1}}]", "both given"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_a_configuration_error(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        load_pipeline(str(path))
+
+
+def test_run_runs_the_stages_and_passes_over_finished_ones(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "photos" / "a.txt").write_text("Noise.")
+    (tmp_path / "p.yaml").write_text(
+        "stages: [{ingest: {source: photos, out: raw}}, {ingest: {source: [photos], out: two}}]"
+    )
+    first = done("run", "p.yaml", cwd=tmp_path)
+    assert "raw: 1 samples" in first and "two: 1 samples" in first
+    assert done("run", "p.yaml", cwd=tmp_path).count("nothing to do") == 2
