@@ -44,8 +44,9 @@ def store_image(data: bytes, max_pixels: int) -> tuple[bytes, ImageInfo]:
 
     if not data:
         raise Rejected(SkipReason.IMAGE_EMPTY, "the image has no bytes")
+    reader = _find_reader(data)
     try:
-        image = _open(data)
+        image = reader(BytesIO(data))
         _check_header(image, max_pixels)
         if image.format == "JPEG":
             image.load()
@@ -110,11 +111,11 @@ def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[BytesIO],
     return tuple(known)
 
 
-def _open(data: bytes) -> "ImageFile":
+def _find_reader(data: bytes) -> Callable[[BytesIO], "ImageFile"]:
     for accepts, reader in _readers():
-        # A text where Pillow was built without that format
+        # The answer is a text where Pillow was built without that format.
         if accepts(data[:16]) is True:
-            return reader(BytesIO(data))
+            return reader
     detail = "its first bytes are none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000"
     raise Rejected(SkipReason.IMAGE_NOT_AN_IMAGE, detail)
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glitbuild.ingest.accept import Limits, accept, check_caption
@@ -113,6 +113,7 @@ def test_a_rejected_row_is_not_looked_at():
         rejected.read_image()
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=30), st.one_of(st.none(), st.text(st.characters(), max_size=30)))
 def test_whatever_comes_can_be_written(text, caption):
     """Names with surrogates too, as those of files that are no UTF-8."""

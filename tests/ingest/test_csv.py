@@ -96,7 +96,7 @@ def test_no_columns(opened, data, message):
         opened(data)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), min_size=1, max_size=8))
 def test_any_caption_comes_back(tmp_path_factory, captions):
     path = tmp_path_factory.mktemp("csv") / "x.csv"

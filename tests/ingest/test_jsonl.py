@@ -150,11 +150,13 @@ def test_no_columns(opened, lines):
         opened(lines)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(), max_size=50), min_size=1, max_size=8), st.booleans())
 def test_any_caption_comes_back(tmp_path_factory, captions, ascii):
     path = tmp_path_factory.mktemp("jsonl") / "x.jsonl"
-    if not ascii:
+    if ascii:  # two halves of a pair that happen to meet are one character in JSON
+        captions = [json.loads(json.dumps(caption)) for caption in captions]
+    else:
         captions = [caption.encode("utf-8", "replace").decode() for caption in captions]
     lines = [json.dumps({"image": "a", "caption": caption}, ensure_ascii=ascii) for caption in captions]
     path.write_text("\n".join(lines), encoding="utf-8", newline="")

@@ -1,0 +1,87 @@
+import pytest
+
+from glitbuild.errors import SourceError
+from glitbuild.ingest.columns import CAPTION_COLUMNS, IMAGE_COLUMNS, Columns, find_columns, to_row, to_text
+from glitbuild.ingest.source import SourceOptions
+from glitbuild.records import SkipReason, Source
+
+COLUMNS = Columns("image", "caption", "id")
+
+
+def row(record, columns=COLUMNS):
+    return to_row(record, columns, "data", 7, lambda path: path.encode())
+
+
+@pytest.mark.parametrize("image", IMAGE_COLUMNS)
+@pytest.mark.parametrize("caption", CAPTION_COLUMNS)
+def test_known_columns(image, caption):
+    assert find_columns("x", ["more", caption, image], SourceOptions()) == Columns(image, caption)
+
+
+def test_the_first_known_column_wins():
+    present = [*reversed(IMAGE_COLUMNS), *reversed(CAPTION_COLUMNS), "key", "id"]
+    assert find_columns("x", present, SourceOptions()) == COLUMNS
+
+
+@pytest.mark.parametrize("kind", ["image", "caption"])
+def test_a_named_column_must_be_there_once(kind):
+    options = SourceOptions(**{f"{kind}_column": "mine"})
+    with pytest.raises(SourceError, match=f'x: no {kind} column "mine"; its columns are: image, caption'):
+        find_columns("x", ["image", "caption"], options)
+    with pytest.raises(SourceError, match='the column "mine" is there twice'):
+        find_columns("x", ["mine", "image", "caption", "mine"], options)
+    assert getattr(find_columns("x", ["image", "caption", "mine"], options), kind) == "mine"
+
+
+def test_only_columns_in_use_are_read():
+    assert COLUMNS.used(["url", "image", "large", "url", "id"]) == ["url", "image", "id"]
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "named"),
+    [
+        ({"id": "one", "image": "a.jpg"}, "one", True),
+        ({"id": 0, "image": "a.jpg"}, "0", True),
+        ({"id": None, "image": "a.jpg"}, "a.jpg", False),
+        ({"id": "", "image": "a.jpg"}, "a.jpg", False),
+        ({"image": b"bytes"}, "7", False),
+        ({"image": {"bytes": b"bytes", "path": "a.jpg"}}, "7", False),
+    ],
+)
+def test_names(record, name, named):
+    result = row(record | {"caption": "c"})
+    assert (result.source, result.named, result.rejected) == (Source("data", name), named, None)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("a.jpg", b"a.jpg"),
+        (b"bytes", b"bytes"),
+        (b"", b""),
+        ({"bytes": b"bytes", "path": "a.jpg"}, b"bytes"),
+        ({"bytes": None, "path": "a.jpg"}, b"a.jpg"),
+        ({"path": "a.jpg"}, b"a.jpg"),
+        (None, SkipReason.IMAGE_MISSING),
+        ("", SkipReason.IMAGE_MISSING),
+        ({"bytes": None, "path": None}, SkipReason.IMAGE_MISSING),
+        ({"width": 5}, SkipReason.ROW_UNREADABLE),
+        ([1, 2], SkipReason.ROW_UNREADABLE),
+        (1.5, SkipReason.ROW_UNREADABLE),
+    ],
+)
+def test_images(image, expected):
+    result = row({"image": image, "caption": "c"})
+    assert (result.rejected.reason if result.rejected else result.read_image()) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, ""), (5, "5"), (True, "True"), (b"caf\xe9", "caf\\xe9"), ("é".encode(), "é")],
+)
+def test_carried_values_are_text(value, expected):
+    assert to_text(value) == expected
+    carried = dict.fromkeys(("url", "license", "dataset"), value)
+    assert row({"image": "a", "caption": "c", "id": "n"} | carried).source == Source(
+        expected or "data", "n", expected, expected
+    )
