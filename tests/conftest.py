@@ -20,6 +20,8 @@ def assets() -> Path:
             pytest.fail(f"GLITBUILD_ASSETS is set, but there is no folder {path}")
         pytest.skip("no folder ../shared/assets; set GLITBUILD_ASSETS to the folder that holds captions/")
     return path
+
+
 @pytest.fixture(scope="session")
 def photos(assets: Path) -> Path:
     """Return the folder of photographs, with their captions in ``captions.jsonl``."""

@@ -38,15 +38,15 @@ def run_match(options: MatchOptions, plain: bool = False) -> Result:
         ConfigError: the options are wrong; nothing has been written.
         ShardFailedError: some shards were given up; the others are done, and a new run tries again.
     """
-    detector = DetectorSpec.parse(options.detector, options.score)
     source, manifest = open_dataset(options.dir)
-    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
     out = Store(options.out)
     if out.root == source.root:
         raise ConfigError(f"--out {options.out}", "it is the input's directory", "choose another --out")
-    config = _config(options, detector, clip)
-    cluster = _cluster(options)
+    detector = DetectorSpec.parse(options.detector, options.score)
     out.check_writable()
+    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
+    cluster = _cluster(options)
+    config = _config(options, detector, clip)
     todo = list(_todo(manifest, out, config, options.overwrite))
     if not todo and (done := read_manifest(out)):
         return Result(done, done_before=True)

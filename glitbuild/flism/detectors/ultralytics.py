@@ -28,8 +28,9 @@ class UltralyticsDetector:
     """
 
     def __init__(self, weights: str, score: float, device: str) -> None:
-        # Ultralytics would otherwise install packages by itself, in every worker.
+        # Ultralytics would otherwise install packages by itself, in every worker, and log to standard output.
         os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+        os.environ.setdefault("YOLO_VERBOSE", "false")
         try:
             from ultralytics.models import YOLO
 
