@@ -1,0 +1,1 @@
+"""The method's first half, pure: sentences, candidate regions, and which sentence goes to which region."""
