@@ -127,10 +127,11 @@ def main() -> None:
     total = sum(len(list(texts)) for texts in build_ours()(list(captions.values())))
     result, speeds = measure(captions, labels, total)
 
-    n = sum(len(row["spans"]) - 1 for row in labels)
-    print(
-        f"{len(labels)} captions, {n} boundaries; speed over {len(captions)} captions, {total} sentences.\n"
-    )
+    for group in ("all", "hard", "random", "dev", "test"):
+        members = groups(labels)[group]
+        n = sum(len(labels[i]["spans"]) - 1 for i in members)
+        print(f"* {group}: {len(members)} captions, {n} boundaries")
+    print(f"* speed: {len(captions)} captions, {total} sentences\n")
     parts = ("dev", "test", "all")
     rows = []
     for name, by_group in result.items():

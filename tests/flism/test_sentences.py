@@ -11,7 +11,6 @@ from glitbuild.flism.sentences import SentenceSplitter
 
 LABELS = Path(__file__).parent / "data" / "sentence_labels.jsonl"
 SPLITTER = SentenceSplitter()
-
 OTHER = SentenceSplitter()
 
 MARKS = '.!?\u2026,;:()[]"\u201c\u201d\u2018\u2019\u00ab\u00bb/-\u2013&$ \n'
@@ -82,6 +81,12 @@ def test_fifty_thousand_characters_take_no_more_than_seconds(unit: str) -> None:
     start = time.perf_counter()
     SPLITTER.split([caption])
     assert time.perf_counter() - start < 5
+
+
+def test_half_a_surrogate_pair_is_refused_and_harms_nothing_after() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        SPLITTER.split(["A dog.", "a\ud800 cat"])
+    assert SPLITTER.split(["A dog."]) == [((0, 6),)]
 
 
 def test_a_batch_may_be_empty() -> None:
