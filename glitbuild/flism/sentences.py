@@ -39,6 +39,9 @@ class SentenceSplitter:
         The spans of a caption are ascending, do not overlap, begin and end with a character other than white
         space, and together hold every such character. A caption of white space alone has none. What one
         caption gives does not depend on the others.
+
+        Raises:
+            UnicodeEncodeError: a caption holds half of a surrogate pair.
         """
         # The zone gives back what the vocabulary learnt of these captions: it would grow without end.
         with self._tokenizer.vocab.memory_zone():
