@@ -1,22 +1,43 @@
-"""The engine's own cost: 100,000 samples through Ray with a worker that only counts.
+"""The engine's own cost: the driver's memory, and the seconds a shard costs beyond the worker's own.
 
     python benchmarks/engine.py
 
-Prints the driver's memory after 1,000 and after 100,000 samples, and the seconds a shard costs beyond
-the worker's own. A shard is 1,000 samples; a real one takes ten seconds or more.
+Memory: the whole command ``match`` on datasets of 1,000 and of 100,000 samples in shards of 1,000, each
+in a process of its own, with a worker that reads and writes real shards but asks no model. Overhead: as
+many shards through a worker that does nothing. A real shard takes ten seconds or more.
 """
 
 import argparse
+import hashlib
+import io
+import multiprocessing
+import resource
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
-import psutil
+from PIL import Image
 
 from glitbuild.engine.cluster import Cluster, RayRunner
+from glitbuild.engine.match import run_match
+from glitbuild.engine.match_worker import MatchPlan
+from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.task import ShardReport, ShardTask
+from glitbuild.flism.regions import default_regions
+from glitbuild.records import ImageInfo, Matched, Pair, Sample, Source
+from glitbuild.shards.layout import shard_name
+from glitbuild.shards.manifest import write_manifest
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
 
 SAMPLES_A_SHARD = 1000
 REAL_SHARD_SECONDS = 10.0
+WORKERS = 2
+CAPTION = "A grey square of sixteen pixels. Nothing else is in the picture."
 
 
 class CountingWorker:
@@ -27,34 +48,87 @@ class CountingWorker:
         return ShardReport(task.shard, SAMPLES_A_SHARD, 0)
 
 
-def tasks(shards: int) -> Iterator[ShardTask]:
-    """Yield so many tasks."""
-    for number in range(shards):
-        yield ShardTask(f"{number:05d}", "0" * 64)
+class CopyingWorker:
+    """Reads and writes real shards; every sentence goes to the centre.
+
+    Args:
+        plan: names the two datasets.
+    """
+
+    def __init__(self, plan: MatchPlan) -> None:
+        self._plan = plan
+
+    def run(self, task: ShardTask) -> ShardReport:
+        """Copy one shard with pairs that no model has seen."""
+        source, out = Store(self._plan.source), Store(self._plan.out)
+        origin = {"shard": task.shard, "sha256": task.sha256}
+        outcomes = (
+            (replace(sample, matched=_matched(sample)), jpeg)
+            for sample, jpeg in read_shard(source, task.shard, task.sha256)
+        )
+        sidecar = write_shard(out, task.shard, outcomes, self._plan.config, lambda: origin)
+        return ShardReport(task.shard, sidecar.samples, 0)
+
+
+def _matched(sample: Sample) -> Matched:
+    regions = default_regions(sample.image.width, sample.image.height)
+    end = CAPTION.index(".") + 1
+    return Matched(((0, end), (end + 1, len(CAPTION))), regions, (Pair(0, 4, 0.2), Pair(1, 4, 0.1)), 0)
+
+
+def make_dataset(folder: Path, samples: int) -> None:
+    """Write a dataset of tiny pictures."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), "gray").save(buffer, "JPEG")
+    jpeg = buffer.getvalue()
+    info = ImageInfo(16, 16, hashlib.sha256(jpeg).hexdigest(), "jpeg", False)
+    store, config, sidecars = Store(str(folder)), {"stage": "ingest"}, []
+    for start in range(0, samples, SAMPLES_A_SHARD):
+        outcomes: Iterator[Outcome] = (
+            (Sample(f"{number:09d}", CAPTION, info, Source("gray", str(number))), jpeg)
+            for number in range(start, start + SAMPLES_A_SHARD)
+        )
+        rows = {"rows": [start, start + SAMPLES_A_SHARD], "sha256": ""}
+        sidecars.append(write_shard(store, shard_name(len(sidecars)), outcomes, config, lambda rows=rows: rows))
+    write_manifest(store, sidecars, config, {})
+
+
+def match(folder: str) -> float:
+    """Run the command in this process and return the most memory it had, in MiB."""
+    # The detector and the model are named but never loaded.
+    options = MatchOptions(f"{folder}/raw", f"{folder}/out", workers=WORKERS, detector="none")
+    result = run_match(options, plain=True, build=CopyingWorker)
+    assert result.manifest.totals["pairs"] == 2 * result.manifest.totals["samples"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def overhead(shards: int) -> float:
+    """Return the seconds that a shard keeps a worker busy beyond the worker's own work."""
+    tasks = (ShardTask(shard_name(number), "0" * 64) for number in range(shards))
+    with RayRunner(CountingWorker, Cluster(WORKERS)) as runner:
+        start = time.perf_counter()
+        done = sum(1 for _ in runner.run(tasks))
+        seconds = time.perf_counter() - start
+    assert done == shards
+    return seconds * WORKERS / shards
 
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=100_000)
-    parser.add_argument("--workers", type=int, default=2)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=100_000, help="the larger of the two datasets")
     options = parser.parse_args()
-    shards = options.samples // SAMPLES_A_SHARD
-    process, done, memory = psutil.Process(), 0, {}
-    with RayRunner(CountingWorker, Cluster(options.workers)) as runner:
-        start = time.perf_counter()
-        for _ in runner.run(tasks(shards)):
-            done += 1
-            if done in (1, shards):
-                memory[done * SAMPLES_A_SHARD] = process.memory_info().rss / 2**20
-        seconds = time.perf_counter() - start
-        assert done == shards
-    # Each worker has one shard at a time, so a shard's overhead is what it holds a worker beyond its work.
-    overhead = seconds * options.workers / shards
-    for samples, megabytes in memory.items():
-        print(f"driver after {samples:>9,} samples: {megabytes:.1f} MiB")
-    print(f"{shards} shards in {seconds:.2f} s: {overhead * 1000:.1f} ms a shard and worker,")
-    print(f"{100 * overhead / REAL_SHARD_SECONDS:.3f} % of a shard of {REAL_SHARD_SECONDS:.0f} s")
+    for samples in (SAMPLES_A_SHARD, options.samples):
+        with tempfile.TemporaryDirectory() as folder:
+            make_dataset(Path(folder) / "raw", samples)
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                start = time.perf_counter()
+                peak = pool.apply(match, (folder,))
+            print(f"{samples:>9,} samples: driver's peak {peak:.1f} MiB, {time.perf_counter() - start:.1f} s")
+    seconds = overhead(options.samples // SAMPLES_A_SHARD)
+    share = 100 * seconds / REAL_SHARD_SECONDS
+    print(f"overhead: {1000 * seconds:.1f} ms a shard, {share:.3f} % of one that takes {REAL_SHARD_SECONDS:.0f} s")
 
 
 if __name__ == "__main__":

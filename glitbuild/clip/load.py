@@ -4,6 +4,7 @@ import hashlib
 import logging
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ class ClipSpec:
 
         known = open_clip.list_models()
         if model not in known:
-            near = [name for name in known if name.lower().startswith(model.lower()[:5])] or known
-            fix = "use one of open_clip's: " + ", ".join(near[:8]) + ", ..."
+            near = get_close_matches(model, known, n=5, cutoff=0) or known
+            fix = f"use one of open_clip's {len(known)}, such as " + ", ".join(near)
             raise ModelError(f"--clip-model {model}", "unknown architecture", fix)
         path = Path(pretrained).expanduser()
         if path.is_file():

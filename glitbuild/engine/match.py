@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
@@ -12,7 +12,7 @@ from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
-from glitbuild.engine.task import ShardFailure, ShardTask
+from glitbuild.engine.task import BuildWorker, ShardFailure, ShardTask, Worker
 from glitbuild.engine.versions import versions_of
 from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
 from glitbuild.flism.detectors.registry import DetectorSpec
@@ -24,15 +24,18 @@ from glitbuild.shards.store import Store
 MAX_DEFAULT_WORKERS = 8
 """Each has its own copy of the models in memory."""
 
+BuildMatchWorker = Callable[[MatchPlan], Worker]
+
 log = logging.getLogger(__name__)
 
 
-def run_match(options: MatchOptions, plain: bool = False) -> Result:
+def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorker | None = None) -> Result:
     """Match a dataset: its regions, sentences and pairs, in a new dataset directory.
 
     Args:
         options: of the command.
         plain: progress as lines, also on a terminal.
+        build: makes the worker from the plan, where it is to run; by default a ``MatchWorker``.
 
     Raises:
         ConfigError: the options are wrong; nothing has been written.
@@ -61,13 +64,14 @@ def run_match(options: MatchOptions, plain: bool = False) -> Result:
         device="cuda" if cluster and cluster.gpus_each else "cpu",
         threads=cluster.cpus_each if cluster else 1,
     )
-    rate = _run(plan, cluster, manifest, out, todo, options.overwrite, plain) if todo else 0.0
+    build_worker = partial(build or build_match_worker, plan)
+    rate = _run(build_worker, cluster, manifest, out, todo, options.overwrite, plain) if todo else 0.0
     sidecars = (_finished(out, entry.name) for entry in manifest.shards)
     return Result(write_manifest(out, sidecars, config, versions_of("match")), False, rate)
 
 
 def _run(
-    plan: MatchPlan,
+    build_worker: BuildWorker,
     cluster: Cluster | None,
     manifest: Manifest,
     out: Store,
@@ -77,10 +81,9 @@ def _run(
 ) -> float:
     """Make the shards that are left to do, and return the images a second."""
     sizes = {entry.name: entry.samples for entry in manifest.shards}
-    build = partial(build_match_worker, plan)
     failures: list[ShardFailure] = []
     log.info("match: %d of %d shards to do; loading the models", len(todo), len(manifest.shards))
-    with RayRunner(build, cluster) if cluster else LocalRunner(build) as runner:
+    with RayRunner(build_worker, cluster) if cluster else LocalRunner(build_worker) as runner:
         # From here on the directory changes: the marks of completion go first.
         if overwrite:
             remove_dataset(out)

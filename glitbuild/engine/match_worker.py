@@ -67,6 +67,9 @@ class MatchWorker:
     Args:
         plan: models and options.
 
+    Attributes:
+        seconds: spent by stage since the last call of ``run``.
+
     Raises:
         ModelError: a model can't be had or can't be used.
     """
@@ -80,11 +83,11 @@ class MatchWorker:
         self._splitter = SentenceSplitter()
         self._detector = plan.detector.load(plan.device)
         self._clip = ClipEncoder(plan.clip, plan.device)
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def run(self, task: ShardTask) -> ShardReport:
         """Match one shard and write the result; see ``Worker``."""
-        self._seconds.clear()
+        self.seconds.clear()
         with self._timed("read"):
             samples = list(read_shard(self._source, task.shard, task.sha256))
         outcomes = self.match(samples)
@@ -92,7 +95,7 @@ class MatchWorker:
             origin = {"shard": task.shard, "sha256": task.sha256}
             sidecar = write_shard(self._out, task.shard, outcomes, self._plan.config, lambda: origin)
         skipped = sum(sidecar.skipped.values())
-        return ShardReport(task.shard, sidecar.samples, skipped, dict(self._seconds))
+        return ShardReport(task.shard, sidecar.samples, skipped, dict(self.seconds))
 
     def match(self, samples: Sequence[tuple[Sample, bytes]]) -> list[Outcome]:
         """Return each sample with its sentences, regions and pairs, or the reason why it has none."""
@@ -170,7 +173,7 @@ class MatchWorker:
     def _timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self._seconds[stage] += time.perf_counter() - start
+        self.seconds[stage] += time.perf_counter() - start
 
 
 def _decode(jpeg: bytes) -> "Image | str":

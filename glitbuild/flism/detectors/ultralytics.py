@@ -32,6 +32,7 @@ class UltralyticsDetector:
         os.environ.setdefault("YOLO_AUTOINSTALL", "false")
         os.environ.setdefault("YOLO_VERBOSE", "false")
         try:
+            import torch
             from ultralytics.models import YOLO
 
             self._model = YOLO(weights, task="detect" if weights.endswith(".onnx") else None, verbose=False)
@@ -40,7 +41,8 @@ class UltralyticsDetector:
             raise ModelError(f"--detector {weights}", str(error) or type(error).__name__, fix) from error
         if self._model.task != "detect":
             raise ModelError(f"--detector {weights}", f"it is a model for {self._model.task}", "give a detector")
-        self._score, self._device = score, device
+        # As an object: a name such as "cuda:0" would make ultralytics rewrite CUDA_VISIBLE_DEVICES.
+        self._score, self._device = score, torch.device(device)
         # Exported models are built for one batch size, which is 1 unless they were exported otherwise.
         self.batch_size = 16 if Path(weights).suffix == ".pt" else 1
 

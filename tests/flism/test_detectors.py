@@ -1,0 +1,142 @@
+"""Detectors: a real YOLO on photographs, and randomly initialised set predictors saved to a folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from glitbuild.errors import ConfigError, ModelError
+from glitbuild.flism.boxes import iou
+from glitbuild.flism.detectors.base import Detection
+from glitbuild.flism.detectors.registry import DetectorSpec
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def images(photos: Path) -> list[Image.Image]:
+    names = [json.loads(line)["image"] for line in (photos / "captions.jsonl").read_text().splitlines()[:6]]
+    return [Image.open(photos / name).convert("RGB") for name in names]
+
+
+@pytest.fixture(scope="module")
+def hf_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small randomly initialised model of the class that the test asks for, as ``save_pretrained`` leaves it."""
+    import torch
+    import transformers as hf
+
+    folder = tmp_path_factory.mktemp(request.param)
+    size = {"shortest_edge": 64, "longest_edge": 96}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if request.param == "yolos":
+            config = hf.YolosConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                image_size=[64, 96],
+                num_detection_tokens=10,
+                num_labels=3,
+            )
+            hf.YolosForObjectDetection(config).save_pretrained(folder)
+            hf.YolosImageProcessor(size=size).save_pretrained(folder)
+        else:
+            config = hf.DetrConfig(
+                use_timm_backbone=False,
+                use_pretrained_backbone=False,
+                backbone_config=hf.ResNetConfig(
+                    embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], out_features=["stage2"]
+                ),
+                d_model=32,
+                encoder_layers=1,
+                decoder_layers=1,
+                encoder_attention_heads=2,
+                decoder_attention_heads=2,
+                encoder_ffn_dim=32,
+                decoder_ffn_dim=32,
+                num_queries=10,
+                num_labels=3,
+            )
+            hf.DetrForObjectDetection(config).save_pretrained(folder)
+            hf.DetrImageProcessor(size=size).save_pretrained(folder)
+    return folder
+
+
+def same(one: list[Detection], two: list[Detection]) -> bool:
+    pairs = zip(one, two, strict=True)
+    return all(a.label == b.label and iou(a.box, b.box) > 0.999 and abs(a.score - b.score) < 1e-3 for a, b in pairs)
+
+
+def test_yolo_finds_the_bear_and_does_not_mind_its_neighbours(yolo: Path, images: list[Image.Image]) -> None:
+    detector = DetectorSpec.parse(str(yolo), None).load("cpu")
+    together = detector.detect(images)
+    assert len(together) == len(images)
+    (bear,) = [found for found in together[0] if found.label == "bear"]
+    assert iou(bear.box, (1.4, 68.8, 586.0, 632.8)) > 0.8
+    assert all(found.score >= 0.25 for of in together for found in of)
+    for image, found in zip(images, together, strict=True):
+        assert same(detector.detect([image])[0], found)
+
+
+def test_a_higher_score_keeps_fewer(yolo: Path, images: list[Image.Image]) -> None:
+    low, high = (DetectorSpec.parse(str(yolo), score).load("cpu").detect(images) for score in (0.25, 0.6))
+    assert [[found for found in of if found.score >= 0.6] for of in low] == high
+    assert sum(map(len, high)) < sum(map(len, low))
+
+
+@pytest.mark.parametrize("hf_folder", ["yolos", "detr"], indirect=True)
+def test_set_predictors_do_not_mind_their_neighbours(hf_folder: Path, images: list[Image.Image]) -> None:
+    detector = DetectorSpec.parse(f"hf:{hf_folder}", 0.0).load("cpu")
+    together = detector.detect(images)
+    assert [len(found) for found in together] == [10] * len(images)
+    for image, found in zip(images, together, strict=True):
+        assert same(detector.detect([image])[0], found)
+        for detection in found:
+            assert detection.label.startswith("LABEL_")
+            assert max(detection.box) <= 2 * max(image.size), "in pixels of the picture as given"
+
+
+@pytest.mark.parametrize("hf_folder", ["yolos"], indirect=True)
+def test_the_threshold_of_set_predictors_is_their_own(hf_folder: Path, images: list[Image.Image]) -> None:
+    spec = DetectorSpec.parse(f"hf:{hf_folder}", None)
+    assert spec.score == 0.5
+    assert DetectorSpec.parse("none", None).score == 0.25
+    assert all(found.score >= 0.5 for of in spec.load("cpu").detect(images) for found in of)
+
+
+def test_no_detector_finds_nothing(images: list[Image.Image]) -> None:
+    assert DetectorSpec.parse("none", None).load("cpu").detect(images) == [[] for _ in images]
+
+
+def test_a_files_identity_is_its_content(tmp_path: Path) -> None:
+    one, two, other = (tmp_path / name for name in ("a.pt", "b.pt", "c.pt"))
+    for path, data in ((one, b"x"), (two, b"x"), (other, b"y")):
+        path.write_bytes(data)
+    identities = [DetectorSpec.parse(str(path), None).identity for path in (one, two, other)]
+    assert identities[0] == identities[1] != identities[2]
+    assert DetectorSpec.parse("yolov8n.pt", None).identity == "yolov8n.pt"
+
+
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="hf:"):
+        DetectorSpec.parse(f"hf:{tmp_path}", None).load("cpu")
+
+
+def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "photo.pt").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"photo\.pt"):
+        DetectorSpec.parse(str(tmp_path / "photo.pt"), None).load("cpu")
+
+
+@pytest.mark.parametrize("spec", ["yolo", "hf:./nowhere", "some/folder/yolov8n.pt", "photo.jpg"])
+def test_specs_that_name_nothing_are_known_without_loading(spec: str) -> None:
+    with pytest.raises(ModelError):
+        DetectorSpec.parse(spec, None)
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1])
+def test_scores_beyond_zero_and_one_are_refused(score: float) -> None:
+    with pytest.raises(ConfigError, match="--score"):
+        DetectorSpec.parse("none", score)
