@@ -1,0 +1,173 @@
+"""Every command in the README and in docs/ is run, in a folder that has the inputs they name."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import datasets
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from glitbuild.cli import cli
+from glitbuild.shards.schemas import schema
+from tests.factories import jpeg
+from tests.run import GLITBUILD, done
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE = {"--gpus": "--gpus", "NAMESPACE/NAME": "NAMESPACE/NAME", "SOURCE...": ""}
+"""Parts of commands that need what a test machine lacks, and what their one line of error must name."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.M | re.S)
+    return [content for name, content in fences if name == language]
+
+
+def commands() -> list[str]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page, ""):
+            lines = block.replace("\\\n", " ").splitlines()
+            found += [
+                shlex.join(shlex.split(line, comments=True)) for line in lines if line.startswith("glitbuild ")
+            ]
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path) -> Path:
+    """A folder with every input that the pages name."""
+    folder = tmp_path_factory.mktemp("docs")
+    rows = []
+    for name in ("photos", "imagefolder", "cc12m", "web", "parquet"):
+        (folder / name).mkdir()
+    for number in range(3):
+        image = folder / "photos" / f"{number}.jpg"
+        image.write_bytes(jpeg(64, 48, seed=number))
+        image.with_suffix(".txt").write_text(f"Noise number {number}. It has many colours.")
+        rows.append({"image": str(image.relative_to(folder)), "caption": f"Noise number {number}. Colours."})
+        shutil.copy(image, folder / "imagefolder")
+    jsonl = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "captions.jsonl").write_text(jsonl)
+    (folder / "more.jsonl").write_text(jsonl)
+    metadata = "".join(json.dumps({"file_name": f"{number}.jpg", "text": "Noise."}) + "\n" for number in range(3))
+    (folder / "imagefolder" / "metadata.jsonl").write_text(metadata)
+    (folder / "captions.csv").write_text("filename,long\n" + "".join(f"{row['image']},Noise.\n" for row in rows))
+    table = {"image": [(folder / row["image"]).read_bytes() for row in rows], "caption": ["Noise."] * 3}
+    pq.write_table(datasets.Dataset.from_dict(table).data.table, folder / "parquet" / "0.parquet")
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(table)}).save_to_disk(str(folder / "saved"))
+    for tar_path in (folder / "cc12m" / "00000.tar", folder / "web" / "00000.tar"):
+        with tarfile.open(tar_path, "w") as tar:
+            for path in sorted((folder / "photos").iterdir()):
+                tar.add(path, path.name)
+    (folder / "yolov8n.pt").symlink_to(yolo)
+    (folder / "clip.pt").symlink_to(clip_checkpoint)
+    _save_yolos(folder / "hustvl" / "yolos-base")
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines")
+    for recipe in (folder / "pipelines").glob("*.yaml"):
+        content = yaml.safe_load(recipe.read_text())
+        for stage in content["stages"]:
+            if "match" in stage:
+                stage["match"] |= {"clip_model": "ViT-S-32-alt", "clip_pretrained": "clip.pt", "workers": 0}
+        recipe.write_text(yaml.safe_dump(content))
+    done("ingest", "photos", "--out", "data/raw", cwd=folder)
+    done("match", "data/raw", "--out", "data/pairs", *_local(["match"]), cwd=folder)
+    return folder
+
+
+def _save_yolos(folder: Path) -> None:
+    import transformers as hf
+
+    config = hf.YolosConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=[64, 64],
+        num_detection_tokens=4,
+    )
+    hf.YolosForObjectDetection(config).save_pretrained(folder)
+    hf.YolosImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}).save_pretrained(folder)
+
+
+def _local(command: list[str]) -> list[str]:
+    """Return options that stand in for what can't be downloaded: weights, and for speed the workers."""
+    if command[0] != "match":
+        return []
+    local = ["--clip-model", "ViT-S-32-alt", "--clip-pretrained", "clip.pt"]
+    return local if {"--gpus", "--workers"} & set(command) else [*local, "--workers", "0"]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_pages_does_what_it_says(command: str, inputs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(inputs, folder, symlinks=True)
+    args = shlex.split(command)[1:]
+    if args[0] in ("ingest", "run"):
+        shutil.rmtree(folder / "data")
+    if args[0] == "match":
+        shutil.rmtree(folder / "data" / "pairs")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(
+        [GLITBUILD, *args, *_local(args)], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    missing = [says for part, says in ELSEWHERE.items() if part in args]
+    if missing:
+        assert result.returncode == 2, result.stderr
+        assert missing[0] in result.stderr.splitlines()[-1]
+        return
+    assert result.returncode == 0, result.stderr
+    if args[0] in ("ingest", "match"):
+        done("validate", args[args.index("--out") + 1], cwd=folder)
+
+
+def test_the_python_of_the_pages_runs(inputs: Path, tmp_path: Path) -> None:
+    code = [block for page in PAGES for block in blocks(page, "python")]
+    assert code
+    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path)}
+    for block in code:
+        result = subprocess.run(
+            [sys.executable, "-c", block], cwd=inputs, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout
+
+
+def test_the_page_of_the_format_is_the_schema() -> None:
+    page = (ROOT / "docs" / "format.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|$", page, flags=re.M))
+    properties = schema("sample")["properties"]
+    assert list(rows) == list(properties)
+    for name, described in rows.items():
+        assert described.startswith(properties[name]["description"]), name
+        parts = properties[name].get("items", properties[name]).get("properties", {})
+        assert re.findall(r"`(\w+)`", described) == list(parts), name
+
+
+def test_the_page_of_ingest_lists_every_reason() -> None:
+    page = (ROOT / "docs" / "ingest.md").read_text()
+    table = page[page.index("## Skipped rows") :]
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.M) == schema("skipped")["properties"]["reason"]["enum"]
+
+
+def test_the_readme_lists_every_command_and_every_link_is_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert sorted(re.findall(r"^\| `glitbuild (\w+)", readme, flags=re.M)) == sorted(cli.commands)
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+?)(?:#[\w-]+)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_recipe_of_the_page_is_the_recipe() -> None:
+    (shown,) = blocks(ROOT / "docs" / "pipelines.md", "yaml")
+    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "pipelines" / "pairs.yaml").read_text())
