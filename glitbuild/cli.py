@@ -3,8 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 the command line or the configuration is wrong."""
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+
+    Args:
+        args: the words after ``glitbuild``; by default those this process was started with.
+    """
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(args, standalone_mode=False) or 0)
     except GlitbuildError as error:
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
@@ -36,7 +40,7 @@ def main() -> None:
         _fail(f"unforeseen {type(error).__name__}: {error}; GLITBUILD_DEBUG=1 shows where; please report it", 1)
 
 
-def _fail(line: str, code: int) -> None:
+def _fail(line: str, code: int) -> NoReturn:
     click.echo("glitbuild: error: " + " ".join(line.split()), err=True)
     sys.exit(code)
 

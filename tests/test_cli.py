@@ -10,6 +10,8 @@ from glitbuild.cli import cli
 from tests.factories import jpeg
 from tests.run import done, glitbuild
 
+LOCAL = ["--detector", "none", "--workers", "0"]
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -118,8 +120,9 @@ def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
         (["match", "{raw}", "--out", "{out}", "--detector", "nosuch.pt", "--workers", "0"], "nosuch.pt"),
         (["match", "{raw}", "--out", "{out}", "--detector", "nosuch"], "unknown detector"),
         (["match", "{raw}", "--out", "{out}", "--detector", "./no/such.pt"], "no such file"),
-        (["match", "{raw}", "--out", "{out}", "--clip-model", "ViT-X-99"], "unknown architecture"),
-        (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch"], "neither a file nor a tag"),
+        (["match", "{raw}", "--out", "{out}", "--clip-model", "ViT-X-99", *LOCAL], "unknown architecture"),
+        (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch", *LOCAL], "neither a file nor a tag"),
+        (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch.pt"], "no such file"),
         (["match", "{raw}", "--out", "{out}", "--score", "2"], "--score 2.0"),
         (["match", "{raw}", "--out", "{out}", "--min-area", "0.9"], "min-area"),
         (["match", "{raw}", "--out", "{raw}"], "input's directory"),

@@ -17,54 +17,42 @@ DEFAULT_PRETRAINED = "openai"
 
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
-    """A CLIP model as open_clip names it, checked without loading it.
+    """A CLIP model as open_clip names it.
 
     Attributes:
         model: one of open_clip's architectures, such as ``ViT-B-16``.
-        pretrained: one of its tags for that architecture, or a local checkpoint.
-        quick_gelu: whether the tag's weights were trained with QuickGELU.
+        pretrained: one of its tags for that architecture, or a local checkpoint's path.
         identity: what stands in a dataset's config: the tag, or the SHA-256 of a local file.
     """
 
     model: str
     pretrained: str
-    quick_gelu: bool
     identity: str
 
     @classmethod
     def parse(cls, model: str, pretrained: str) -> "ClipSpec":
-        """Check a model's name and weights.
+        """Name a model. Only files are looked at: open_clip takes many seconds to import, ``load`` asks it.
 
         Raises:
-            ModelError: open_clip doesn't know the architecture, or neither a tag nor a file fits.
+            ModelError: ``pretrained`` is a path, and there is no file.
         """
-        import open_clip
-
-        known = open_clip.list_models()
-        if model not in known:
-            near = get_close_matches(model, known, n=5, cutoff=0) or known
-            fix = f"use one of open_clip's {len(known)}, such as " + ", ".join(near)
-            raise ModelError(f"--clip-model {model}", "unknown architecture", fix)
         path = Path(pretrained).expanduser()
         if path.is_file():
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            return cls(model, str(path), False, f"sha256:{digest}")
-        tags = open_clip.list_pretrained_tags_by_model(model)
-        if pretrained not in tags:
-            fix = f"use a checkpoint's path or one of {model}'s tags: " + (", ".join(tags) or "none")
-            raise ModelError(f"--clip-pretrained {pretrained}", "neither a file nor a tag of this model", fix)
-        # open_clip loads such weights into the other activation with only a warning.
-        quick_gelu = bool(open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu"))
-        return cls(model, pretrained, quick_gelu, pretrained)
+            return cls(model, str(path.resolve()), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+        if path.name != pretrained or path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
+            raise ModelError(f"--clip-pretrained {pretrained}", "no such file", "check the path")
+        return cls(model, pretrained, pretrained)
 
     def load(self, device: str) -> Any:
         """Return the open_clip model in evaluation mode.
 
         Raises:
-            ModelError: the weights can't be had, or don't fit the architecture.
+            ModelError: open_clip doesn't know the architecture or the tag, or the weights can't be had or
+                don't fit the architecture.
         """
         import open_clip
 
+        quick_gelu = self._check()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             logging.getLogger().addFilter(_drop_records)
@@ -72,7 +60,7 @@ class ClipSpec:
                 model = open_clip.create_model(
                     self.model,
                     pretrained=self.pretrained,
-                    force_quick_gelu=self.quick_gelu,
+                    force_quick_gelu=quick_gelu,
                     device=device,
                     require_pretrained=True,
                 )
@@ -83,6 +71,24 @@ class ClipSpec:
             finally:
                 logging.getLogger().removeFilter(_drop_records)
         return model.eval()
+
+    def _check(self) -> bool:
+        """See that open_clip knows the names; return whether the weights were trained with QuickGELU."""
+        import open_clip
+
+        known = open_clip.list_models()
+        if self.model not in known:
+            near = get_close_matches(self.model, known, n=5, cutoff=0)
+            fix = f"use one of open_clip's {len(known)}, such as " + ", ".join(near)
+            raise ModelError(f"--clip-model {self.model}", "unknown architecture", fix)
+        if Path(self.pretrained).is_file():
+            return False
+        tags = open_clip.list_pretrained_tags_by_model(self.model)
+        if self.pretrained not in tags:
+            fix = f"use a checkpoint's path or one of {self.model}'s tags: " + (", ".join(tags) or "none")
+            raise ModelError(f"--clip-pretrained {self.pretrained}", "neither a file nor a tag of this model", fix)
+        # open_clip loads such weights into a model with the other activation, with only a warning.
+        return bool(open_clip.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu"))
 
 
 def _drop_records(record: logging.LogRecord) -> bool:

@@ -48,11 +48,11 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     detector = DetectorSpec.parse(options.detector, options.score)
     out.check_writable()
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
-    cluster = _cluster(options)
     config = _config(options, detector, clip)
     todo = list(_todo(manifest, out, config, options.overwrite))
     if not todo and (done := read_manifest(out)):
         return Result(done, done_before=True)
+    cluster = _cluster(options)
     plan = MatchPlan(
         source=source.root if source.is_local else source.url,
         out=out.root if out.is_local else out.url,
