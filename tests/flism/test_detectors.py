@@ -1,6 +1,7 @@
 """Detectors: a real YOLO on photographs, and randomly initialised set predictors saved to a folder."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,25 @@ def test_a_higher_score_keeps_fewer(yolo: Path, images: list[Image.Image]) -> No
     assert sum(map(len, high)) < sum(map(len, low))
 
 
+def test_an_exported_model_finds_the_bear_too(yolo: Path, images: list[Image.Image], tmp_path: Path) -> None:
+    from ultralytics.models import YOLO
+
+    (tmp_path / "yolov8n.pt").write_bytes(yolo.read_bytes())  # the export is written beside it
+    exported = YOLO(str(tmp_path / "yolov8n.pt")).export(format="onnx", imgsz=320, simplify=False, verbose=False)
+    detector = DetectorSpec.parse(str(exported), None).load("cpu")
+    together = detector.detect(images)
+    (bear,) = [found for found in together[0] if found.label == "bear"]
+    assert iou(bear.box, (1.4, 68.8, 586.0, 632.8)) > 0.8
+    assert same(detector.detect([images[0]])[0], together[0])
+
+
+def test_an_exported_model_needs_its_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "yolo.onnx").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelError, match=r"glitbuild\[onnx\]"):
+        DetectorSpec.parse(str(tmp_path / "yolo.onnx"), None).load("cpu")
+
+
 @pytest.mark.parametrize("hf_folder", ["yolos", "detr"], indirect=True)
 def test_set_predictors_do_not_mind_their_neighbours(hf_folder: Path, images: list[Image.Image]) -> None:
     detector = DetectorSpec.parse(f"hf:{hf_folder}", 0.0).load("cpu")
@@ -124,10 +144,11 @@ def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
         DetectorSpec.parse(f"hf:{tmp_path}", None).load("cpu")
 
 
-def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "photo.pt").write_bytes(b"not a model")
-    with pytest.raises(ModelError, match=r"photo\.pt"):
-        DetectorSpec.parse(str(tmp_path / "photo.pt"), None).load("cpu")
+@pytest.mark.parametrize("name", ["photo.pt", "photo.onnx"])
+def test_a_file_that_is_no_model_is_an_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="photo"):
+        DetectorSpec.parse(str(tmp_path / name), None).load("cpu")
 
 
 @pytest.mark.parametrize("spec", ["yolo", "hf:./nowhere", "some/folder/yolov8n.pt", "photo.jpg"])

@@ -31,20 +31,27 @@ class UltralyticsDetector:
         # Ultralytics would otherwise install packages by itself, in every worker, and log to standard output.
         os.environ.setdefault("YOLO_AUTOINSTALL", "false")
         os.environ.setdefault("YOLO_VERBOSE", "false")
+        import torch
+        from PIL import Image
+
+        exported = Path(weights).suffix != ".pt"
+        # Exported models are built for one batch size, which is 1 unless they were exported otherwise.
+        self.batch_size = 1 if exported else 16
+        # As an object: a name such as "cuda:0" would make ultralytics rewrite CUDA_VISIBLE_DEVICES.
+        self._score, self._device = score, torch.device(device)
         try:
-            import torch
             from ultralytics.models import YOLO
 
-            self._model = YOLO(weights, task="detect" if weights.endswith(".onnx") else None, verbose=False)
+            if Path(weights).suffix == ".onnx":
+                import onnxruntime  # noqa: F401 - ultralytics asks for it only at the first picture
+            self._model = YOLO(weights, task="detect" if exported else None, verbose=False)
+            if self._model.task == "detect":
+                self.detect([Image.new("RGB", (64, 64))])  # exported files are opened only now
         except Exception as error:  # its loaders raise whatever went wrong: AttributeError, KeyError, ...
-            fix = "give an existing .pt or .onnx file, or a name ultralytics can download"
+            fix = "give a .pt or .onnx file (for .onnx: pip install 'glitbuild[onnx]'), or a name it can download"
             raise ModelError(f"--detector {weights}", str(error) or type(error).__name__, fix) from error
         if self._model.task != "detect":
             raise ModelError(f"--detector {weights}", f"it is a model for {self._model.task}", "give a detector")
-        # As an object: a name such as "cuda:0" would make ultralytics rewrite CUDA_VISIBLE_DEVICES.
-        self._score, self._device = score, torch.device(device)
-        # Exported models are built for one batch size, which is 1 unless they were exported otherwise.
-        self.batch_size = 16 if Path(weights).suffix == ".pt" else 1
 
     def detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
         """Return the detections in each RGB image, boxes in its pixels.
