@@ -55,7 +55,7 @@ def test_opencv_and_the_detector_need_no_libgl() -> None:
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_its_schemas_and_its_marker_of_types(tmp_path: Path) -> None:
     source = tmp_path / "source"  # setuptools builds in the tree it is given
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build"))
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "build"))
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
     subprocess.run(command, capture_output=True, check=True)
     (wheel,) = tmp_path.glob("*.whl")
