@@ -3,7 +3,9 @@
 import logging
 import os
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
+from typing import Any
 
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
@@ -86,9 +88,24 @@ def _write_shards(stream: RowStream, out: Store, config: Config, size: int, prog
             log.info("ingest: shard %s is there already", shard)
         else:
             outcomes = _counted(stream.take_shard(size), progress)
-            write_shard(out, shard, outcomes, config, stream.describe_shard)
+            write_shard(out, shard, outcomes, config, partial(_describe, stream, out, count))
     _clear_behind(out, count)
     return count
+
+
+def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
+    """Return what a sidecar says of the shard just read, unless the finished shards behind it don't go on from it.
+
+    The sidecar isn't there yet: with the old input again, the run can still go on.
+    """
+    described = stream.describe_shard()
+    if not stream.has_more():
+        _clear_behind(out, following)
+    elif sidecar := Sidecar.read(out, shard_name(following)):
+        start, _ = _rows(out, sidecar)
+        if start != stream.position:
+            raise _input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
+    return described
 
 
 def _check_options(out: Store, config: Config) -> None:
@@ -137,13 +154,18 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
 
 
 def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
+    start, end = _rows(out, sidecar)
+    if stream.position != start or stream.replay_shard(end - start) != sidecar.input:
+        raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
+
+
+def _rows(out: Store, sidecar: Sidecar) -> tuple[int, int]:
     try:
         start, end = map(int, sidecar.input["rows"])
     except (KeyError, TypeError, ValueError) as error:
-        path = out.path(sidecar_path(sidecar.shard))
-        raise DatasetError(path, "it doesn't say from which rows", "remove it and run the command again") from error
-    if stream.position != start or stream.replay_shard(end - start) != sidecar.input:
-        raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
+        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
+        raise DatasetError(path, "it doesn't say which rows the shard is made from", fix) from error
+    return start, end
 
 
 def _input_changed(out: Store, why: str) -> OptionsChangedError:

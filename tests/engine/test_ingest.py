@@ -285,14 +285,28 @@ def test_where_nothing_is_finished_the_input_may_have_become_shorter(source: Pat
     assert tree(out) == resumed
 
 
-def test_finished_shards_behind_the_end_of_the_input_are_not_forgotten(source: Path, out: Path) -> None:
+@pytest.mark.parametrize(
+    ("gone", "change", "says"),
+    [
+        (SIDECARS[1:3], lambda lines: lines.__delitem__(slice(4, None)), "fewer rows"),
+        (SIDECARS[1:2], lambda lines: lines.__delitem__(slice(4, None)), "fewer rows"),
+        (SIDECARS[1:2], lambda lines: lines.__setitem__(3, lines[1]), "shard 00002 begins with row 5, not 7"),
+    ],
+)
+def test_a_shard_that_its_successors_do_not_go_on_from_is_not_finished(
+    source: Path, out: Path, gone: list[str], change: Callable[[list[str]], object], says: str
+) -> None:
     run(out, source)
-    for name in ("manifest.json", SIDECARS[1], SIDECARS[2]):
+    before, original = tree(out), source.read_text()
+    for name in gone:
         (out / name).unlink()
-    edit(source, lambda lines: lines.__delitem__(slice(4, None)))
-    with pytest.raises(OptionsChangedError, match="fewer rows"):
+    edit(source, change)
+    with pytest.raises(OptionsChangedError, match=says):
         run(out, source)
     assert not (out / "manifest.json").exists()
+    source.write_text(original)
+    run(out, source)
+    assert tree(out) == before
 
 
 @pytest.mark.parametrize("gone", [[], ["manifest.json"], [*SIDECARS[:1]], ["manifest.json", *SIDECARS[:3]]])
