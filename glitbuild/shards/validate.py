@@ -45,7 +45,7 @@ class Problem:
 def validate(
     store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None
 ) -> Iterator[Problem]:
-    """Yield every problem of a dataset, reading each file once; one shard is in memory at a time.
+    """Yield every problem of a dataset, streaming each tar; one shard's records are in memory at a time.
 
     What follows from a problem is not reported again: where a file is damaged, its content is not compared
     with that of others. Where the sidecar and the manifest differ, the shard's own files say which is wrong.
