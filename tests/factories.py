@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -65,3 +66,13 @@ def sample_with_jpeg(
     data = jpeg(seed=number)
     info = ImageInfo(32, 24, hashlib.sha256(data).hexdigest(), "jpeg", False)
     return Sample(f"{number:09d}", caption, info, Source("test", str(number))), data
+
+
+def matched_sample_with_jpeg(number: int) -> tuple[Sample, bytes]:
+    """Return a sample as ``match`` leaves it, with the JPEG its record describes; its best pair is the second."""
+    sample, data = sample_with_jpeg(number)
+    end = sample.caption.index(".") + 1
+    spans = ((0, end), (end + 1, len(sample.caption)))
+    regions = (*default_regions(32, 24), Region((1.0, 2.0, 30.5, 20.0), "object", "dog", 0.75))
+    pairs = (Pair(0, number % 5, 0.125), Pair(1, 5, 0.25 + number / 1000))
+    return replace(sample, matched=Matched(spans, regions, pairs, 1)), data

@@ -3,18 +3,21 @@
 import logging
 import os
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
 
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
 from glitbuild.engine.row_stream import RowStream
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import OptionsChangedError, SourceError
+from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_name
+from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_name, shard_of, sidecar_path
 from glitbuild.shards.manifest import read_manifest, remove_dataset, write_manifest
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
@@ -47,8 +50,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     config = _config(options, sources)
     out.check_writable()
     finished = None if options.overwrite else read_manifest(out)
-    if not options.overwrite and (first := Sidecar.read(out, shard_name(0))):
-        first.check_config(out, config)
+    if not options.overwrite:
+        _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
     with RowStream(sources, Limits(max_pixels=options.max_pixels), threads) as stream:
         if finished and _replay_all(stream, out, len(finished.shards)):
@@ -85,10 +88,48 @@ def _write_shards(stream: RowStream, out: Store, config: Config, size: int, prog
             log.info("ingest: shard %s is there already", shard)
         else:
             outcomes = _counted(stream.take_shard(size), progress)
-            write_shard(out, shard, outcomes, config, stream.describe_shard)
-    if out.exists(f"shards/{shard_name(count)}.json"):
-        raise _input_changed(out, "it has fewer rows now")
+            write_shard(out, shard, outcomes, config, partial(_describe, stream, out, count))
+    _clear_behind(out, count)
     return count
+
+
+def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
+    """Return what a sidecar says of the shard just read, unless the finished shards behind it don't go on from it.
+
+    The sidecar isn't there yet: with the old input again, the run can still go on.
+    """
+    described = stream.describe_shard()
+    if not stream.has_more():
+        _clear_behind(out, following)
+    elif sidecar := Sidecar.read(out, shard_name(following)):
+        start, _ = _rows(out, sidecar)
+        if start != stream.position:
+            raise _input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
+    return described
+
+
+def _check_options(out: Store, config: Config) -> None:
+    """Refuse other options than those of the finished shards, of which the first, or any, may be missing."""
+    shards = (shard_of(name) for name in out.names("shards") if name.endswith(".json"))
+    sidecars = (sidecar for shard in shards if shard and (sidecar := Sidecar.read(out, shard)))
+    # One speaks for all: none is ever written beside one of other options.
+    for sidecar in islice(sidecars, 1):
+        sidecar.check_config(out, config)
+
+
+def _clear_behind(out: Store, count: int) -> None:
+    """Remove what a stopped run left of shards that this input, shorter than its own, no longer reaches.
+
+    Raises:
+        OptionsChangedError: one of these is finished.
+    """
+    made = {shard_name(index) for index in range(count)}
+    names = [name for folder in FOLDERS for name in out.names(folder)]
+    behind = [name for name in names if (shard := shard_of(name)) and shard not in made]
+    if any(name.endswith(".json") for name in behind):
+        raise _input_changed(out, "it has fewer rows now")
+    for name in behind:
+        out.remove(name)
 
 
 def _counted(outcomes: Iterator[Outcome], progress: Progress) -> Iterator[Outcome]:
@@ -113,9 +154,18 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
 
 
 def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
-    start, end = sidecar.input["rows"]
+    start, end = _rows(out, sidecar)
     if stream.position != start or stream.replay_shard(end - start) != sidecar.input:
         raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
+
+
+def _rows(out: Store, sidecar: Sidecar) -> tuple[int, int]:
+    try:
+        start, end = map(int, sidecar.input["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
+        raise DatasetError(path, "it doesn't say which rows the shard is made from", fix) from error
+    return start, end
 
 
 def _input_changed(out: Store, why: str) -> OptionsChangedError:

@@ -1,8 +1,12 @@
 """The names of the files in a dataset directory (see ``docs/format.md``)."""
 
+import re
+
 MANIFEST = "manifest.json"
 SIZES = "sizes.json"
 FOLDERS = ("shards", "pairs", "skipped")
+
+_OWN = re.compile(r"(?:shards/(\d{5,})\.(?:tar|json)|pairs/(\d{5,})\.parquet|skipped/(\d{5,})\.jsonl)")
 
 
 def shard_name(index: int) -> str:
@@ -28,3 +32,14 @@ def pairs_path(shard: str) -> str:
 def skipped_path(shard: str) -> str:
     """Return where the inputs are listed that did not make it into a shard."""
     return f"skipped/{shard}.jsonl"
+
+
+def shard_files(shard: str, stage: str) -> list[str]:
+    """Return the files of a shard beside its sidecar; the table of pairs comes with the stage ``match``."""
+    return [tar_path(shard), *([pairs_path(shard)] if stage == "match" else []), skipped_path(shard)]
+
+
+def shard_of(path: str) -> str | None:
+    """Return the shard that a file in a dataset directory belongs to; None where it isn't a shard's file."""
+    match = _OWN.fullmatch(path)
+    return next(filter(None, match.groups())) if match else None

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.records import SCHEMA
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, tar_path
-from glitbuild.shards.schemas import misfit
+from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_of, tar_path
+from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Config, Sidecar, add_counts
 from glitbuild.shards.store import Store
+
+TOTALS = ("samples", "skipped", "bytes")
+"""The totals that every manifest has; ``match`` adds its counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +38,32 @@ class Manifest:
     shards: tuple[ShardEntry, ...]
 
 
+@dataclass(slots=True)
+class Sums:
+    """What the manifest says of all shards together: their totals, and the inputs left out by reason."""
+
+    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def add(self, sidecar: Sidecar) -> None:
+        """Add a shard."""
+        size = sidecar.files[tar_path(sidecar.shard)].bytes
+        counts = dict(zip(TOTALS, (sidecar.samples, sum(sidecar.skipped.values()), size), strict=True))
+        self.totals = add_counts(self.totals, counts | sidecar.totals)
+        self.skipped = add_counts(self.skipped, sidecar.skipped)
+
+
 def write_manifest(store: Store, sidecars: Iterable[Sidecar], config: Config, versions: dict[str, str]) -> Manifest:
     """Write ``sizes.json`` and then the manifest, from the sidecars of all shards in order."""
     entries: list[ShardEntry] = []
-    totals = {"samples": 0, "skipped": 0, "bytes": 0}
-    reasons: dict[str, int] = {}
+    sums = Sums()
     for sidecar in sidecars:
         tar = sidecar.files[tar_path(sidecar.shard)]
         skipped = sum(sidecar.skipped.values())
         entries.append(ShardEntry(sidecar.shard, sidecar.samples, skipped, tar.bytes, tar.sha256))
-        totals = add_counts(
-            totals, {"samples": sidecar.samples, "skipped": skipped, "bytes": tar.bytes} | sidecar.totals
-        )
-        reasons = add_counts(reasons, sidecar.skipped)
-    manifest = Manifest(dict(sorted(versions.items())), config, totals, reasons, tuple(entries))
-    store.write(SIZES, _pretty({f"{entry.name}.tar": entry.samples for entry in entries}))
+        sums.add(sidecar)
+    manifest = Manifest(dict(sorted(versions.items())), config, sums.totals, sums.skipped, tuple(entries))
+    store.write(SIZES, sizes_json(entries))
     store.write(MANIFEST, _pretty({"schema": SCHEMA} | asdict(manifest)))
     return manifest
 
@@ -63,13 +77,12 @@ def read_manifest(store: Store) -> Manifest | None:
     if not store.exists(MANIFEST):
         return None
     try:
-        content: dict[str, Any] = json.loads(store.read(MANIFEST))
+        content: dict[str, Any] = parse("manifest", store.read(MANIFEST))
+        if missing := [name for name in TOTALS if name not in content["totals"]]:
+            raise ValueError(f"manifest.totals has no {missing[0]}")
     except ValueError as error:
-        raise DatasetError(
-            store.path(MANIFEST), f"not JSON ({error})", "run the command that made it again"
-        ) from error
-    if problem := misfit("manifest", content):
-        raise DatasetError(store.path(MANIFEST), problem, "run the command that made it again")
+        fix = "remove it and run the command that made it again"
+        raise DatasetError(store.path(MANIFEST), str(error), fix) from error
     del content["schema"]
     content["shards"] = tuple(ShardEntry(**entry) for entry in content["shards"])
     return Manifest(**content)
@@ -98,8 +111,13 @@ def remove_dataset(store: Store) -> None:
     store.remove(SIZES)
     names = [name for folder in FOLDERS for name in store.names(folder)]
     for name in sorted(names, key=lambda name: not name.endswith(".json")):
-        if name.rpartition(".")[2] in ("json", "jsonl", "tar", "parquet"):
+        if shard_of(name):
             store.remove(name)
+
+
+def sizes_json(entries: Iterable[ShardEntry]) -> bytes:
+    """Return the content of ``sizes.json``."""
+    return _pretty({f"{entry.name}.tar": entry.samples for entry in entries})
 
 
 def _pretty(value: Any) -> bytes:

@@ -23,7 +23,7 @@ def read_shard(store: Store, shard: str, sha256: str | None = None) -> Iterator[
         DatasetError: the tar is damaged or not the one in the manifest, or its members are not KEY.jpg
             followed by KEY.json.
     """
-    for jpeg, record in read_members(store, shard, sha256):
+    for _, jpeg, record in read_members(store, shard, sha256):
         try:
             sample = Sample.from_json(record)
         except (KeyError, TypeError, ValueError) as error:
@@ -31,8 +31,8 @@ def read_shard(store: Store, shard: str, sha256: str | None = None) -> Iterator[
         yield sample, jpeg
 
 
-def read_members(store: Store, shard: str, sha256: str | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each sample of a shard as its two members' bytes, JPEG and JSON; see ``read_shard``."""
+def read_members(store: Store, shard: str, sha256: str | None = None) -> Iterator[tuple[str, bytes, bytes]]:
+    """Yield each sample of a shard as its members' KEY and their bytes, JPEG and JSON; see ``read_shard``."""
     try:
         with store.open(tar_path(shard)) as raw:
             file = _HashingReader(raw)
@@ -43,7 +43,7 @@ def read_members(store: Store, shard: str, sha256: str | None = None) -> Iterato
         raise _damaged(store, shard, str(error) or type(error).__name__) from error
 
 
-def _members(store: Store, shard: str, file: "_HashingReader") -> Iterator[tuple[bytes, bytes]]:
+def _members(store: Store, shard: str, file: "_HashingReader") -> Iterator[tuple[str, bytes, bytes]]:
     with tarfile.open(fileobj=cast(IO[bytes], file), mode="r|") as tar:
         members = iter(tar)
         for image in members:
@@ -52,7 +52,7 @@ def _members(store: Store, shard: str, file: "_HashingReader") -> Iterator[tuple
             stem = image.name.removesuffix(".jpg")
             if image.name == stem or record is None or record.name != f"{stem}.json":
                 raise _damaged(store, shard, f"{image.name} is not a KEY.jpg followed by its KEY.json")
-            yield jpeg, _content(tar, record)
+            yield stem, jpeg, _content(tar, record)
 
 
 class _HashingReader:

@@ -32,3 +32,23 @@ def misfit(name: str, value: Any) -> str:
     except fastjsonschema.JsonSchemaValueException as error:
         return str(error.message).replace("data", name, 1)
     return ""
+
+
+def parse(name: str, data: bytes) -> Any:
+    """Return JSON that fits the schema.
+
+    Raises:
+        ValueError: it is not JSON, or does not fit; the message is a reason for people.
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error})") from error
+    if problem := misfit(name, value):
+        raise ValueError(problem)
+    return value
+
+
+def _refuse(constant: str) -> None:
+    # Python reads NaN and Infinity, which are not JSON and which pass every minimum and maximum.
+    raise ValueError(f"{constant} is no number")

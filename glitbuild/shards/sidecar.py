@@ -1,6 +1,5 @@
 """The sidecar of a shard: written last, it says that the shard is done, with what and from what."""
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import SCHEMA, to_json
 from glitbuild.shards.layout import sidecar_path
-from glitbuild.shards.schemas import misfit
+from glitbuild.shards.schemas import parse
 from glitbuild.shards.store import Store, StoredFile
 
 Config = dict[str, Any]
@@ -39,7 +38,11 @@ class Sidecar:
 
     def write(self, store: Store) -> None:
         """Write it to its place: from now on the shard is done."""
-        store.write(sidecar_path(self.shard), to_json({"schema": SCHEMA} | asdict(self)))
+        store.write(sidecar_path(self.shard), self.to_json())
+
+    def to_json(self) -> bytes:
+        """Return the content of its file; equal sidecars are equal bytes."""
+        return to_json({"schema": SCHEMA} | asdict(self))
 
     @classmethod
     def read(cls, store: Store, shard: str) -> "Sidecar | None":
@@ -52,13 +55,9 @@ class Sidecar:
         if not store.exists(path):
             return None
         try:
-            content = json.loads(store.read(path))
+            content = parse("sidecar", store.read(path))
         except ValueError as error:
-            raise DatasetError(
-                store.path(path), f"not JSON ({error})", "remove it and run the command again"
-            ) from error
-        if problem := misfit("sidecar", content):
-            raise DatasetError(store.path(path), problem, "remove it and run the command again")
+            raise DatasetError(store.path(path), str(error), "remove it and run the command again") from error
         del content["schema"]
         content["files"] = {name: StoredFile(**file) for name, file in content["files"].items()}
         return cls(**content)

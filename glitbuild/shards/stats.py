@@ -116,7 +116,7 @@ def collect(store: Store, manifest: Manifest, progress: Callable[[int], None] = 
     """
     stats = Stats()
     for entry in manifest.shards:
-        for sample, _ in read_shard(store, entry.name):
+        for sample, _ in read_shard(store, entry.name, entry.sha256):
             stats.add(sample)
         progress(entry.samples)
     return stats

@@ -2,20 +2,33 @@
 
 import hashlib
 import io
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from glitbuild.errors import DatasetError
-from glitbuild.records import Sample, Skip
+from glitbuild.records import Sample
 from glitbuild.shards.consistency import inconsistencies
-from glitbuild.shards.layout import FOLDERS, SIZES, sidecar_path, tar_path
-from glitbuild.shards.manifest import Manifest, ShardEntry
+from glitbuild.shards.layout import (
+    FOLDERS,
+    MANIFEST,
+    SIZES,
+    pairs_path,
+    shard_files,
+    sidecar_path,
+    skipped_path,
+    tar_path,
+)
+from glitbuild.shards.manifest import Manifest, ShardEntry, Sums, sizes_json
 from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_members
-from glitbuild.shards.schemas import misfit
-from glitbuild.shards.sidecar import Sidecar
+from glitbuild.shards.schemas import parse
+from glitbuild.shards.sidecar import Sidecar, add_counts
 from glitbuild.shards.store import Store, StoredFile
+from glitbuild.shards.writer import sample_counts
+
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,143 +45,250 @@ class Problem:
 def validate(
     store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None
 ) -> Iterator[Problem]:
-    """Yield every problem of a dataset, reading each file once; one shard is in memory at a time.
+    """Yield every problem of a dataset, streaming each tar; one shard's records are in memory at a time.
+
+    What follows from a problem is not reported again: where a file is damaged, its content is not compared
+    with that of others. Where the sidecar and the manifest differ, the shard's own files say which is wrong.
 
     Args:
         store: the dataset directory.
         manifest: as ``open_dataset`` returned it.
         progress: called with the number of samples checked, a shard at a time.
     """
-    expected = {f"{entry.name}.tar": entry.samples for entry in manifest.shards}
-    try:
-        sizes = json.loads(store.read(SIZES))
-    except (FileNotFoundError, ValueError):
-        sizes = None
-    if sizes != expected:
-        yield Problem(SIZES, "missing, or not the numbers of samples in the manifest")
     listed: set[str] = set()
-    keys = _Keys()
+    order = _Order()
+    sums, summable = Sums(), True
+    sidecar_sizes: list[ShardEntry] = []
     for entry in manifest.shards:
-        listed |= {tar_path(entry.name), sidecar_path(entry.name)}
-        try:
-            sidecar = Sidecar.read(store, entry.name)
-        except DatasetError as error:
-            yield Problem(sidecar_path(entry.name), error.why)
-            continue
-        if sidecar is None:
-            yield Problem(sidecar_path(entry.name), "missing")
-            continue
-        listed |= sidecar.files.keys()
-        yield from _shard_problems(store, manifest, entry, sidecar, keys)
+        listed |= {sidecar_path(entry.name), *shard_files(entry.name, manifest.config["stage"])}
+        sidecar, problems = _read_sidecar(store, manifest, entry)
+        problems.extend(_ShardCheck(store, manifest, entry, sidecar, order).problems())
+        yield from problems
+        if sidecar is None or any(problem.file == sidecar_path(entry.name) for problem in problems):
+            summable = False
+        else:
+            sums.add(sidecar)
+        sidecar_sizes.append(replace(entry, samples=sidecar.samples if sidecar else entry.samples))
         progress(entry.samples)
+    if summable and (manifest.totals, manifest.skipped) != (sums.totals, sums.skipped):
+        yield Problem(MANIFEST, "its totals or its skipped inputs are not the sums over the shards")
+    # Where the manifest is wrong about a shard, that was said above.
+    sizes = [sizes_json(manifest.shards), sizes_json(sidecar_sizes)]
+    if not store.exists(SIZES) or store.read(SIZES) not in sizes:
+        yield Problem(SIZES, "missing, or not the numbers of samples in the manifest")
     for name in (name for folder in FOLDERS for name in store.names(folder)):
         if name not in listed:
             yield Problem(name, "not in the manifest")
 
 
 @dataclass(slots=True)
-class _Keys:
-    """Keys rise from sample to sample and shard to shard; so none can come twice."""
+class _Order:
+    """How far the shards before went: keys rise from sample to sample, and rows follow one another.
 
-    last: str = ""
+    As keys rise none can come twice. ``rows`` is None behind a shard that could not be read.
+    """
 
-    def problem(self, key: str) -> str:
-        last, self.last = self.last, key
+    last_key: str = ""
+    rows: int | None = 0
+
+    def key_problem(self, key: str) -> str:
+        last, self.last_key = self.last_key, key
         rising = (len(last), last) < (len(key), key)
         return "" if rising else f"key {key} after {last}: keys must rise"
 
 
-def _shard_problems(
-    store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar, keys: _Keys
-) -> Iterator[Problem]:
-    tar = sidecar.files.get(tar_path(entry.name))
-    listed = (entry.samples, entry.skipped, StoredFile(entry.bytes, entry.sha256))
-    if (sidecar.samples, sum(sidecar.skipped.values()), tar) != listed:
-        yield Problem(sidecar_path(entry.name), "does not say what the manifest says")
-    if sidecar.config != manifest.config:
-        yield Problem(sidecar_path(entry.name), "was made with other options than the manifest says")
-    rows = sidecar.input.get("rows")
-    if rows and rows[1] - rows[0] != entry.samples + entry.skipped:
-        yield Problem(
-            sidecar_path(entry.name),
-            f"{rows[1] - rows[0]} rows read, but {entry.samples} + {entry.skipped} kept",
-        )
-    contents: dict[str, bytes] = {}
-    for name, file in sidecar.files.items():
-        if name == tar_path(entry.name):
-            continue
-        try:
-            contents[name] = store.read(name)
-        except FileNotFoundError:
-            yield Problem(name, "missing")
-            continue
-        if hashlib.sha256(contents[name]).hexdigest() != file.sha256:
-            yield Problem(name, "its SHA-256 is not the one in the sidecar")
-    pairs: list[dict[str, object]] = []
-    yield from _tar_problems(store, entry, keys, pairs, manifest.config["stage"] == "match")
-    yield from _table_problems(sidecar, contents, pairs)
+@dataclass(slots=True)
+class _Content:
+    """What a shard's tar holds: None for what could not be read of it."""
+
+    samples: int | None = 0
+    totals: dict[str, int] | None = field(default_factory=dict)
+    pairs: list[dict[str, Any]] | None = field(default_factory=list)
 
 
-def _tar_problems(
-    store: Store, entry: ShardEntry, keys: _Keys, pairs: list[dict[str, object]], matched: bool
-) -> Iterator[Problem]:
-    path, count = tar_path(entry.name), 0
+def _read_sidecar(store: Store, manifest: Manifest, entry: ShardEntry) -> tuple[Sidecar | None, list[Problem]]:
+    path = sidecar_path(entry.name)
     try:
-        for jpeg, record in read_members(store, entry.name, entry.sha256):
-            count += 1
-            try:
-                content = json.loads(record)
-                if problem := misfit("sample", content):
-                    yield Problem(path, f"sample {count}: {problem}")
-                    continue
-                sample = Sample.from_json(record)
-            except ValueError as error:
-                yield Problem(path, f"sample {count}: not JSON ({error})")
-                continue
-            problems = [keys.problem(sample.key), _image_problem(sample, jpeg), *inconsistencies(sample)]
-            if matched != (sample.matched is not None):
-                problems.append("matched, but the dataset is not" if sample.matched else "not matched")
-            for what in filter(None, problems):
-                yield Problem(path, f"{sample.key}: {what}")
-            pairs.extend(pair_rows(sample))
+        sidecar = Sidecar.read(store, entry.name)
     except DatasetError as error:
-        yield Problem(path, error.why)
-    if count != entry.samples:
-        yield Problem(path, f"{count} samples, but {entry.samples} in the manifest")
+        return None, [Problem(path, error.why)]
+    if sidecar is None:
+        return None, [Problem(path, "missing")]
+    files = shard_files(entry.name, manifest.config["stage"])
+    if sidecar.shard != entry.name or sidecar.files.keys() != set(files):
+        return None, [Problem(path, f"it is not about {', '.join(files)}")]
+    if sidecar.config != manifest.config:
+        return sidecar, [Problem(path, "was made with other options than the manifest says")]
+    if sidecar.to_json() != store.read(path):
+        return sidecar, [Problem(path, "its bytes are not those that were written")]
+    return sidecar, []
+
+
+class _ShardCheck:
+    """Checks one shard; without a sidecar, what the manifest says of it."""
+
+    def __init__(
+        self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: _Order
+    ) -> None:
+        self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
+        self._stage = manifest.config["stage"]
+
+    def problems(self) -> Iterator[Problem]:
+        entry, sidecar = self._entry, self._sidecar
+        content = yield from self._check_tar()
+        if content.samples is not None:
+            stated = sidecar.samples if sidecar else None
+            yield from self._compare("samples", content.samples, stated, entry.samples, tar_path(entry.name))
+        skipped = yield from self._check_skipped()
+        if skipped is not None:
+            count = sum(skipped.values())
+            stated = sum(sidecar.skipped.values()) if sidecar else None
+            yield from self._compare("rows skipped", count, stated, entry.skipped, skipped_path(entry.name))
+            if sidecar and stated == count and sidecar.skipped != skipped:
+                yield self._of_sidecar(f"says {sidecar.skipped} were skipped, the list has {skipped}")
+        if self._stage == "match":
+            yield from self._check_pairs(content.pairs)
+        if sidecar and content.totals is not None and sidecar.totals != content.totals:
+            yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
+        whole = content.samples is not None and skipped is not None
+        if sidecar and self._stage == "match" and sidecar.input.get("shard") != entry.name:
+            yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
+        elif sidecar and self._stage == "ingest" and whole:
+            yield from self._check_rows(sidecar, (content.samples or 0) + sum((skipped or {}).values()))
+        else:
+            self._order.rows = None
+
+    def _of_sidecar(self, what: str) -> Problem:
+        return Problem(sidecar_path(self._entry.name), what)
+
+    def _compare(self, what: str, found: Any, sidecar: Any, manifest: Any, file: str) -> Iterator[Problem]:
+        """Of the file, the sidecar and the manifest, the one that differs from the other two is wrong."""
+        if sidecar in (None, manifest):
+            if found != manifest:
+                yield Problem(file, f"{found} {what}, but {manifest} in the manifest")
+            return
+        if found != sidecar:
+            yield self._of_sidecar(f"says {sidecar} {what}, but there are {found}")
+        if found != manifest:
+            yield Problem(MANIFEST, f"shard {self._entry.name}: it says {manifest} {what}, but there are {found}")
+
+    def _check_tar(self) -> Generator[Problem, None, _Content]:
+        entry, path = self._entry, tar_path(self._entry.name)
+        stated = StoredFile(entry.bytes, entry.sha256)
+        content, key_before = _Content(), self._order.last_key
+        try:
+            if self._sidecar and self._sidecar.files[path] != stated:
+                actual = _stored(self._store, path)
+                yield from self._compare("as size and SHA-256", actual, self._sidecar.files[path], stated, path)
+                stated = actual
+            for number, member in enumerate(read_members(self._store, entry.name, stated.sha256), 1):
+                for what in self._sample_problems(*member, content):
+                    yield Problem(path, f"sample {number} ({member[0]}): {what}")
+                content.samples = number
+            if (size := self._store.size(path)) != stated.bytes:
+                yield Problem(path, f"{size} bytes, but {stated.bytes} in the manifest")
+        except (DatasetError, FileNotFoundError) as error:
+            yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
+            self._order.last_key = key_before  # the keys of a damaged tar say nothing of the next shard's
+            return _Content(None, None, None)
+        return content
+
+    def _sample_problems(self, stem: str, jpeg: bytes, record: bytes, content: _Content) -> Iterator[str]:
+        """Yield what is wrong with one sample, and add it to the content."""
+        try:
+            parse("sample", record)
+            sample = Sample.from_json(record)
+            wrong = list(inconsistencies(sample))
+        except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
+            content.totals = content.pairs = None
+            yield str(error)
+            return
+        if sample.key != stem:
+            yield f"its record is that of {sample.key}"
+        problems = [self._order.key_problem(sample.key), _image_problem(sample, jpeg), *wrong]
+        if (self._stage == "match") != (sample.matched is not None):
+            problems.append("matched, but the dataset is not" if sample.matched else "not matched")
+        yield from filter(None, problems)
+        if content.totals is not None:
+            content.totals = add_counts(content.totals, sample_counts(sample))
+        if content.pairs is not None:
+            try:
+                content.pairs.extend(pair_rows(sample))
+            except IndexError:  # named among the inconsistencies
+                content.pairs = None
+
+    def _read_listed(self, name: str) -> Generator[Problem, None, bytes | None]:
+        """Return a file as the sidecar lists it, or None with the problem."""
+        if not self._store.exists(name):
+            yield Problem(name, "missing")
+            return None
+        data = self._store.read(name)
+        stated = self._sidecar.files[name] if self._sidecar else None
+        if stated and hashlib.sha256(data).hexdigest() != stated.sha256:
+            yield Problem(name, "its SHA-256 is not the one in the sidecar")
+            return None
+        if stated and len(data) != stated.bytes:
+            yield self._of_sidecar(f"says {name} has {stated.bytes} bytes, but there are {len(data)}")
+        return data
+
+    def _check_skipped(self) -> Generator[Problem, None, dict[str, int] | None]:
+        """Return how many rows were skipped, by reason."""
+        name = skipped_path(self._entry.name)
+        data = yield from self._read_listed(name)
+        if data is None:
+            return None
+        found: Counter[str] = Counter()
+        readable = True
+        for number, line in enumerate(data.splitlines(), 1):
+            try:
+                found[parse("skipped", line)["reason"]] += 1
+            except ValueError as error:
+                yield Problem(name, f"line {number}: {error}")
+                readable = False
+        return dict(found) if readable else None
+
+    def _check_pairs(self, expected: list[dict[str, Any]] | None) -> Iterator[Problem]:
+        name = pairs_path(self._entry.name)
+        data = yield from self._read_listed(name)
+        if data is None:
+            return
+        try:
+            rows = read_pairs(io.BytesIO(data))
+        except Exception as error:  # a damaged file can make a reader raise almost anything
+            yield Problem(name, f"can't be read ({type(error).__name__}: {error})")
+            return
+        if expected is not None and rows != expected:
+            yield Problem(name, "its rows are not the pairs of the records")
+
+    def _check_rows(self, sidecar: Sidecar, count: int) -> Iterator[Problem]:
+        """Every row of the input became a sample or was skipped, and no row is in two shards or in none."""
+        stated, start = sidecar.input.get("rows"), self._order.rows
+        if start is None and isinstance(stated, list):
+            start = next(iter(stated), None)
+        if not isinstance(start, int) or stated != [start, start + count]:
+            yield self._of_sidecar(f"says it is made from the rows {stated}, but it holds {count} from {start}")
+        self._order.rows = start + count if isinstance(start, int) else None
+
+
+def _stored(store: Store, name: str) -> StoredFile:
+    size, digest = 0, hashlib.sha256()
+    with store.open(name) as file:
+        while chunk := file.read(CHUNK):
+            size += len(chunk)
+            digest.update(chunk)
+    return StoredFile(size, digest.hexdigest())
 
 
 def _image_problem(sample: Sample, jpeg: bytes) -> str:
-    from PIL import Image
+    # Not Image.open: it refuses pictures beyond a size of its own, which ingest may have been told to take.
+    from PIL.JpegImagePlugin import JpegImageFile
 
     if hashlib.sha256(jpeg).hexdigest() != sample.image.sha256:
         return "the image's SHA-256 is not the one in the record"
     try:
-        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        with JpegImageFile(io.BytesIO(jpeg)) as image:
             size = image.size
-    except (OSError, ValueError) as error:
-        return f"the image can't be opened ({type(error).__name__})"
+    except Exception as error:  # a hostile file can make a decoder raise almost anything
+        return f"the image can't be opened as a JPEG ({type(error).__name__})"
     stated = (sample.image.width, sample.image.height)
     return "" if size == stated else f"the image is {size}, the record says {stated}"
-
-
-def _table_problems(
-    sidecar: Sidecar, contents: dict[str, bytes], pairs: list[dict[str, object]]
-) -> Iterator[Problem]:
-    for name, content in contents.items():
-        try:
-            if name.endswith(".parquet"):
-                if read_pairs(io.BytesIO(content)) != pairs:
-                    yield Problem(name, "its rows are not the pairs of the records")
-                continue
-            lines = content.splitlines()
-            for number, line in enumerate(lines, 1):
-                if problem := misfit("skipped", json.loads(line)):
-                    yield Problem(name, f"line {number}: {problem}")
-            found: dict[str, int] = {}
-            for line in lines:
-                reason = str(Skip.from_json(line).reason)
-                found[reason] = found.get(reason, 0) + 1
-            if found != sidecar.skipped:
-                yield Problem(name, f"it lists {found}, the sidecar {sidecar.skipped}")
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            yield Problem(name, f"can't be read ({error})")

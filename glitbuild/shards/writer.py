@@ -47,7 +47,7 @@ def write_shard(
             _add_member(tar, f"{sample.key}.jpg", jpeg)
             _add_member(tar, f"{sample.key}.json", sample.to_json())
             rows.extend(pair_rows(sample))
-            totals = add_counts(totals, _counts(sample))
+            totals = add_counts(totals, sample_counts(sample))
             samples += 1
     files: dict[str, StoredFile] = {tar_path(shard): output.stored}
     if config["stage"] == "match":
@@ -82,7 +82,8 @@ def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _counts(sample: Sample) -> dict[str, int]:
+def sample_counts(sample: Sample) -> dict[str, int]:
+    """Return what a matched sample adds to the totals; nothing for one that isn't matched."""
     if sample.matched is None:
         return {}
     objects = sum(region.kind == "object" for region in sample.matched.regions)

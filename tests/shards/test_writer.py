@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample, Skip, SkipReason, Source
+from glitbuild.shards.manifest import remove_dataset
 from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.sidecar import Sidecar
-from glitbuild.shards.store import Store
+from glitbuild.shards.store import HashingFile, Store
 from glitbuild.shards.writer import Outcome, write_shard
-from tests.factories import jpeg, matched_samples, samples
+from tests.factories import jpeg, matched_sample_with_jpeg, matched_samples, samples
 
 INGEST, MATCH = {"stage": "ingest"}, {"stage": "match"}
 numbers = itertools.count()
@@ -52,23 +53,82 @@ def test_equal_samples_are_equal_bytes(tmp_path: Path, content: list[tuple[Sampl
 
 def test_samples_and_skipped_rows_are_both_kept(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    skip = Skip("000000000", Source("d", "x.jpg"), SkipReason.IMAGE_EMPTY, "0 bytes\nsecond line")
+    skip = _skip()
     sidecar = written(store, [skip])
     assert list(read_skipped(store, "00000")) == [skip]
     assert sidecar.skipped == {"image_empty": 1}
     assert list(read_shard(store, "00000")) == []
 
 
-def test_nothing_appears_when_the_input_breaks_off(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = Store(str(tmp_path / "data") if request.param == "local" else f"memory://{tmp_path.name}")
+    yield store
+    remove_dataset(store)
 
-    def breaks() -> Iterator[Outcome]:
-        yield Skip("000000000", Source("d", "x"), SkipReason.IMAGE_EMPTY, "")
-        raise OSError("gone")
 
+def everything(store: Store) -> list[str]:
+    """Return all files, those that are being written as well."""
+    return sorted(store._fs.find(store.root))
+
+
+def breaks(samples: int, error: BaseException) -> Iterator[Outcome]:
+    for number in range(samples):
+        yield matched_sample_with_jpeg(number)
+    raise error
+
+
+@pytest.mark.parametrize("samples", [0, 1, 200])
+@pytest.mark.parametrize("error", [OSError("gone"), KeyboardInterrupt()], ids=repr)
+def test_nothing_appears_when_the_input_breaks_off(store: Store, samples: int, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        write_shard(store, "00000", breaks(samples, error), MATCH, dict)
+    assert everything(store) == []
+
+
+def test_a_shard_stays_as_it_was_when_its_new_version_breaks_off(store: Store) -> None:
+    written(store, [matched_sample_with_jpeg(0)], MATCH)
+    before = {name: store.read(name) for name in ("shards/00000.tar", "pairs/00000.parquet")}
+    files = everything(store)
     with pytest.raises(OSError, match="gone"):
-        write_shard(store, "00000", breaks(), INGEST, dict)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+        write_shard(store, "00000", breaks(3, OSError("gone")), MATCH, dict)
+    assert everything(store) == files
+    assert {name: store.read(name) for name in before} == before
+
+
+@pytest.mark.parametrize("whole", range(4))
+def test_a_disk_that_fills_up_leaves_no_half_file_and_no_sidecar(
+    store: Store, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upload of the tar, the table, the list of skipped rows or the sidecar fails after its first bytes."""
+    write, begun = HashingFile.write, list[HashingFile]()
+
+    def fails(self: HashingFile, data: bytes) -> int:
+        if self not in begun:
+            begun.append(self)
+        if len(begun) > whole:
+            write(self, data[:3])
+            raise OSError(28, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(HashingFile, "write", fails)
+    with pytest.raises(OSError, match="No space left"):
+        written(store, [matched_sample_with_jpeg(0), _skip()], MATCH)
+    names = ["shards/00000.tar", "pairs/00000.parquet", "skipped/00000.jsonl", "shards/00000.json"]
+    assert everything(store) == sorted(store.path(name) for name in names[:whole])
+    monkeypatch.undo()
+    sidecar = written(store, [matched_sample_with_jpeg(0), _skip()], MATCH)
+    assert Sidecar.read(store, "00000") == sidecar
+    assert everything(store) == sorted(store.path(name) for name in names)
+
+
+def test_nothing_is_finished_when_the_input_cannot_be_described(store: Store) -> None:
+    def describe() -> dict[str, object]:
+        raise ValueError("changed")
+
+    with pytest.raises(ValueError, match="changed"):
+        write_shard(store, "00000", [matched_sample_with_jpeg(0)], MATCH, describe)
+    assert Sidecar.read(store, "00000") is None
 
 
 @pytest.mark.parametrize("length", [0, 100, 600, 1500])
@@ -96,6 +156,10 @@ def test_datasets_and_webdataset_read_a_shard(tmp_path: Path, content: list[Samp
     assert [row["json"] for row in loaded] == expected
     plain = list(webdataset.WebDataset(tar, shardshuffle=False).decode("pil"))
     assert [sample["json"] for sample in plain] == expected
+
+
+def _skip() -> Skip:
+    return Skip("000000000", Source("d", "x.jpg"), SkipReason.IMAGE_EMPTY, "0 bytes\nsecond line")
 
 
 def _record() -> dict[str, object]:
