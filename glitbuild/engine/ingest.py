@@ -18,7 +18,7 @@ from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
 from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_name, shard_of, sidecar_path
-from glitbuild.shards.manifest import read_manifest, remove_dataset, write_manifest
+from glitbuild.shards.manifest import files_beyond, read_manifest, remove_dataset, write_manifest
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
@@ -123,9 +123,7 @@ def _clear_behind(out: Store, count: int) -> None:
     Raises:
         OptionsChangedError: one of these is finished.
     """
-    made = {shard_name(index) for index in range(count)}
-    names = [name for folder in FOLDERS for name in out.names(folder)]
-    behind = [name for name in names if (shard := shard_of(name)) and shard not in made]
+    behind = files_beyond(out, {shard_name(index) for index in range(count)})
     if any(name.endswith(".json") for name in behind):
         raise _input_changed(out, "it has fewer rows now")
     for name in behind:

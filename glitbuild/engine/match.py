@@ -17,7 +17,14 @@ from glitbuild.engine.versions import versions_of
 from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES
-from glitbuild.shards.manifest import Manifest, open_dataset, read_manifest, remove_dataset, write_manifest
+from glitbuild.shards.manifest import (
+    Manifest,
+    files_beyond,
+    open_dataset,
+    read_manifest,
+    remove_dataset,
+    write_manifest,
+)
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 
@@ -87,7 +94,7 @@ def _run(
         # From here on the directory changes: the marks of completion go first.
         if overwrite:
             remove_dataset(out)
-        for name in (MANIFEST, SIZES):
+        for name in (MANIFEST, SIZES, *files_beyond(out, sizes)):
             out.remove(name)
         out.sweep(FOLDERS)
         with Progress("match", sum(sizes[task.shard] for task in todo), plain) as progress:
@@ -178,7 +185,8 @@ def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> It
         if sidecar.input.get("sha256") != entry.sha256:
             why = f"shard {entry.name} was made from another input than the one given now"
             raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
-    if not overwrite and len(out.names("shards")) > 2 * len(manifest.shards):
+    beyond = files_beyond(out, {entry.name for entry in manifest.shards})
+    if not overwrite and any(name.endswith(".json") for name in beyond):
         why = "it holds more shards than the input has"
         raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
 

@@ -1,7 +1,7 @@
 """The manifest: written last of all, it says that the dataset is whole and what is in it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -78,8 +78,6 @@ def read_manifest(store: Store) -> Manifest | None:
         return None
     try:
         content: dict[str, Any] = parse("manifest", store.read(MANIFEST))
-        if missing := [name for name in TOTALS if name not in content["totals"]]:
-            raise ValueError(f"manifest.totals has no {missing[0]}")
     except ValueError as error:
         fix = "remove it and run the command that made it again"
         raise DatasetError(store.path(MANIFEST), str(error), fix) from error
@@ -109,10 +107,14 @@ def remove_dataset(store: Store) -> None:
     """Remove a dataset's files and nothing else; the marks of completion go first."""
     store.remove(MANIFEST)
     store.remove(SIZES)
+    for name in sorted(files_beyond(store, ()), key=lambda name: not name.endswith(".json")):
+        store.remove(name)
+
+
+def files_beyond(store: Store, shards: Collection[str]) -> list[str]:
+    """Return the files in a dataset directory that belong to shards other than these."""
     names = [name for folder in FOLDERS for name in store.names(folder)]
-    for name in sorted(names, key=lambda name: not name.endswith(".json")):
-        if shard_of(name):
-            store.remove(name)
+    return [name for name in names if (shard := shard_of(name)) and shard not in shards]
 
 
 def sizes_json(entries: Iterable[ShardEntry]) -> bytes:

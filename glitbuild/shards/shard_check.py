@@ -1,0 +1,230 @@
+"""One shard against its sidecar and the manifest's entry: tar, records, pictures, pairs, skipped rows."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from glitbuild.errors import DatasetError
+from glitbuild.records import Sample
+from glitbuild.shards.consistency import inconsistencies
+from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_path, tar_path
+from glitbuild.shards.manifest import Manifest, ShardEntry
+from glitbuild.shards.pairs import pair_rows, read_pairs
+from glitbuild.shards.reader import read_members
+from glitbuild.shards.schemas import parse
+from glitbuild.shards.sidecar import Sidecar, add_counts
+from glitbuild.shards.store import Store, StoredFile
+from glitbuild.shards.writer import sample_counts
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it should be: in which file, at which sample, and what."""
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}"
+
+
+@dataclass(slots=True)
+class Order:
+    """How far the shards before went: keys rise from sample to sample, and rows follow one another.
+
+    As keys rise none can come twice. ``rows`` is None behind a shard that could not be read.
+    """
+
+    last_key: str = ""
+    rows: int | None = 0
+
+    def key_problem(self, key: str) -> str:
+        """Count a sample; return what is wrong with its key, or an empty string."""
+        last, self.last_key = self.last_key, key
+        rising = (len(last), last) < (len(key), key)
+        return "" if rising else f"key {key} after {last}: keys must rise"
+
+
+@dataclass(slots=True)
+class _Content:
+    """What a shard's tar holds: None for what could not be read of it."""
+
+    samples: int | None = 0
+    totals: dict[str, int] | None = field(default_factory=dict)
+    pairs: list[dict[str, Any]] | None = field(default_factory=list)
+
+
+class ShardCheck:
+    """Checks one shard; without a sidecar, against what the manifest says of it alone."""
+
+    def __init__(
+        self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: Order
+    ) -> None:
+        self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
+        self._stage = manifest.config["stage"]
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with the shard's files, reading each once, the tar as a stream."""
+        entry, sidecar = self._entry, self._sidecar
+        content = yield from self._check_tar()
+        if content.samples is not None:
+            stated = sidecar.samples if sidecar else None
+            yield from self._compare("samples", content.samples, stated, entry.samples, tar_path(entry.name))
+        skipped = yield from self._check_skipped()
+        if skipped is not None:
+            count = sum(skipped.values())
+            stated = sum(sidecar.skipped.values()) if sidecar else None
+            yield from self._compare("rows skipped", count, stated, entry.skipped, skipped_path(entry.name))
+            if sidecar and stated == count and sidecar.skipped != skipped:
+                yield self._of_sidecar(f"says {sidecar.skipped} were skipped, the list has {skipped}")
+        if self._stage == "match":
+            yield from self._check_pairs(content.pairs)
+        if sidecar and content.totals is not None and sidecar.totals != content.totals:
+            yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
+        whole = content.samples is not None and skipped is not None
+        if sidecar and self._stage == "match" and sidecar.input.get("shard") != entry.name:
+            yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
+        elif sidecar and self._stage == "ingest" and whole:
+            yield from self._check_rows(sidecar, (content.samples or 0) + sum((skipped or {}).values()))
+        else:
+            self._order.rows = None
+
+    def _of_sidecar(self, what: str) -> Problem:
+        return Problem(sidecar_path(self._entry.name), what)
+
+    def _compare(self, what: str, found: Any, sidecar: Any, manifest: Any, file: str) -> Iterator[Problem]:
+        """Of the file, the sidecar and the manifest, the one that differs from the other two is wrong."""
+        if sidecar in (None, manifest):
+            if found != manifest:
+                yield Problem(file, f"{found} {what}, but {manifest} in the manifest")
+            return
+        if found != sidecar:
+            yield self._of_sidecar(f"says {sidecar} {what}, but there are {found}")
+        if found != manifest:
+            yield Problem(MANIFEST, f"shard {self._entry.name}: it says {manifest} {what}, but there are {found}")
+
+    def _check_tar(self) -> Generator[Problem, None, _Content]:
+        entry, path = self._entry, tar_path(self._entry.name)
+        stated = StoredFile(entry.bytes, entry.sha256)
+        content, key_before = _Content(), self._order.last_key
+        try:
+            if self._sidecar and self._sidecar.files[path] != stated:
+                actual = _stored(self._store, path)
+                yield from self._compare("as size and SHA-256", actual, self._sidecar.files[path], stated, path)
+                stated = actual
+            for number, member in enumerate(read_members(self._store, entry.name, stated.sha256), 1):
+                for what in self._sample_problems(*member, content):
+                    yield Problem(path, f"sample {number} ({member[0]}): {what}")
+                content.samples = number
+            if (size := self._store.size(path)) != stated.bytes:
+                yield Problem(path, f"{size} bytes, but {stated.bytes} in the manifest")
+        except (DatasetError, FileNotFoundError) as error:
+            yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
+            self._order.last_key = key_before  # the keys of a damaged tar say nothing of the next shard's
+            return _Content(None, None, None)
+        return content
+
+    def _sample_problems(self, stem: str, jpeg: bytes, record: bytes, content: _Content) -> Iterator[str]:
+        """Yield what is wrong with one sample, and add it to the content."""
+        try:
+            parse("sample", record)
+            sample = Sample.from_json(record)
+            wrong = list(inconsistencies(sample))
+        except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
+            content.totals = content.pairs = None
+            yield str(error)
+            return
+        if sample.key != stem:
+            yield f"its record is that of {sample.key}"
+        problems = [self._order.key_problem(sample.key), _image_problem(sample, jpeg), *wrong]
+        if (self._stage == "match") != (sample.matched is not None):
+            problems.append("matched, but the dataset is not" if sample.matched else "not matched")
+        yield from filter(None, problems)
+        if content.totals is not None:
+            content.totals = add_counts(content.totals, sample_counts(sample))
+        if content.pairs is not None:
+            try:
+                content.pairs.extend(pair_rows(sample))
+            except IndexError:  # named among the inconsistencies
+                content.pairs = None
+
+    def _read_listed(self, name: str) -> Generator[Problem, None, bytes | None]:
+        """Return a file as the sidecar lists it, or None with the problem."""
+        if not self._store.exists(name):
+            yield Problem(name, "missing")
+            return None
+        data = self._store.read(name)
+        stated = self._sidecar.files[name] if self._sidecar else None
+        if stated and hashlib.sha256(data).hexdigest() != stated.sha256:
+            yield Problem(name, "its SHA-256 is not the one in the sidecar")
+            return None
+        if stated and len(data) != stated.bytes:
+            yield self._of_sidecar(f"says {name} has {stated.bytes} bytes, but there are {len(data)}")
+        return data
+
+    def _check_skipped(self) -> Generator[Problem, None, dict[str, int] | None]:
+        """Return how many rows were skipped, by reason."""
+        name = skipped_path(self._entry.name)
+        data = yield from self._read_listed(name)
+        if data is None:
+            return None
+        found: Counter[str] = Counter()
+        readable = True
+        for number, line in enumerate(data.splitlines(), 1):
+            try:
+                found[parse("skipped", line)["reason"]] += 1
+            except ValueError as error:
+                yield Problem(name, f"line {number}: {error}")
+                readable = False
+        return dict(found) if readable else None
+
+    def _check_pairs(self, expected: list[dict[str, Any]] | None) -> Iterator[Problem]:
+        name = pairs_path(self._entry.name)
+        data = yield from self._read_listed(name)
+        if data is None:
+            return
+        try:
+            rows = read_pairs(io.BytesIO(data))
+        except Exception as error:  # a damaged file can make a reader raise almost anything
+            yield Problem(name, f"can't be read ({type(error).__name__}: {error})")
+            return
+        if expected is not None and rows != expected:
+            yield Problem(name, "its rows are not the pairs of the records")
+
+    def _check_rows(self, sidecar: Sidecar, count: int) -> Iterator[Problem]:
+        """Every row of the input became a sample or was skipped, and no row is in two shards or in none."""
+        stated, start = sidecar.input.get("rows"), self._order.rows
+        if start is None and isinstance(stated, list):
+            start = next(iter(stated), None)
+        if not isinstance(start, int) or stated != [start, start + count]:
+            yield self._of_sidecar(f"says it is made from the rows {stated}, but it holds {count} from {start}")
+        self._order.rows = start + count if isinstance(start, int) else None
+
+
+def _stored(store: Store, name: str) -> StoredFile:
+    size, digest = 0, hashlib.sha256()
+    with store.open(name) as file:
+        while chunk := file.read(CHUNK):
+            size += len(chunk)
+            digest.update(chunk)
+    return StoredFile(size, digest.hexdigest())
+
+
+def _image_problem(sample: Sample, jpeg: bytes) -> str:
+    # Not Image.open: it refuses pictures beyond a size of its own, which ingest may have been told to take.
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    if hashlib.sha256(jpeg).hexdigest() != sample.image.sha256:
+        return "the image's SHA-256 is not the one in the record"
+    try:
+        with JpegImageFile(io.BytesIO(jpeg)) as image:
+            size = image.size
+    except Exception as error:  # a hostile file can make a decoder raise almost anything
+        return f"the image can't be opened as a JPEG ({type(error).__name__})"
+    stated = (sample.image.width, sample.image.height)
+    return "" if size == stated else f"the image is {size}, the record says {stated}"
