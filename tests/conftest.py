@@ -19,7 +19,7 @@ def assets() -> Path:
         if promised:
             pytest.fail(f"GLITBUILD_ASSETS is set, but there is no folder {path}")
         pytest.skip("no folder ../shared/assets; set GLITBUILD_ASSETS to the folder that holds captions/")
-    return path
+    return path.resolve()
 
 
 @pytest.fixture(scope="session")

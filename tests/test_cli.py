@@ -57,7 +57,7 @@ class Absent:
         if name.split(".")[0] in ("ray", "click"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
-import glitbuild.engine.match_worker, glitbuild.engine.local, glitbuild.engine.ingest
+import glitbuild.engine.match_worker, glitbuild.engine.local_runner, glitbuild.engine.ingest
 for part in ("records", "ingest", "flism", "shards", "clip"):
     module = importlib.import_module(f"glitbuild.{part}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"glitbuild.{part}."):

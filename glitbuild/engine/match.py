@@ -2,15 +2,16 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine.cluster import Cluster, RayRunner, no_gpus
-from glitbuild.engine.local import LocalRunner
+from glitbuild.engine.cluster import Cluster, choose_cluster
+from glitbuild.engine.local_runner import LocalRunner
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.progress import Progress
+from glitbuild.engine.ray_runner import RayRunner
 from glitbuild.engine.result import Result
 from glitbuild.engine.task import BuildWorker, ShardFailure, ShardTask, Worker
 from glitbuild.engine.versions import versions_of
@@ -28,8 +29,8 @@ from glitbuild.shards.manifest import (
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 
-MAX_DEFAULT_WORKERS = 8
-"""Each has its own copy of the models in memory."""
+THREADS_A_GPU = 8
+"""They decode and crop while the GPU computes."""
 
 BuildMatchWorker = Callable[[MatchPlan], Worker]
 
@@ -59,7 +60,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     todo = list(_todo(manifest, out, config, options.overwrite))
     if not todo and (done := read_manifest(out)):
         return Result(done, done_before=True)
-    cluster = _cluster(options)
+    cluster = choose_cluster(options)
     plan = MatchPlan(
         source=source.root if source.is_local else source.url,
         out=out.root if out.is_local else out.url,
@@ -69,10 +70,15 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         max_area=options.max_area,
         config=config,
         device="cuda" if cluster and cluster.gpus_each else "cpu",
-        threads=cluster.cpus_each if cluster else 1,
+        threads=THREADS_A_GPU if cluster and cluster.gpus_each else 1,
     )
     build_worker = partial(build or build_match_worker, plan)
-    rate = _run(build_worker, cluster, manifest, out, todo, options.overwrite, plain) if todo else 0.0
+    prepare = partial(_prepare, out, [entry.name for entry in manifest.shards], options.overwrite)
+    if todo:
+        rate = _run(build_worker, cluster, manifest, todo, prepare, plain)
+    else:
+        prepare()
+        rate = 0.0
     sidecars = (_finished(out, entry.name) for entry in manifest.shards)
     return Result(write_manifest(out, sidecars, config, versions_of("match")), False, rate)
 
@@ -81,9 +87,8 @@ def _run(
     build_worker: BuildWorker,
     cluster: Cluster | None,
     manifest: Manifest,
-    out: Store,
     todo: list[ShardTask],
-    overwrite: bool,
+    prepare: Callable[[], None],
     plain: bool,
 ) -> float:
     """Make the shards that are left to do, and return the images a second."""
@@ -91,12 +96,7 @@ def _run(
     failures: list[ShardFailure] = []
     log.info("match: %d of %d shards to do; loading the models", len(todo), len(manifest.shards))
     with RayRunner(build_worker, cluster) if cluster else LocalRunner(build_worker) as runner:
-        # From here on the directory changes: the marks of completion go first.
-        if overwrite:
-            remove_dataset(out)
-        for name in (MANIFEST, SIZES, *files_beyond(out, sizes)):
-            out.remove(name)
-        out.sweep(FOLDERS)
+        prepare()
         with Progress("match", sum(sizes[task.shard] for task in todo), plain) as progress:
             for report in runner.run(todo):
                 if isinstance(report, ShardFailure):
@@ -112,6 +112,15 @@ def _run(
         why = f"{len(failures)} of {len(todo)} failed ({shards}); the first: {failures[0].reason}"
         raise ShardFailedError("shards", why, "the others are done; run the same command again to retry these")
     return rate
+
+
+def _prepare(out: Store, shards: Collection[str], overwrite: bool) -> None:
+    """Make the directory ready for writing, once the models are loaded; the marks of completion go first."""
+    if overwrite:
+        remove_dataset(out)
+    for name in (MANIFEST, SIZES, *files_beyond(out, shards)):
+        out.remove(name)
+    out.sweep(FOLDERS)
 
 
 def build_match_worker(plan: MatchPlan) -> MatchWorker:
@@ -142,32 +151,6 @@ def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Co
         "clip_pretrained": clip.identity,
         "splitter": SentenceSplitter.name,
     }
-
-
-def _cluster(options: MatchOptions) -> Cluster | None:
-    """Return where to run: GPUs if asked for or found, else CPU workers; None for this process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if options.workers == 0:
-        return None
-    if options.workers:
-        return Cluster(options.workers, address=options.ray_address)
-    import torch
-
-    here = torch.cuda.device_count()
-    if options.gpus:
-        if options.ray_address is None and here < options.gpus:
-            raise no_gpus(options.gpus, here)
-        threads = max(1, cores // options.gpus)
-        return Cluster(options.gpus, gpus_each=1, cpus_each=threads, address=options.ray_address)
-    if options.ray_address:
-        raise ConfigError(
-            f"--ray-address {options.ray_address}",
-            "how many workers?",
-            "add --gpus N, or --workers N for the CPU",
-        )
-    if here:
-        return Cluster(here, gpus_each=1, cpus_each=max(1, cores // here))
-    return Cluster(min(cores, MAX_DEFAULT_WORKERS))
 
 
 def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> Iterator[ShardTask]:

@@ -137,5 +137,44 @@ def test_odd_captions_are_matched_like_any_other(
     assert list(inconsistencies(found)) == []
 
 
+@pytest.mark.parametrize(
+    ("mode", "size"),
+    [
+        ("CMYK", (300, 200)),
+        ("L", (300, 200)),
+        ("RGB", (8, 8)),
+        ("RGB", (8, 800)),
+        ("RGB", (800, 8)),
+        ("RGB", (9, 77)),
+    ],
+)
+def test_odd_pictures_are_matched_like_any_other(worker: MatchWorker, mode: str, size: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    Image.radial_gradient("L").resize(size).convert(mode).save(buffer, "JPEG")
+    jpeg, info = store_image(buffer.getvalue(), 10**8)
+    assert jpeg == buffer.getvalue()
+    (found,) = matched(worker, [(Sample("000000000", "A gradient. Grey.", info, Source("odd", mode)), jpeg)])
+    assert list(inconsistencies(found)) == []
+
+
+def test_boxes_are_in_the_stored_pixels_whatever_exif_says(
+    worker: MatchWorker, samples: list[tuple[Sample, bytes]]
+) -> None:
+    sample, jpeg = samples[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a viewer turns the picture by a quarter
+    # As a camera does: the same picture data behind an EXIF segment.
+    segment = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    turned = jpeg[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+    assert Image.open(io.BytesIO(turned)).getexif()[0x0112] == 6
+    stored, info = store_image(turned, 10**8)
+    assert stored == turned and (info.width, info.height) == (sample.image.width, sample.image.height)
+    (plain,), (rotated,) = (
+        matched(worker, [(sample, jpeg)]),
+        matched(worker, [(replace(sample, image=info), stored)]),
+    )
+    assert rotated.matched == plain.matched
+
+
 def test_no_samples_no_outcomes(worker: MatchWorker) -> None:
     assert worker.match([]) == []

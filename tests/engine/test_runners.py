@@ -8,8 +8,9 @@ import pytest
 import ray
 import ray.cluster_utils
 
-from glitbuild.engine.cluster import MAX_TRIES, Cluster, RayRunner
-from glitbuild.engine.local import LocalRunner
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.local_runner import LocalRunner
+from glitbuild.engine.ray_runner import MAX_TRIES, RayRunner
 from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask
 from glitbuild.errors import ConfigError, GlitbuildError, ModelError
 from tests.engine.workers import DiesAtStart, Moody, no_model

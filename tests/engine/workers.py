@@ -2,11 +2,17 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from glitbuild.engine.match_worker import MatchPlan
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError, ModelError
+from glitbuild.flism.regions import default_regions
+from glitbuild.records import Matched, Pair, Sample
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import write_shard
 
 
 @dataclass(frozen=True)
@@ -55,3 +61,22 @@ class DiesAtStart:
         if len(list(self.folder.glob("start-*"))) <= self.times:
             os._exit(1)
         return Moody(self.folder, {}, {}, {})
+
+
+class CentreWorker:
+    """Reads and writes real shards without a model: the whole caption goes to the centre."""
+
+    def __init__(self, plan: MatchPlan) -> None:
+        self._plan = plan
+
+    def run(self, task: ShardTask) -> ShardReport:
+        samples = list(read_shard(Store(self._plan.source), task.shard, task.sha256))
+        origin = {"shard": task.shard, "sha256": task.sha256}
+        outcomes = [(replace(sample, matched=self._match(sample)), jpeg) for sample, jpeg in samples]
+        write_shard(Store(self._plan.out), task.shard, outcomes, self._plan.config, lambda: origin)
+        return ShardReport(task.shard, len(samples), 0)
+
+    @staticmethod
+    def _match(sample: Sample) -> Matched:
+        regions = default_regions(sample.image.width, sample.image.height)
+        return Matched(((0, len(sample.caption)),), regions, (Pair(0, 4, 0.5),), 0)

@@ -17,7 +17,7 @@ class DetectorSpec:
     """A detector's name, checked as far as that is possible without loading it.
 
     Attributes:
-        spec: ``none``, ``hf:NAME_OR_DIR``, or an ultralytics name or file.
+        spec: ``none``, ``hf:NAME_OR_DIR``, or an ultralytics name or file; files and folders as absolute paths.
         score: detections below this score are dropped; 0 to 1.
         identity: what stands in the dataset's config: the name, or the SHA-256 of a local file.
     """
@@ -39,7 +39,13 @@ class DetectorSpec:
             score = DEFAULT_SCORE_HF if hf else DEFAULT_SCORE
         if not 0 <= score <= 1:
             raise ConfigError(f"--score {score}", "a score lies between 0 and 1", "give such a number")
-        return cls(spec, score, spec if spec == "none" else _identity(spec, hf))
+        if spec == "none":
+            return cls(spec, score, spec)
+        identity = _identity(spec, hf)
+        path = Path(spec.removeprefix("hf:")).expanduser()
+        if path.exists():  # workers may run in another folder
+            spec = ("hf:" if hf else "") + str(path.resolve())
+        return cls(spec, score, identity)
 
     def load(self, device: str) -> Detector:
         """Load the detector's weights.
