@@ -49,12 +49,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert output.splitlines()[-1] == "set()"
 
 
-def test_the_pure_parts_need_neither_ray_nor_click() -> None:
+def test_the_pure_parts_need_neither_ray_nor_click_nor_what_only_some_detectors_use() -> None:
     code = """
 import importlib, pkgutil, sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("ray", "click"):
+        if name.split(".")[0] in ("ray", "click", "ultralytics", "transformers"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 import glitbuild.engine.match_worker, glitbuild.engine.local_runner, glitbuild.engine.ingest

@@ -19,6 +19,7 @@ from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
 from tests.run import done, here
+from tests.tiny_models import save_yolos
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +73,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
                 tar.add(path, path.name)
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)
-    _save_yolos(folder / "hustvl" / "yolos-base")
+    save_yolos(folder / "hustvl" / "yolos-base")
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     for recipe in (folder / "pipelines").glob("*.yaml"):
         content = yaml.safe_load(recipe.read_text())
@@ -83,21 +84,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     done("ingest", "photos", "--out", "data/raw", cwd=folder)
     done("match", "data/raw", "--out", "data/pairs", *_local(["match"]), cwd=folder)
     return folder
-
-
-def _save_yolos(folder: Path) -> None:
-    import transformers as hf
-
-    config = hf.YolosConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=[64, 64],
-        num_detection_tokens=4,
-    )
-    hf.YolosForObjectDetection(config).save_pretrained(folder)
-    hf.YolosImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}).save_pretrained(folder)
 
 
 def _local(command: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from glitbuild.errors import ConfigError, ModelError
 from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
+from tests.tiny_models import save_detr, save_yolos
 
 pytestmark = pytest.mark.slow
 
@@ -23,45 +24,9 @@ def images(photos: Path) -> list[Image.Image]:
 
 @pytest.fixture(scope="module")
 def hf_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small randomly initialised model of the class that the test asks for, as ``save_pretrained`` leaves it."""
-    import torch
-    import transformers as hf
-
+    """A small randomly initialised model of the class that the test asks for."""
     folder = tmp_path_factory.mktemp(request.param)
-    size = {"shortest_edge": 64, "longest_edge": 96}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if request.param == "yolos":
-            config = hf.YolosConfig(
-                hidden_size=32,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                intermediate_size=64,
-                image_size=[64, 96],
-                num_detection_tokens=10,
-                num_labels=3,
-            )
-            hf.YolosForObjectDetection(config).save_pretrained(folder)
-            hf.YolosImageProcessor(size=size).save_pretrained(folder)
-        else:
-            config = hf.DetrConfig(
-                use_timm_backbone=False,
-                use_pretrained_backbone=False,
-                backbone_config=hf.ResNetConfig(
-                    embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], out_features=["stage2"]
-                ),
-                d_model=32,
-                encoder_layers=1,
-                decoder_layers=1,
-                encoder_attention_heads=2,
-                decoder_attention_heads=2,
-                encoder_ffn_dim=32,
-                decoder_ffn_dim=32,
-                num_queries=10,
-                num_labels=3,
-            )
-            hf.DetrForObjectDetection(config).save_pretrained(folder)
-            hf.DetrImageProcessor(size=size).save_pretrained(folder)
+    {"yolos": save_yolos, "detr": save_detr}[request.param](folder)
     return folder
 
 
