@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 WINDOW = 32
-"""Pictures decoded at a time: what bounds the memory for pixels, whatever the shard's size."""
+"""Pictures decoded at a time, while as many are decoded ahead."""
+
+WINDOW_PIXELS = 64 * 10**6
+"""Pixels of a window's pictures together, unless it holds a single one: bounds memory, 3 bytes a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class MatchWorker:
     ) -> Iterator[tuple[tuple[Region, ...], list[NDArray[Any]]] | Skip]:
         """Yield each picture's candidate regions with the embeddings of their crops."""
         with ThreadPoolExecutor(self._plan.threads) as pool:
-            windows = [samples[start : start + WINDOW] for start in range(0, len(samples), WINDOW)]
+            windows = _windows(samples)
             decoding = [pool.submit(_decode, jpeg) for _, jpeg in windows[0]] if windows else []
             for number, window in enumerate(windows):
                 with self._timed("decode"):
@@ -174,6 +177,20 @@ class MatchWorker:
         start = time.perf_counter()
         yield
         self.seconds[stage] += time.perf_counter() - start
+
+
+def _windows(samples: Sequence[tuple[Sample, bytes]]) -> list[list[tuple[Sample, bytes]]]:
+    """Cut a shard into windows that fit in memory once they are decoded."""
+    windows: list[list[tuple[Sample, bytes]]] = []
+    room = 0
+    for sample, jpeg in samples:
+        pixels_of = sample.image.width * sample.image.height
+        if not windows or len(windows[-1]) == WINDOW or pixels_of > room:
+            windows.append([])
+            room = WINDOW_PIXELS
+        windows[-1].append((sample, jpeg))
+        room -= pixels_of
+    return windows
 
 
 def _decode(jpeg: bytes) -> "Image | str":

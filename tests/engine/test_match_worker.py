@@ -17,7 +17,7 @@ from glitbuild.engine import match_worker
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.ingest.images import store_image
-from glitbuild.records import Sample, Skip, SkipReason, Source
+from glitbuild.records import ImageInfo, Sample, Skip, SkipReason, Source
 from glitbuild.shards.consistency import inconsistencies
 
 pytestmark = pytest.mark.slow
@@ -104,6 +104,17 @@ def test_windows_and_batches_that_do_not_fit_change_nothing_that_matters(
         assert one.matched.regions == two.matched.regions
         similarities = [pair.similarity for pair in two.matched.pairs]
         assert [pair.similarity for pair in one.matched.pairs] == pytest.approx(similarities, abs=1e-4)
+
+
+def test_windows_hold_few_pictures_and_few_pixels() -> None:
+    megapixels = [40, 30, 90, 1, *[1] * 70, 63, 2]
+    samples = [
+        (Sample(f"{i:09d}", "Big.", ImageInfo(1000, 1000 * size, "", "jpeg", False), Source("d", "")), b"")
+        for i, size in enumerate(megapixels)
+    ]
+    windows = match_worker._windows(samples)
+    assert [sample for window in windows for sample in window] == samples
+    assert [len(window) for window in windows] == [1, 1, 1, 32, 32, 7, 1, 1]
 
 
 def test_a_picture_that_cannot_be_decoded_is_skipped_and_the_others_go_on(
