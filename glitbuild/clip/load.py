@@ -43,6 +43,11 @@ class ClipSpec:
             raise ModelError(f"--clip-pretrained {pretrained}", "no such file", "check the path")
         return cls(model, pretrained, pretrained)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the weights are a file; otherwise loading may download them."""
+        return Path(self.pretrained).is_file()
+
     def load(self, device: str) -> Any:
         """Return the open_clip model in evaluation mode.
 
@@ -81,7 +86,7 @@ class ClipSpec:
             near = get_close_matches(self.model, known, n=5, cutoff=0)
             fix = f"use one of open_clip's {len(known)}, such as " + ", ".join(near)
             raise ModelError(f"--clip-model {self.model}", "unknown architecture", fix)
-        if Path(self.pretrained).is_file():
+        if self.is_local:
             return False
         tags = open_clip.list_pretrained_tags_by_model(self.model)
         if self.pretrained not in tags:

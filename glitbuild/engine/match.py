@@ -128,12 +128,15 @@ def build_match_worker(plan: MatchPlan) -> MatchWorker:
     import tempfile
     from pathlib import Path
 
+    import open_clip  # noqa: F401 - it takes seconds, which need not be spent holding the lock
     import torch
     from filelock import FileLock
 
     if plan.device == "cpu":
         # Sums are split by thread: with one, a shard's bytes don't depend on how many workers there are.
         torch.set_num_threads(1)
+    if plan.detector.is_local and plan.clip.is_local:
+        return MatchWorker(plan)
     with FileLock(Path(tempfile.gettempdir()) / f"glitbuild-{os.getuid()}.lock"):
         return MatchWorker(plan)
 

@@ -47,6 +47,11 @@ class DetectorSpec:
             spec = ("hf:" if hf else "") + str(path.resolve())
         return cls(spec, score, identity)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether there is nothing to download."""
+        return self.spec == "none" or Path(self.spec.removeprefix("hf:")).exists()
+
     def load(self, device: str) -> Detector:
         """Load the detector's weights.
 
