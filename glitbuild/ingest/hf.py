@@ -130,11 +130,12 @@ def _undecoded(data: Any, column: str) -> Any:
 
 
 def _read_path(root: Path, written: str) -> bytes:
-    if "://" not in written:
+    # Rows of the Hub point to files there (hf://), or in archives there (zip://a.jpg::hf://...). Other
+    # addresses are not followed: a dataset must not make this machine ask others.
+    if not written.rpartition("::")[2].startswith("hf://"):
         return read_file(root, written)
     import fsspec
 
-    # Rows of the Hub point to files there (hf://), or in archives there (zip://a.jpg::hf://...).
     try:
         with fsspec.open(written, "rb") as file:
             data: bytes = file.read()

@@ -3,10 +3,13 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import ClassVar
 
 import datasets
+import fsspec
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from glitbuild.errors import SourceError
@@ -78,13 +81,25 @@ def test_images_that_are_files(tmp_path, jpeg):
     assert accept(third, "0", Limits()).reason == SkipReason.IMAGE_MISSING
 
 
-def test_images_behind_a_url(tmp_path, jpeg):
+def test_images_on_the_hub_are_read_and_other_addresses_are_not(tmp_path, jpeg, monkeypatch):
+    class Hub(MemoryFileSystem):
+        protocol = "hf"
+        store: ClassVar = {}
+        pseudo_dirs: ClassVar = [""]
+
+    fsspec.get_filesystem_class("hf")  # it is imported when first asked for, and would replace ours
+    registered = sys.modules["fsspec.registry"]
+    monkeypatch.setitem(registered._registry, "hf", Hub)
+    Hub().pipe("hf://datasets/some/name/a.jpg", jpeg)
     (tmp_path / "a.jpg").write_bytes(jpeg)
-    urls = [f"file://{tmp_path}/a.jpg", f"file://{tmp_path}/gone.jpg", "nonsense://a.jpg"]
-    datasets.Dataset.from_dict({"image": urls, "caption": ["a"] * 3}).save_to_disk(tmp_path / "saved")
+    urls = ["hf://datasets/some/name/a.jpg", "hf://datasets/some/name/gone.jpg", f"file://{tmp_path}/a.jpg"]
+    urls += ["http://127.0.0.1:9/a.jpg", "zip://a.jpg::http://127.0.0.1:9/a.zip", "nonsense://a.jpg"]
+    datasets.Dataset.from_dict({"image": urls, "caption": ["a"] * 6}).save_to_disk(tmp_path / "saved")
     first, *others = opened(tmp_path / "saved").rows()
     assert first.read_image() == jpeg
-    assert [accept(row, "0", Limits()).reason for row in others] == [SkipReason.IMAGE_MISSING] * 2
+    skipped = [accept(row, "0", Limits()) for row in others]
+    assert [skip.reason for skip in skipped] == [SkipReason.IMAGE_MISSING] * 5
+    assert all("an address, not a file" in skip.detail for skip in skipped[1:])
 
 
 def test_columns(tmp_path):
