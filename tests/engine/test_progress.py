@@ -4,6 +4,7 @@ import pty
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,24 +12,35 @@ from glitbuild.engine import progress
 from glitbuild.engine.progress import Progress
 
 
-def test_lines_come_now_and_then_with_rate_and_time_left(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """The lines that go to the log, however other tests have set logging up."""
+    found: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    level = progress.log.level
+    progress.log.addHandler(handler)
+    progress.log.setLevel(logging.INFO)
+    yield found
+    progress.log.removeHandler(handler)
+    progress.log.setLevel(level)
+
+
+def test_lines_come_now_and_then_with_rate_and_time_left(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr(logging.getLogger("glitbuild"), "propagate", True)
-    with caplog.at_level(logging.INFO, "glitbuild"), Progress("match", 3000, plain=True) as shown:
+    with Progress("match", 3000, plain=True) as shown:
         time.sleep(0.01)
         shown.advance(1000)
-    (record,) = [record for record in caplog.records if record.name == "glitbuild.engine.progress"]
-    assert record.getMessage().startswith("match: 1,000 of 3,000 images, ")
-    assert "images/s" in record.getMessage() and "min left" in record.getMessage()
+    (line,) = lines
+    assert line.startswith("match: 1,000 of 3,000 images, ")
+    assert "images/s" in line and "min left" in line
 
 
-def test_no_lines_in_between(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "glitbuild"), Progress("ingest", None, plain=True) as shown:
+def test_no_lines_in_between(lines: list[str]) -> None:
+    with Progress("ingest", None, plain=True) as shown:
         for _ in range(100):
             shown.advance(1)
-    assert caplog.records == []
+    assert lines == []
 
 
 def test_a_terminal_gets_a_bar() -> None:
