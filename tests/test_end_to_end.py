@@ -9,7 +9,7 @@ import pytest
 import webdataset
 
 from glitbuild.records import Sample
-from tests.run import done, tree
+from tests.run import done, here, tree
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,8 @@ def test_the_same_command_again_does_nothing_and_says_so(raw: Path, pairs: Path,
 def test_a_run_elsewhere_without_ray_gives_the_same_bytes(
     raw: Path, pairs: Path, options: Sequence[object], tmp_path: Path
 ) -> None:
-    done("match", raw, "--out", tmp_path / "elsewhere", "--workers", 0, *options)
+    result = here("match", raw, "--out", tmp_path / "elsewhere", "--workers", 0, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     assert tree(tmp_path / "elsewhere") == tree(pairs)
 
 

@@ -1,6 +1,5 @@
 """SIGKILL at any moment, driver and workers alike; the same command again ends with the same bytes."""
 
-import os
 import random
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import psutil
 import pytest
 
 from tests.factories import jpeg
-from tests.run import GLITBUILD, done, tree
+from tests.run import GLITBUILD, done, here, tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,8 +28,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def killed(command: Sequence[object], when: Callable[[], bool]) -> bool:
-    """Start a command, kill it and all it started once ``when`` holds; return whether it was still running."""
+def killed(command: Sequence[object], when: Callable[[], bool], only_the_driver: bool = False) -> bool:
+    """Start a command, kill it and all it started once ``when`` holds; return whether it was still running.
+
+    Where only the driver is killed, its workers must end by themselves.
+    """
     process = subprocess.Popen(
         [GLITBUILD, *map(str, command)],
         stdout=subprocess.DEVNULL,
@@ -40,16 +42,33 @@ def killed(command: Sequence[object], when: Callable[[], bool]) -> bool:
     while process.poll() is None and not when():
         time.sleep(0.002)
     running = process.poll() is None
-    # Ray's processes leave the session of the driver, so they are looked up as its descendants.
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)] if running else []
-    for member in family:
-        try:
-            member.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
+    if not running:
+        return False
+    driver = psutil.Process(process.pid)
+    family = driver.children(recursive=True)  # Ray's processes leave the driver's session and group
+    workers = [member for member in family if "_Host" in _name(member)]
+    for member in [driver] if only_the_driver else [driver, *family]:
+        _kill(member)
     process.wait()
-    psutil.wait_procs(family, timeout=20)
-    return running
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    for member in family:  # Ray's own agents take a minute to notice
+        _kill(member)
+    assert alive == []
+    return True
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return
 
 
 def finished_shards(out: Path) -> int:
@@ -71,36 +90,12 @@ def test_a_killed_match_goes_on_to_the_same_bytes(photos: Path, clip_checkpoint:
     raw, out = tmp_path / "raw", tmp_path / "out"
     done("ingest", photos, "--shard-size", 5, "--out", raw)
     models = ["--detector", "none", "--clip-model", "ViT-S-32-alt", "--clip-pretrained", clip_checkpoint]
-    done("match", raw, "--workers", 0, *models, "--out", tmp_path / "whole")
+    whole = here("match", raw, "--workers", 0, *models, "--out", tmp_path / "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
     command = ["match", raw, "--workers", 2, *models, "--out", out]
-    moments: list[Callable[[], bool]] = [
-        lambda: any(out.glob("shards/.*.tar*")),  # the first tar is being written
-        lambda: finished_shards(out) >= random.randint(3, 9),
-    ]
-    stopped = sum(killed(command, when) for when in moments)
-    assert stopped, "no run was killed before its end"
+    shards = random.randint(3, 9)
+    # First the driver alone, while the first tar is being written; then driver and workers together.
+    assert killed(command, lambda: any(out.glob("shards/.*.tar*")), only_the_driver=True), "it ended too soon"
+    assert killed(command, lambda: finished_shards(out) >= shards), "it ended too soon"
     done(*command)
     assert tree(out) == tree(tmp_path / "whole")
-
-
-def test_no_worker_outlives_its_killed_driver(photos: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    done("ingest", photos, "--shard-size", 5, "--out", raw)
-    models = ["--detector", "none", "--clip-model", "ViT-S-32-alt", "--clip-pretrained", clip_checkpoint]
-    driver = subprocess.Popen(
-        [GLITBUILD, "match", raw, "--workers", "1", *map(str, models), "--out", out],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while driver.poll() is None and not finished_shards(out):
-        time.sleep(0.01)
-    family = psutil.Process(driver.pid).children(recursive=True)
-    workers = [process for process in family if "_Host" in "".join(process.cmdline())]
-    assert len(workers) == 1
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    _, alive = psutil.wait_procs(workers, timeout=60)
-    for process in family:  # Ray's own agents take a minute to notice
-        if process.is_running():
-            process.kill()
-    assert alive == []
