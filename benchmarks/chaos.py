@@ -1,4 +1,4 @@
-"""Kill ``match`` at random moments, driver and workers alike, until it is done; then compare the bytes.
+"""Kill ``match`` at random moments, driver and workers alike; whenever a run gets to its end, compare the bytes.
 
     GLITBUILD_ASSETS=... python benchmarks/chaos.py [--kills 10] [--seed 0]
 
@@ -9,6 +9,7 @@ killed after a random time or, every other time, when another shard has just bee
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,15 +75,17 @@ def main() -> None:
         start = time.monotonic()
         subprocess.run([*match, str(folder / "whole")], check=True, stdout=subprocess.DEVNULL)
         whole = time.monotonic() - start
-        out, kills = folder / "out", 0
-        for number in range(options.kills):
-            seconds = chance.uniform(0.2, 1.0) * whole
-            if not kill_after([*match, str(out)], out, seconds, at_change=number % 2 == 0):
-                break
-            kills += 1
-            print(f"kill {kills}: {len(list(out.glob('shards/*.json')))} of 12 shards done", flush=True)
-        subprocess.run([*match, str(out)], check=True, stdout=subprocess.DEVNULL)
-        same = _tree(out) == _tree(folder / "whole")
+        out, kills, finished, same = folder / "out", 0, 0, True
+        while kills < options.kills or not finished:
+            seconds = chance.uniform(0.2, 1.0) * whole if kills < options.kills else float("inf")
+            if kill_after([*match, str(out)], out, seconds, at_change=kills % 2 == 0 and kills < options.kills):
+                kills += 1
+                print(f"kill {kills}: {len(list(out.glob('shards/*.json')))} of 12 shards done", flush=True)
+                finished = 0
+                continue
+            finished += 1
+            same = same and _tree(out) == _tree(folder / "whole")
+            shutil.rmtree(out)
     print(f"a whole run: {whole:.0f} s; killed {kills} times; the same bytes: {same}")
     sys.exit(not same)
 
