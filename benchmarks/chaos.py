@@ -3,7 +3,7 @@
     GLITBUILD_ASSETS=... python benchmarks/chaos.py [--kills 10] [--seed 0]
 
 The photographs of the assets, in shards of three, with the real detector and random CLIP weights. A run is
-killed after a random time or, every other time, when another shard has just been finished or begun.
+killed a random moment after it has begun a shard, or has finished up to four more.
 """
 
 import argparse
@@ -25,13 +25,20 @@ GLITBUILD = str(Path(sys.executable).with_name("glitbuild"))
 MODEL = "ViT-S-32-alt"
 
 
-def kill_after(command: list[str], out: Path, seconds: float, at_change: bool) -> bool:
-    """Run a command and kill it with all its descendants; return False where it ended before."""
+def kill_after(command: list[str], out: Path, more: int, delay: float) -> bool:
+    """Run a command and kill it with all its descendants; return False where it ended before.
+
+    Args:
+        command: the words.
+        out: the directory it writes.
+        more: shards to wait for; 0 waits until one is being written.
+        delay: seconds to wait then.
+    """
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    start = time.monotonic()
-    before = _files(out)
+    before = _done(out)
     while process.poll() is None:
-        if time.monotonic() - start > seconds or (at_change and _files(out) > before + 1):
+        if any(out.glob("shards/.*")) if more == 0 else _done(out) >= before + more:
+            time.sleep(delay)
             break
         time.sleep(0.001)
     if process.poll() is not None:
@@ -48,8 +55,8 @@ def kill_after(command: list[str], out: Path, seconds: float, at_change: bool) -
     return True
 
 
-def _files(out: Path) -> int:
-    return sum(1 for _ in out.rglob("*"))
+def _done(out: Path) -> int:
+    return len(list(out.glob("shards/*.json")))
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -77,10 +84,11 @@ def main() -> None:
         whole = time.monotonic() - start
         out, kills, finished, same = folder / "out", 0, 0, True
         while kills < options.kills or not finished:
-            seconds = chance.uniform(0.2, 1.0) * whole if kills < options.kills else float("inf")
-            if kill_after([*match, str(out)], out, seconds, at_change=kills % 2 == 0 and kills < options.kills):
+            last = kills == options.kills
+            more, delay = (10**6 if last else chance.randint(0, 4)), chance.uniform(0, 1.5)
+            if kill_after([*match, str(out)], out, more, delay):
                 kills += 1
-                print(f"kill {kills}: {len(list(out.glob('shards/*.json')))} of 12 shards done", flush=True)
+                print(f"kill {kills}: {_done(out)} of 12 shards done", flush=True)
                 finished = 0
                 continue
             finished += 1
