@@ -14,10 +14,10 @@ from glitbuild.scenes.splits import HELD_OUT_KINDS, phrasings, pick, stream
 
 LEAST_SENTENCES, MOST_SENTENCES = 8, 14
 
-USUAL_WORDS = (134, 156)
+USUAL_WORDS = (134, 154)
 """Second sentences are written until a caption has some number of words between these."""
 
-FEW = 5
+FEW = 4
 """Up to so many things there is room to say more of each at once."""
 
 Numbers = list[float]
@@ -107,7 +107,7 @@ class _Writer:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._chance = 0.75 if len(scene.things) <= FEW else 0.1
+        self._chance = 0.55 if len(scene.things) <= FEW else 0.1
         self._facts = [
             # In a contrast group, only its own sentences say anything of the thing that differs.
             [fact for fact in relations(scene.things, i, scene.width, scene.height) if fact.other != scene.focus]
@@ -130,7 +130,7 @@ class _Writer:
         thing = self._scene.things[i]
         look, ref = thing.look, f"the {thing.ref}"
         facts = ["relation", "relation"] if self._relation(i, u[10]) else []
-        facts += ["facing"] * (2 * bool(look.facing)) + ["tilted"] * (2 * bool(look.tilt)) + ["share"]
+        facts += ["facing"] * (2 * bool(look.facing)) + ["tilted"] * (6 * bool(look.tilt)) + ["share"]
         wider = [fact for fact in self._facts[i] if fact.name == "wider"]
         facts += ["wider"] if wider else []
         facts += ["bare"] if look.pattern != "plain" else []

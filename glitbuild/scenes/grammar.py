@@ -36,7 +36,7 @@ ROWS = (("upper", "top"), ("middle", "central"), ("lower", "bottom"))
 COLUMNS = ("left", "middle", "right")
 
 CORNERS = (
-    "in the {row} {column} of the picture",
+    "in the {row} {column}",
     "at the {edge} {column}",
     "in the {row} {column} part",
     "near the {edge} {column} corner",
@@ -44,15 +44,15 @@ CORNERS = (
     "over in the {row} {column} region",
 )
 EDGES = (
-    "in the {row} middle of the picture",
-    "at the {edge}, midway between the sides",
+    "in the {row} middle",
+    "at the {edge}, in the middle",
     "at the {edge} centre",
     "in the middle of the {row} part",
     "around the {edge} middle",
     "centrally in the {row} band",
 )
 SIDES = (
-    "on the {column} side, at middle height",
+    "on the {column}, at middle height",
     "at the {column}, about halfway up",
     "in the middle of the {column} side",
     "midway down the {column} side",
@@ -60,7 +60,7 @@ SIDES = (
     "in the {column} strip, vertically centred",
 )
 CENTRES = (
-    "in the centre of the picture",
+    "in the centre",
     "right in the middle",
     "in the central part of the frame",
     "close to the very middle",
@@ -229,7 +229,7 @@ BACKDROPS = {
     "workshop": "a brick wall with a window",
 }
 BACKDROP = (
-    "In the background there is {backdrop}, which closes off the scene behind the objects.",
+    "In the background there is {backdrop}.",
     "Behind all of the objects one sees {backdrop}.",
     "The background consists of {backdrop}, kept simple in its shapes.",
     "Farther back, {backdrop} can be made out.",
@@ -251,9 +251,9 @@ WEATHER = (
     "To judge by what is visible, {sky} is {weather}.",
 )
 LIGHTS = {
-    "left": "comes from the left, so that the right side of the background is darker",
-    "right": "comes from the right, so that the left side of the background is darker",
-    "even": "is even, and neither side of the background is darker than the other",
+    "left": "comes from the left, leaving the right side darker",
+    "right": "comes from the right, leaving the left side darker",
+    "even": "is even, with neither side darker than the other",
 }
 LIGHT = (
     "The light {light}.",

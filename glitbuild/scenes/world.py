@@ -47,7 +47,9 @@ def make_scene(options: ScenesOptions, index: int) -> Scene:
     )
     for attempt in range(100):
         rng = stream(options.seed, options.split, base, "objects", attempt)
-        count = int(rng.integers(options.min_objects, options.max_objects + 1))
+        # Few objects are more common than many, of which captions become long.
+        span = options.max_objects - options.min_objects + 1
+        count = options.min_objects + int(span * float(rng.random()) ** 1.3)
         # What can't be placed is drawn anew, at last with small objects only: nine of them always fit.
         looks = _looks(options, rng, count, shrink=attempt >= 6)
         layout = Layout(width, options.size, setting.horizon)
