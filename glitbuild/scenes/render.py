@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glitbuild.scenes.background import TIMES, paint_background
+from glitbuild.scenes.background import paint_background
+from glitbuild.scenes.places import TIMES
 from glitbuild.scenes.scene import Scene
 from glitbuild.scenes.splits import stream
 from glitbuild.scenes.sprites import sprite

@@ -35,6 +35,7 @@ class Kind:
         shapes: drawn one over the other; what faces a side faces right.
         faces: it has a front: left and right look different.
         tilts: it may lie or hang askew.
+        narrow: too little of it has its own colour for a pattern to be seen; it is always plain.
         flies: it may be anywhere in the picture, not only on the ground.
     """
 
@@ -43,6 +44,7 @@ class Kind:
     shapes: tuple[Shape, ...]
     faces: bool = False
     tilts: bool = False
+    narrow: bool = False
     flies: bool = False
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from glitbuild.scenes.background import PLACES, make_setting
 from glitbuild.scenes.colours import PATTERNS
 from glitbuild.scenes.kinds import KINDS, parse_kinds
 from glitbuild.scenes.layout import Layout
 from glitbuild.scenes.letters import WORDS
 from glitbuild.scenes.options import ScenesOptions
+from glitbuild.scenes.places import PLACES, make_setting
 from glitbuild.scenes.relations import cell
 from glitbuild.scenes.scene import SIZES, Look, Scene, Thing
 from glitbuild.scenes.splits import HELD_OUT_KINDS, colours_for, pick, stream
@@ -88,7 +88,7 @@ def _looks(options: ScenesOptions, rng: np.random.Generator, count: int, shrink:
 
 def _look(kind: str, colour: str, rng: np.random.Generator, shrink: bool) -> Look:
     u = rng.random(6).tolist()
-    pattern = "plain" if u[0] < 0.3 else pick(PATTERNS[1:], u[1])
+    pattern = "plain" if u[0] < 0.25 or KINDS[kind].narrow else pick(PATTERNS[1:], u[1])
     size = "small" if shrink else pick(list(SIZES), u[2])
     facing = pick(("left", "right"), u[3]) if KINDS[kind].faces else ""
     tilt = pick(TILTS, u[4]) if KINDS[kind].tilts and u[4] * 10 % 1 < 0.5 else 0
@@ -105,6 +105,10 @@ def _contrast(
 ) -> Group | None:
     """Return the things of a group's four scenes, in which the last thing differs; None where it doesn't fit."""
     *others, last = looks
+    if differs == "pattern":
+        if KINDS[last.kind].narrow:
+            return None
+        last = replace(last, size="medium") if last.size == "small" else last  # large enough to be seen
     if not all(layout.add(look, places) for look in others):
         return None
     found: list[tuple[Thing, ...]] = []

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.scenes.background import PLACES
 from glitbuild.scenes.colours import COLOURS, PATTERNS
 from glitbuild.scenes.kinds import KINDS
 from glitbuild.scenes.layout import nearer, occlusion
 from glitbuild.scenes.options import SPLITS, ScenesOptions
+from glitbuild.scenes.places import PLACES
 from glitbuild.scenes.render import encode, render
 from glitbuild.scenes.scene import SIZES, Look, Scene
 from glitbuild.scenes.splits import HELD_OUT_KINDS, owner
@@ -175,3 +175,11 @@ def test_an_object_is_where_its_box_is() -> None:
     outside = changed.copy()
     outside[y1 - 1 : y2 + 1, x1 - 1 : x2 + 1] = False  # a pixel for soft edges
     assert changed.any() and not outside.any()
+
+
+def test_a_difference_in_pattern_can_be_seen() -> None:
+    rows = [scene for scene, _, _ in world("train", 160, contrast=1.0) if scene.differs == "pattern"]
+    for one, other in zip(rows, rows[1:], strict=False):
+        if one.group == other.group:
+            changed = (np.asarray(render(one)) != np.asarray(render(other))).any(axis=2)
+            assert changed.sum() >= 200

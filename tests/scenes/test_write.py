@@ -55,6 +55,19 @@ def test_the_command_writes_a_dataset_with_its_truth(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
+def test_match_takes_it(tmp_path: Path, clip_checkpoint: Path) -> None:
+    make(tmp_path / "out", count=3)
+    clip = ("--clip-model", "ViT-S-32-alt", "--clip-pretrained", clip_checkpoint)
+    here("match", "out", "--out", "pairs", "--workers", 0, "--detector", "none", *clip, cwd=tmp_path)
+    assert not problems(tmp_path / "pairs")
+    store, manifest = open_dataset(str(tmp_path / "pairs"))
+    truth = (tmp_path / "out" / "truth").iterdir()
+    rows = [json.loads(line) for path in truth for line in path.read_text().splitlines()]
+    assert manifest.totals["sentences"] == sum(len(row["sentences"]) for row in rows)
+    assert not store.exists("truth")
+
+
 def test_datasets_reads_it(tmp_path: Path) -> None:
     make(tmp_path / "out")
     shards = str(tmp_path / "out" / "shards" / "*.tar")

@@ -13,6 +13,7 @@ FURNITURE = (
             rect("shade", 0.84, 0.62, 0.98, 1),
         ),
         faces=True,
+        narrow=True,
     ),
     Kind(
         "table",
@@ -32,6 +33,7 @@ FURNITURE = (
             arc("metal", 0.2, 0.88, 0.8, 1.12, 180, 360),
             poly("body", (0.26, 0.0), (0.74, 0.0), (1, 0.34), (0, 0.34)),
         ),
+        narrow=True,
     ),
     Kind(
         "bed",
@@ -96,6 +98,7 @@ TOOLS = (
             rect("shade", 0.74, 0.0, 1, 0.3),
         ),
         tilts=True,
+        narrow=True,
     ),
     Kind(
         "key",
@@ -118,6 +121,7 @@ TOOLS = (
             oval("dark", 0.1, 0.3, 0.27, 0.7),
         ),
         tilts=True,
+        narrow=True,
     ),
     Kind(
         "ladder",
@@ -128,6 +132,7 @@ TOOLS = (
             *(rect("shade", 0.1, y, 0.9, y + 0.055) for y in (0.08, 0.25, 0.42, 0.59, 0.76)),
         ),
         tilts=True,
+        narrow=True,
     ),
     Kind(
         "bucket",

@@ -81,6 +81,7 @@ VEHICLES = (
             rect("dark", 0.26, 0.09, 0.43, 0.16),
         ),
         faces=True,
+        narrow=True,
     ),
     Kind(
         "sailboat",
