@@ -59,10 +59,16 @@ def make_scene(options: ScenesOptions, index: int) -> Scene:
                 return replace(scene, things=layout.finished())
             continue
         # Which attribute a group differs in must not depend on what is easy to place.
-        differs = pick(DIFFERENCES, chance / options.contrast)
+        differs = pick(_differences(options), chance / options.contrast)
         if group := _contrast(options, rng, places, layout, looks, differs):
             return replace(scene, things=group[index - block], differs=differs, focus=count - 1)
     raise RuntimeError(f"no layout for scene {index} of seed {options.seed}")
+
+
+def _differences(options: ScenesOptions) -> list[str]:
+    """Return in what the scenes of a group may differ: in patterns only where some kind has them."""
+    patterned = any(not kind.narrow for kind in parse_kinds(options.kinds) or KINDS.values())
+    return [name for name in DIFFERENCES if patterned or name != "pattern"]
 
 
 def _looks(options: ScenesOptions, rng: np.random.Generator, count: int, shrink: bool) -> list[Look]:

@@ -1,6 +1,7 @@
 """What scenes are: deterministic, within bounds, apart by split, alike in contrast groups."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -179,7 +180,23 @@ def test_an_object_is_where_its_box_is() -> None:
 
 def test_a_difference_in_pattern_can_be_seen() -> None:
     rows = [scene for scene, _, _ in world("train", 160, contrast=1.0) if scene.differs == "pattern"]
-    for one, other in zip(rows, rows[1:], strict=False):
+    for one, other in pairwise(rows):
         if one.group == other.group:
             changed = (np.asarray(render(one)) != np.asarray(render(other))).any(axis=2)
             assert changed.sum() >= 200
+
+
+@pytest.mark.parametrize(
+    "hard",
+    [
+        {"min_objects": 9, "contrast": 1.0},
+        {"min_objects": 9, "contrast": 0.0, "size": 1024},
+        {"kinds": "bicycle", "min_objects": 6, "max_objects": 6, "contrast": 1.0},
+        {"kinds": "bus,sofa,bed", "min_objects": 9, "contrast": 1.0},
+    ],
+)
+def test_there_is_a_layout_however_crowded(hard: dict[str, int]) -> None:
+    for index in range(40):
+        scene = make_scene(options(**hard), index)
+        assert len(scene.things) == hard["min_objects"]
+        assert all(thing.visible >= 0.6 for thing in scene.things)
