@@ -51,17 +51,18 @@ def encode(image: "Image.Image") -> bytes:
 
 def _lit(image: "Image.Image", scene: Scene, rng: np.random.Generator) -> "Image.Image":
     """Give the background its grain, the side the light comes from, and the fog."""
-    from PIL import Image
+    from PIL import Image, ImageChops
 
     setting = scene.setting
-    across = np.linspace(0.0, 1.0, scene.width, dtype=np.float32)
-    slope = {"left": 1.08 - 0.3 * across, "right": 0.78 + 0.3 * across, "even": np.ones_like(across)}[setting.light]
+    across = np.linspace(0, 1, scene.width)
+    slope = {"left": 1 - 0.28 * across, "right": 0.72 + 0.28 * across, "even": np.full_like(across, 0.93)}
+    light = Image.fromarray((255 * slope[setting.light]).astype(np.uint8)[None, :])
     rows, columns = -(-scene.height // 2), -(-scene.width // 2)
-    grain = rng.integers(123, 133, (rows, columns), dtype=np.uint16).repeat(2, axis=0).repeat(2, axis=1)
-    factor = (grain[: scene.height, : scene.width] * slope).astype(np.uint16)
-    # In units of 1/128: the product stays below 2 ** 16.
-    lit = np.minimum((np.asarray(image).astype(np.uint16) * factor[:, :, None]) >> 7, 255).astype(np.uint8)
+    grain = Image.fromarray(rng.integers(236, 256, (rows, columns), dtype=np.uint8))
+    grain = grain.resize((2 * columns, 2 * rows), Image.Resampling.NEAREST).crop((0, 0, *image.size))
+    factor = ImageChops.multiply(grain, light.resize(image.size, Image.Resampling.NEAREST))
+    lit = ImageChops.multiply(image, Image.merge("RGB", (factor, factor, factor)))
     if setting.weather == "foggy":
         haze = round(205 * TIMES[setting.time][2])
-        lit = (lit // 2 + haze // 2).astype(np.uint8)
-    return Image.fromarray(lit)
+        lit = Image.blend(lit, Image.new("RGB", lit.size, (haze, haze, haze)), 0.5)
+    return lit
