@@ -20,10 +20,13 @@ SCALE = 2
 
 Placed = list[tuple[Shape, list[float], int]]
 
+Drawing = tuple[Placed, int, int]
+"""Shapes with their points and the thickness of their lines, and the width and height that hold them."""
+
 
 def drawn_mask(look: Look, pixels: int) -> "NDArray[np.bool_]":
     """Return which pixels of its tight bounds an object covers by at least half."""
-    _, bounds, solid = _alpha(look, pixels)
+    _, bounds, solid = _alpha(_place(look, pixels))
     x1, y1, x2, y2 = bounds
     return solid[y1:y2, x1:x2]
 
@@ -32,11 +35,12 @@ def sprite(look: Look, pixels: int) -> "tuple[Image.Image, Image.Image, tuple[in
     """Return an object's colours, its opacity, and where in them its tight bounds begin."""
     from PIL import Image
 
-    alpha, (x1, y1, *_), _ = _alpha(look, pixels)
+    drawing = _place(look, pixels)
+    alpha, (x1, y1, *_), _ = _alpha(drawing)
     colours = role_colours(look.colour)
-    image = _paint(look, pixels, colours)
+    image = _paint(drawing, colours)
     if look.pattern != "plain":
-        other = _paint(look, pixels, colours | {"body": second_colour(look.colour)})
+        other = _paint(drawing, colours | {"body": second_colour(look.colour)})
         step = max(4, round(pixels * 0.085))
         mask = np.zeros((image.height, image.width), np.uint8)
         # From the tight bounds on, so that the pattern moves with the object and not with its margin.
@@ -45,10 +49,10 @@ def sprite(look: Look, pixels: int) -> "tuple[Image.Image, Image.Image, tuple[in
     return image, alpha, (x1, y1)
 
 
-def _alpha(look: Look, pixels: int) -> "tuple[Image.Image, tuple[int, int, int, int], NDArray[np.bool_]]":
+def _alpha(drawing: Drawing) -> "tuple[Image.Image, tuple[int, int, int, int], NDArray[np.bool_]]":
     from PIL import Image, ImageDraw
 
-    placed, width, height = _place(look, pixels)
+    placed, width, height = drawing
     image = Image.new("L", (width * SCALE, height * SCALE))
     draw = ImageDraw.Draw(image)
     for shape, points, thickness in placed:
@@ -59,10 +63,10 @@ def _alpha(look: Look, pixels: int) -> "tuple[Image.Image, tuple[int, int, int, 
     return alpha, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1), solid
 
 
-def _paint(look: Look, pixels: int, colours: dict[str, tuple[int, int, int]]) -> "Image.Image":
+def _paint(drawing: Drawing, colours: dict[str, tuple[int, int, int]]) -> "Image.Image":
     from PIL import Image, ImageDraw
 
-    placed, width, height = _place(look, pixels)
+    placed, width, height = drawing
     # What lies under the edges shows through where they are soft.
     image = Image.new("RGB", (width * SCALE, height * SCALE), colours["shade"])
     draw = ImageDraw.Draw(image)
@@ -78,7 +82,7 @@ def _draw(draw: Any, shape: Shape, points: list[float], thickness: int, fill: An
         draw.polygon(points, fill=fill)
 
 
-def _place(look: Look, pixels: int) -> tuple[Placed, int, int]:
+def _place(look: Look, pixels: int) -> Drawing:
     """Return the shapes in pixels of the drawing, flipped and tilted, and the size that holds them."""
     kind = KINDS[look.kind]
     shapes = kind.shapes
