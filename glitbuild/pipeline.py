@@ -8,9 +8,10 @@ from typing import Any
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError
+from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import misfit
 
-Options = IngestOptions | MatchOptions
+Options = IngestOptions | MatchOptions | ScenesOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ def run_stage(stage: Stage, plain: bool = False) -> Result:
         from glitbuild.engine.ingest import run_ingest
 
         return run_ingest(stage.options, plain)
+    if isinstance(stage.options, ScenesOptions):
+        from glitbuild.scenes.write import run_scenes
+
+        return run_scenes(stage.options, plain)
     from glitbuild.engine.match import run_match
 
     return run_match(stage.options, plain)
@@ -62,5 +67,9 @@ def _stage(name: str, options: dict[str, Any]) -> Stage:
         options = options | {"source": [options["source"]]}
     if "source" in options:
         options = options | {"source": tuple(options["source"])}
-    make: dict[str, Callable[..., Options]] = {"ingest": IngestOptions, "match": MatchOptions}
+    make: dict[str, Callable[..., Options]] = {
+        "ingest": IngestOptions,
+        "match": MatchOptions,
+        "scenes": ScenesOptions,
+    }
     return Stage(name, make[name](**options))

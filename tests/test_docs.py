@@ -114,7 +114,7 @@ def test_a_command_of_the_pages_does_what_it_says(
         assert missing[0] in result.stderr.splitlines()[-1]
         return
     assert result.returncode == 0, result.stderr
-    if args[0] in ("ingest", "match"):
+    if args[0] in ("ingest", "match", "scenes"):
         assert "valid" in here("validate", args[args.index("--out") + 1], cwd=folder).stdout
 
 

@@ -8,12 +8,13 @@ from glitbuild.cli import cli
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.errors import ConfigError
 from glitbuild.pipeline import load_pipeline
+from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
 from tests.run import done
 
 RECIPES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
-STAGES: dict[str, Any] = {"ingest": IngestOptions, "match": MatchOptions}
+STAGES: dict[str, Any] = {"ingest": IngestOptions, "match": MatchOptions, "scenes": ScenesOptions}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -26,11 +27,16 @@ def test_a_stage_has_the_options_of_its_command(stage: str) -> None:
 
 
 def test_the_defaults_are_those_of_the_command() -> None:
-    parsed = {stage: cli.commands[stage].make_context(stage, ["a", "--out", "b"]).params for stage in STAGES}
+    given = {"scenes": ["--count", "3"]}
+    parsed = {
+        stage: cli.commands[stage].make_context(stage, [*given.get(stage, ["a"]), "--out", "b"]).params
+        for stage in STAGES
+    }
     for params in parsed.values():
         assert not params.pop("log_json") and not params.pop("verbose")
     assert IngestOptions(**parsed["ingest"]) == IngestOptions(source=("a",), out="b")
     assert MatchOptions(**parsed["match"]) == MatchOptions(dir="a", out="b")
+    assert ScenesOptions(**parsed["scenes"]) == ScenesOptions(count=3, out="b")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
@@ -49,6 +55,7 @@ def test_the_recipes_fit_the_schema(path: Path) -> None:
         ("stages: [{ingest: {source: a, out: b, shard-size: 3}}]", "shard-size"),
         ("stages: [{ingest: {source: a, out: b, shard_size: many}}]", "shard_size"),
         ("stages: [{match: {dir: a, out: b, score: 2}}]", "score"),
+        ("stages: [{scenes: {count: 3, out: b, kinds: dragon}}]", "unknown kind"),
         ("stages: [{match: {dir: a, out: b, gpus: 1, workers: 1}}]", "both given"),
     ],
 )

@@ -14,6 +14,7 @@ PACKAGES = {
         "transformers",
         "ultralytics-opencv-headless",
     ),
+    "scenes": ("glitbuild", "numpy", "pillow"),
 }
 
 

@@ -4,9 +4,9 @@ import re
 
 MANIFEST = "manifest.json"
 SIZES = "sizes.json"
-FOLDERS = ("shards", "pairs", "skipped")
+FOLDERS = ("shards", "pairs", "skipped", "truth")
 
-_OWN = re.compile(r"(?:shards/(\d{5,})\.(?:tar|json)|pairs/(\d{5,})\.parquet|skipped/(\d{5,})\.jsonl)")
+_OWN = re.compile(r"(?:shards/(\d{5,})\.(?:tar|json)|pairs/(\d{5,})\.parquet|(?:skipped|truth)/(\d{5,})\.jsonl)")
 
 
 def shard_name(index: int) -> str:
@@ -34,9 +34,18 @@ def skipped_path(shard: str) -> str:
     return f"skipped/{shard}.jsonl"
 
 
+def truth_path(shard: str) -> str:
+    """Return where it is written what is true of the scenes in a shard."""
+    return f"truth/{shard}.jsonl"
+
+
 def shard_files(shard: str, stage: str) -> list[str]:
-    """Return the files of a shard beside its sidecar; the table of pairs comes with the stage ``match``."""
-    return [tar_path(shard), *([pairs_path(shard)] if stage == "match" else []), skipped_path(shard)]
+    """Return the files of a shard beside its sidecar.
+
+    The table of pairs comes with the stage ``match``, the truth with the stage ``scenes``.
+    """
+    more = {"match": [pairs_path(shard)], "scenes": [truth_path(shard)]}.get(stage, [])
+    return [tar_path(shard), *more, skipped_path(shard)]
 
 
 def shard_of(path: str) -> str | None:

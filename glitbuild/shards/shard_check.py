@@ -10,13 +10,14 @@ from typing import Any
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample
 from glitbuild.shards.consistency import inconsistencies
-from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_path, tar_path
+from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_members
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Sidecar, add_counts
 from glitbuild.shards.store import Store, StoredFile
+from glitbuild.shards.truth import Described, truth_problems
 from glitbuild.shards.writer import sample_counts
 
 CHUNK = 1 << 20
@@ -57,6 +58,7 @@ class _Content:
     samples: int | None = 0
     totals: dict[str, int] | None = field(default_factory=dict)
     pairs: list[dict[str, Any]] | None = field(default_factory=list)
+    described: list[Described] | None = field(default_factory=list)
 
 
 class ShardCheck:
@@ -84,12 +86,17 @@ class ShardCheck:
                 yield self._of_sidecar(f"says {sidecar.skipped} were skipped, the list has {skipped}")
         if self._stage == "match":
             yield from self._check_pairs(content.pairs)
+        if self._stage == "scenes":
+            data = yield from self._read_listed(truth_path(entry.name))
+            if data is not None and content.described is not None:
+                for what in truth_problems(data, content.described):
+                    yield Problem(truth_path(entry.name), what)
         if sidecar and content.totals is not None and sidecar.totals != content.totals:
             yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
         whole = content.samples is not None and skipped is not None
         if sidecar and self._stage == "match" and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
-        elif sidecar and self._stage == "ingest" and whole:
+        elif sidecar and self._stage in ("ingest", "scenes") and whole:
             yield from self._check_rows(sidecar, (content.samples or 0) + sum((skipped or {}).values()))
         else:
             self._order.rows = None
@@ -126,7 +133,7 @@ class ShardCheck:
         except (DatasetError, FileNotFoundError) as error:
             yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
             self._order.last_key = key_before  # the keys of a damaged tar say nothing of the next shard's
-            return _Content(None, None, None)
+            return _Content(None, None, None, None)
         return content
 
     def _sample_problems(self, stem: str, jpeg: bytes, record: bytes, content: _Content) -> Iterator[str]:
@@ -136,7 +143,7 @@ class ShardCheck:
             sample = Sample.from_json(record)
             wrong = list(inconsistencies(sample))
         except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
-            content.totals = content.pairs = None
+            content.totals = content.pairs = content.described = None
             yield str(error)
             return
         if sample.key != stem:
@@ -145,6 +152,8 @@ class ShardCheck:
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
         yield from filter(None, problems)
+        if self._stage == "scenes" and content.described is not None:
+            content.described.append(Described.of(sample))
         if content.totals is not None:
             content.totals = add_counts(content.totals, sample_counts(sample))
         if content.pairs is not None:

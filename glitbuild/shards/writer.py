@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any, cast
 
 from glitbuild.records import Sample, Skip
-from glitbuild.shards.layout import pairs_path, skipped_path, tar_path
+from glitbuild.shards.layout import pairs_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.pairs import pair_rows, write_pairs
 from glitbuild.shards.sidecar import Config, Sidecar, add_counts
 from glitbuild.shards.store import Store, StoredFile
@@ -22,6 +22,7 @@ def write_shard(
     outcomes: Iterable[Outcome],
     config: Config,
     describe_input: Callable[[], dict[str, Any]],
+    truth: Callable[[], bytes] | None = None,
 ) -> Sidecar:
     """Write a shard's files and, once all of them are whole, its sidecar.
 
@@ -34,6 +35,7 @@ def write_shard(
         outcomes: samples and skipped rows, in the order of the input.
         config: the options the dataset is made with; the table of pairs is written by the stage ``match``.
         describe_input: called when ``outcomes`` is exhausted; what the sidecar says of the input.
+        truth: likewise; the content of the shard's file in ``truth/``, for the stage ``scenes`` alone.
     """
     skips: list[Skip] = []
     rows: list[dict[str, Any]] = []
@@ -54,6 +56,8 @@ def write_shard(
         with store.create(pairs_path(shard)) as table:
             write_pairs(cast(IO[bytes], table), rows)
         files[pairs_path(shard)] = table.stored
+    if truth:
+        files[truth_path(shard)] = store.write(truth_path(shard), truth())
     files[skipped_path(shard)] = store.write(
         skipped_path(shard), b"".join(skip.to_json() + b"\n" for skip in skips)
     )

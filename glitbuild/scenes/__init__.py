@@ -1,0 +1,1 @@
+"""The synthetic world: scenes whose regions and sentences are known exactly."""
