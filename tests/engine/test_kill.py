@@ -71,6 +71,10 @@ def _kill(process: psutil.Process) -> None:
         return
 
 
+def is_writing(out: Path) -> bool:
+    return any(out.glob("shards/.*.tar*")) or finished_shards(out) > 0
+
+
 def finished_shards(out: Path) -> int:
     return len(list(out.glob("shards/*.json")))
 
@@ -94,8 +98,8 @@ def test_a_killed_match_goes_on_to_the_same_bytes(photos: Path, clip_checkpoint:
     assert whole.returncode == 0, whole.stderr
     command = ["match", raw, "--workers", 2, *models, "--out", out]
     shards = random.randint(3, 9)
-    # First the driver alone, while the first tar is being written; then driver and workers together.
-    assert killed(command, lambda: any(out.glob("shards/.*.tar*")), only_the_driver=True), "it ended too soon"
+    # First the driver alone, while a tar is being written; then driver and workers together.
+    assert killed(command, lambda: is_writing(out), only_the_driver=True), "it ended too soon"
     assert killed(command, lambda: finished_shards(out) >= shards), "it ended too soon"
     done(*command)
     assert tree(out) == tree(tmp_path / "whole")
