@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -58,7 +59,7 @@ class Progress:
         return f"{line} of {self._total:,} images, {self.rate:.1f} images/s, {left / 60:.1f} min left"
 
 
-def _bar(what: str, total: int | None):  # type: ignore[no-untyped-def]
+def _bar(what: str, total: int | None) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
