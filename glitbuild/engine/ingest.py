@@ -17,9 +17,9 @@ from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_name, shard_of, sidecar_path
-from glitbuild.shards.manifest import files_beyond, read_manifest, remove_dataset, write_manifest
-from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.layout import shard_name, shard_of, sidecar_path
+from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
 
@@ -60,15 +60,11 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
             raise SourceError(
                 " ".join(options.source), "there are no rows", "give an input with images and captions"
             )
-        if options.overwrite:
-            remove_dataset(out)
-        for name in (MANIFEST, SIZES):
-            out.remove(name)
-        out.sweep(FOLDERS)
+        prepare_directory(out, options.overwrite)
         with Progress("ingest", None, plain) as progress:
             count = _write_shards(stream, out, config, options.shard_size, progress)
             rate = progress.rate
-    sidecars = (sidecar for index in range(count) if (sidecar := Sidecar.read(out, shard_name(index))))
+    sidecars = finished_sidecars(out, map(shard_name, range(count)))
     manifest = write_manifest(out, sidecars, config, versions_of("ingest"))
     if not manifest.totals["samples"]:
         log.warning("ingest: no row became a sample; see %s", out.path("skipped"))

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
@@ -17,16 +17,15 @@ from glitbuild.engine.task import BuildWorker, ShardFailure, ShardTask, Worker
 from glitbuild.engine.versions import versions_of
 from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
 from glitbuild.flism.detectors.registry import DetectorSpec
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES
 from glitbuild.shards.manifest import (
     Manifest,
     files_beyond,
     open_dataset,
+    prepare_directory,
     read_manifest,
-    remove_dataset,
     write_manifest,
 )
-from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 
 THREADS_A_GPU = 8
@@ -73,14 +72,14 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         threads=THREADS_A_GPU if cluster and cluster.gpus_each else 1,
     )
     build_worker = partial(build or build_match_worker, plan)
-    prepare = partial(_prepare, out, [entry.name for entry in manifest.shards], options.overwrite)
+    shards = [entry.name for entry in manifest.shards]
+    prepare = partial(prepare_directory, out, options.overwrite, shards)
     if todo:
         rate = _run(build_worker, cluster, manifest, todo, prepare, plain)
     else:
         prepare()
         rate = 0.0
-    sidecars = (_finished(out, entry.name) for entry in manifest.shards)
-    return Result(write_manifest(out, sidecars, config, versions_of("match")), False, rate)
+    return Result(write_manifest(out, finished_sidecars(out, shards), config, versions_of("match")), False, rate)
 
 
 def _run(
@@ -112,15 +111,6 @@ def _run(
         why = f"{len(failures)} of {len(todo)} failed ({shards}); the first: {failures[0].reason}"
         raise ShardFailedError("shards", why, "the others are done; run the same command again to retry these")
     return rate
-
-
-def _prepare(out: Store, shards: Collection[str], overwrite: bool) -> None:
-    """Make the directory ready for writing, once the models are loaded; the marks of completion go first."""
-    if overwrite:
-        remove_dataset(out)
-    for name in (MANIFEST, SIZES, *files_beyond(out, shards)):
-        out.remove(name)
-    out.sweep(FOLDERS)
 
 
 def build_match_worker(plan: MatchPlan) -> MatchWorker:
@@ -175,10 +165,3 @@ def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> It
     if not overwrite and any(name.endswith(".json") for name in beyond):
         why = "it holds more shards than the input has"
         raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
-
-
-def _finished(out: Store, shard: str) -> Sidecar:
-    sidecar = Sidecar.read(out, shard)
-    if sidecar is None:
-        raise ShardFailedError(f"shard {shard}", "its sidecar disappeared", "run the same command again")
-    return sidecar

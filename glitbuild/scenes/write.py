@@ -13,9 +13,9 @@ from glitbuild.scenes.options import ScenesOptions
 from glitbuild.scenes.render import encode, render
 from glitbuild.scenes.truth import describe
 from glitbuild.scenes.world import make_scene
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_name, shard_of
-from glitbuild.shards.manifest import files_beyond, read_manifest, remove_dataset, write_manifest
-from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.layout import shard_name, shard_of
+from glitbuild.shards.manifest import prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
 
@@ -40,24 +40,19 @@ def run_scenes(options: ScenesOptions, plain: bool = False) -> Result:
     out.check_writable()
     shards = {shard_name(k): _rows(options, k) for k in range(-(-options.count // options.shard_size))}
     todo = list(shards)
-    if options.overwrite:
-        remove_dataset(out)
-    else:
+    if not options.overwrite:
         # A shard behind the last would be of another count, which the check of the options says.
         there = {shard for name in out.names("shards") if name.endswith(".json") and (shard := shard_of(name))}
         done = {shard for shard in sorted(there) if _is_done(out, shard, config)}
         todo = [shard for shard in shards if shard not in done]
         if not todo and (manifest := read_manifest(out)):
             return Result(manifest, done_before=True)
-    for name in (MANIFEST, SIZES, *files_beyond(out, shards)):
-        out.remove(name)
-    out.sweep(FOLDERS)
+    prepare_directory(out, options.overwrite, shards)
     with Progress("scenes", sum(len(shards[shard]) for shard in todo), plain) as progress:
         for shard in todo:
             _write(out, shard, options, shards[shard], config, progress)
         rate = progress.rate
-    sidecars = (sidecar for shard in shards if (sidecar := Sidecar.read(out, shard)))
-    return Result(write_manifest(out, sidecars, config, versions_of("scenes")), False, rate)
+    return Result(write_manifest(out, finished_sidecars(out, shards), config, versions_of("scenes")), False, rate)
 
 
 def make_sample(options: ScenesOptions, index: int) -> tuple[Sample, bytes, bytes]:

@@ -111,6 +111,21 @@ def remove_dataset(store: Store) -> None:
         store.remove(name)
 
 
+def prepare_directory(store: Store, overwrite: bool, shards: Collection[str] | None = None) -> None:
+    """Make a directory ready for writing: what says that it is finished, and what killed runs left, goes.
+
+    Args:
+        store: the dataset directory.
+        overwrite: remove all of an earlier dataset first.
+        shards: those that will be there, where that is known; the files of others go too.
+    """
+    if overwrite:
+        remove_dataset(store)
+    for name in (MANIFEST, SIZES, *([] if shards is None else files_beyond(store, shards))):
+        store.remove(name)
+    store.sweep(FOLDERS)
+
+
 def files_beyond(store: Store, shards: Collection[str]) -> list[str]:
     """Return the files in a dataset directory that belong to shards other than these."""
     names = [name for folder in FOLDERS for name in store.names(folder)]

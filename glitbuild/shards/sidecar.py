@@ -1,6 +1,7 @@
 """The sidecar of a shard: written last, it says that the shard is done, with what and from what."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,6 +81,19 @@ class Sidecar:
                 "begun with other options: " + ", ".join(changed),
                 "give the same ones, another --out, or --overwrite",
             )
+
+
+def finished_sidecars(store: Store, shards: Iterable[str]) -> Iterator[Sidecar]:
+    """Yield the sidecars of shards that have all been made, in this order.
+
+    Raises:
+        DatasetError: one has disappeared; a dataset without it must not be called whole.
+    """
+    for shard in shards:
+        sidecar = Sidecar.read(store, shard)
+        if sidecar is None:
+            raise DatasetError(store.path(sidecar_path(shard)), "it disappeared", "run the same command again")
+        yield sidecar
 
 
 def add_counts(into: dict[str, int], more: dict[str, int]) -> dict[str, int]:
