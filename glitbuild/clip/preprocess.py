@@ -69,10 +69,10 @@ class Preprocess:
         from PIL.Image import Resampling
 
         crop = image.crop(box)  # the resize's filter would otherwise look beyond the region's edges
-        resized = crop.resize((self.size, self.size), Resampling(self.resample), box=self._visible(*crop.size))
+        resized = crop.resize((self.size, self.size), Resampling(self.resample), box=self.visible(*crop.size))
         return np.asarray(resized)
 
-    def _visible(self, width: int, height: int) -> tuple[float, float, float, float]:
+    def visible(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return the part of a crop that the centre crop leaves, in the crop's pixels."""
         if self.squash:
             return 0.0, 0.0, float(width), float(height)

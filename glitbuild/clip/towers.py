@@ -1,0 +1,110 @@
+"""Both towers of a CLIP, with the states of patches and tokens beside the embeddings, from one pass each."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import as_tensor, nn
+
+from glitbuild.clip.stretch import text_tower
+from glitbuild.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Towers(nn.Module):
+    """Wraps an open_clip model whose image tower is a vision transformer.
+
+    Args:
+        model: stays the owner of all parameters.
+
+    Raises:
+        ModelError: the image tower has no patch tokens, drops patches, or pools by attention; or the text tower is
+            not a causal transformer that pools at the end of the text.
+    """
+
+    def __init__(self, model: Any) -> None:
+        from open_clip.transformer import VisionTransformer
+
+        super().__init__()
+        self.model = model
+        visual, text = model.visual, text_tower(model)
+        if not isinstance(visual, VisionTransformer):
+            what = f"its image tower ({type(visual).__name__}) has no patch tokens that open_clip gives"
+            raise ModelError("--model", what, "take a ViT of open_clip, such as ViT-B-16")
+        if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
+            raise ModelError("--model", "its image tower pools by attention", "take one that pools by class token")
+        if not isinstance(visual.patch_dropout, nn.Identity):
+            raise ModelError(
+                "--model", "its image tower drops patches", "take the same model without patch dropout"
+            )
+        if _pooling(text) not in ("argmax", "eos") or getattr(text, "cls_emb", None) is not None:
+            raise ModelError(
+                "--model", "its text tower doesn't pool at the end of the text", "take a CLIP of OpenAI's kind"
+            )
+
+    @property
+    def patch_size(self) -> int:
+        """Edge of a patch in pixels of the input."""
+        return int(self.model.visual.patch_size[0])
+
+    @property
+    def image_size(self) -> int:
+        """Edge of the square input in pixels."""
+        return int(self.model.visual.image_size[0])
+
+    def images(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Encode images.
+
+        Args:
+            pixels: B x 3 x S x S, normalised.
+
+        Returns:
+            The last layer's states of the patches before the final layer norm, B x N x W, row by row; and the
+            pooled, projected, not normalised embeddings, B x D.
+        """
+        visual = self.model.visual
+        states = visual.transformer(visual._embeds(pixels))
+        pooled, _ = visual._pool(states)
+        return states[:, 1:], pooled if visual.proj is None else pooled @ visual.proj
+
+    def texts(self, ids: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Encode texts.
+
+        A causal tower's state at a token does not depend on what follows, so a batch need only be as long as its
+        longest text.
+
+        Args:
+            ids: B x L, start and end of text included, zeros behind; L at most the context length.
+
+        Returns:
+            The last layer's states of the tokens before the final layer norm, B x L x W; and the embeddings, B x D.
+        """
+        from open_clip.transformer import text_global_pool
+
+        text, length = text_tower(self.model), ids.shape[1]
+        cast = text.transformer.get_cast_dtype()
+        x = text.token_embedding(ids).to(cast) + text.positional_embedding[:length].to(cast)
+        states = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
+        # Only the state at the end of a text is normalised: the layer norm works on each by itself.
+        eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
+        pooled = text_global_pool(states, ids, _pooling(text), eos_token_id=eos)
+        return states, self.project_tokens(pooled)
+
+    def project_patches(self, states: "Tensor") -> "Tensor":
+        """Return the embeddings of states of the image tower, ... x W -> ... x D: final layer norm, projection."""
+        visual = self.model.visual
+        x = visual.ln_post(states)
+        return as_tensor(x if visual.proj is None else x @ visual.proj)
+
+    def project_tokens(self, states: "Tensor") -> "Tensor":
+        """Return the embeddings of states of the text tower, ... x W -> ... x D: final layer norm, projection."""
+        text = text_tower(self.model)
+        x = text.ln_final(states)
+        projection = text.text_projection
+        if projection is None:
+            return as_tensor(x)
+        return as_tensor(projection(x) if isinstance(projection, nn.Linear) else x @ projection)
+
+
+def _pooling(text: Any) -> str:
+    return str(text.text_pool_type if hasattr(text, "text_pool_type") else text.pool_type)
