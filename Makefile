@@ -7,7 +7,7 @@ BIN := .venv/bin
 # where the folder is missing; where GLITBUILD_ASSETS is set they fail instead.
 ASSETS ?= ../shared/assets
 
-.PHONY: setup test lint lock bench clean
+.PHONY: setup test lint lock demo demo-models bench clean
 
 setup: .venv/.done
 
@@ -25,6 +25,14 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+demo: setup
+	$(BIN)/glitbuild demo
+
+# Trains the models that ship inside the package, on scenes it draws meanwhile; see glitbuild/embedded/.
+demo-models: setup
+	$(BIN)/python -m glitbuild.pretrain.detector
+	$(BIN)/python -m glitbuild.pretrain.clip
 
 # The newest versions that setup.cfg allows, for every platform. torch and torchvision belong together:
 # torchvision on PyPI is built against that release's CUDA build and does not import with a CPU-only one.

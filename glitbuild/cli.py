@@ -107,10 +107,10 @@ def ingest(plain: bool, **options: Any) -> None:
     "--detector",
     default="yolov8n.pt",
     show_default=True,
-    help="An ultralytics name or file (.pt, .onnx), hf:NAME_OR_DIR (YOLOS, DETR, ...), or none.",
+    help="An ultralytics name or file (.pt, .onnx), hf:NAME_OR_DIR (YOLOS, DETR, ...), none, or demo.",
 )
-@click.option("--clip-model", default="ViT-L-14-336", show_default=True, help="Architecture, as in open_clip.")
-@click.option("--clip-pretrained", default="openai", show_default=True, help="open_clip tag, or a checkpoint.")
+@click.option("--clip-model", default="ViT-L-14-336", show_default=True, help="As in open_clip, or demo.")
+@click.option("--clip-pretrained", help="open_clip tag, or a checkpoint.  [default: openai]")
 @click.option("--score", type=float, help="Weaker detections are dropped.  [default: 0.25; 0.5 for hf:]")
 @click.option("--min-area", default=0.01, show_default=True, help="Smallest detection, as a share of the image.")
 @click.option("--max-area", default=0.8, show_default=True, help="Largest detection, likewise.")
@@ -152,6 +152,25 @@ def scenes(plain: bool, **options: Any) -> None:
     from glitbuild.scenes.write import run_scenes
 
     _report(run_scenes(ScenesOptions(**options), plain), options["out"])
+
+
+@cli.command(epilog="Example: glitbuild demo --out demo")
+@click.option("--out", default="glitbuild-demo", show_default=True, help="Directory to write.")
+@click.option(
+    "--real", is_flag=True, help="Two photographs and real models, which it downloads, instead of scenes."
+)
+@overwrite
+@common
+def demo(plain: bool, **options: Any) -> None:
+    """Run every stage on drawn scenes with the embedded models: no network, no GPU, about a minute.
+
+    Ends with what each stage made, how right it was, and a picture to look at.
+    """
+    from glitbuild.demo.options import DemoOptions
+    from glitbuild.demo.run import run_demo
+    from glitbuild.demo.table import print_report
+
+    print_report(run_demo(DemoOptions(**options), plain))
 
 
 @cli.command(epilog="Example: glitbuild run pipelines/pairs.yaml")

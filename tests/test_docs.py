@@ -28,6 +28,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {"--ray-address": "--ray-address", "--gpus": "--gpus", "NAMESPACE/NAME": "NAMESPACE/NAME"}
 """Parts of commands that need what a test machine lacks, and what their one line of error must name."""
 
+IN_OTHER_TESTS = {"demo": "tests/demo/test_run.py"}
+"""Commands that are run, as they are, by a test of their own."""
+
 
 def blocks(page: Path, language: str) -> list[str]:
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.M | re.S)
@@ -42,7 +45,7 @@ def commands() -> list[str]:
             found += [
                 shlex.join(shlex.split(line, comments=True)) for line in lines if line.startswith("glitbuild ")
             ]
-    return list(dict.fromkeys(found))
+    return [command for command in dict.fromkeys(found) if command.split()[1] not in IN_OTHER_TESTS]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         recipe.write_text(yaml.safe_dump(content))
     done("ingest", "photos", "--out", "data/raw", cwd=folder)
     done("match", "data/raw", "--out", "data/pairs", *_local(["match"]), cwd=folder)
+    here("scenes", "--count", 2, "--out", "data/scenes", cwd=folder)
     return folder
 
 
@@ -90,6 +94,8 @@ def _local(command: list[str]) -> list[str]:
     """Return options that stand in for what can't be downloaded: weights, and for speed the workers."""
     if command[0] != "match":
         return []
+    if "demo" in command:
+        return ["--workers", "0"]
     local = ["--clip-model", "ViT-S-32-alt", "--clip-pretrained", "clip.pt"]
     return local if {"--gpus", "--workers"} & set(command) else [*local, "--workers", "0"]
 
@@ -101,10 +107,10 @@ def test_a_command_of_the_pages_does_what_it_says(
     folder = tmp_path / "work"
     shutil.copytree(inputs, folder, symlinks=True)
     args = shlex.split(command)[1:]
-    if args[0] in ("ingest", "run"):
+    if args[0] in ("ingest", "run", "scenes"):
         shutil.rmtree(folder / "data")
     if args[0] == "match":
-        shutil.rmtree(folder / "data" / "pairs")
+        shutil.rmtree(folder / args[args.index("--out") + 1], ignore_errors=True)
     if "NAMESPACE/NAME" in args:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it would try for long
     result = here(*args, *_local(args), cwd=folder)

@@ -35,7 +35,7 @@ class ClipEncoder:
         self._model = spec.load(device)
         self._device = device
         self.preprocess = Preprocess.of(self._model)
-        self._text = TextEncoder(self._model, spec.model)
+        self._text = TextEncoder(self._model, spec.architecture)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's token ids, cut to the model's context length."""

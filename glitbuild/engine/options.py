@@ -38,7 +38,7 @@ class MatchOptions:
     workers: int | None = None
     detector: str = "yolov8n.pt"
     clip_model: str = "ViT-L-14-336"
-    clip_pretrained: str = "openai"
+    clip_pretrained: str | None = None
     score: float | None = None
     min_area: float = 0.01
     max_area: float = 0.8

@@ -19,7 +19,7 @@ T = TypeVar("T")
 HELD_OUT_KINDS = ("tractor", "giraffe", "teapot", "umbrella", "pineapple", "windmill", "guitar")
 """Only in scenes of ``test`` that were asked for with ``held_out_kinds``."""
 
-PURPOSES = ("block", "setting", "objects", "layout", "caption", "picture", "noise")
+PURPOSES = ("block", "setting", "objects", "layout", "caption", "picture", "noise", "pretraining")
 """What random numbers are for: none is used for two things, so one choice doesn't shift the others."""
 
 

@@ -11,6 +11,9 @@ from glitbuild.errors import ConfigError, ModelError
 from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.scenes.options import ScenesOptions
+from glitbuild.scenes.render import render
+from glitbuild.scenes.world import make_scene
 from tests.tiny_models import save_detr, save_yolos
 
 pytestmark = pytest.mark.slow
@@ -126,3 +129,14 @@ def test_specs_that_name_nothing_are_known_without_loading(spec: str) -> None:
 def test_scores_beyond_zero_and_one_are_refused(score: float) -> None:
     with pytest.raises(ConfigError, match="--score"):
         DetectorSpec.parse("none", score)
+
+
+def test_the_embedded_detector_finds_what_is_in_scenes() -> None:
+    scenes = [make_scene(ScenesOptions(count=1, out="", seed=4, split="val"), 4 * index) for index in range(12)]
+    found = DetectorSpec.parse("demo", None).load("cpu").detect([render(scene) for scene in scenes])
+    there = [(thing, of) for scene, of in zip(scenes, found, strict=True) for thing in scene.things]
+    hits = [
+        any(box.label == thing.look.kind and iou(box.box, thing.box) > 0.5 for box in of) for thing, of in there
+    ]
+    assert sum(hits) / len(hits) > 0.85
+    assert sum(map(len, found)) < 1.3 * len(hits)

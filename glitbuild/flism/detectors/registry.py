@@ -4,8 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from glitbuild.embedded.files import checksum, embedded_file
 from glitbuild.errors import ConfigError, ModelError
 from glitbuild.flism.detectors.base import Detector
+from glitbuild.flism.detectors.demo import WEIGHTS as DEMO_WEIGHTS
+from glitbuild.flism.detectors.demo import load_demo_detector
 
 DEFAULT_SCORE = 0.25
 DEFAULT_SCORE_HF = 0.5
@@ -17,7 +20,8 @@ class DetectorSpec:
     """A detector's name, checked as far as that is possible without loading it.
 
     Attributes:
-        spec: ``none``, ``hf:NAME_OR_DIR``, or an ultralytics name or file; files and folders as absolute paths.
+        spec: ``none``, ``demo``, ``hf:NAME_OR_DIR``, or an ultralytics name or file; files and folders as
+            absolute paths.
         score: detections below this score are dropped; 0 to 1.
         identity: what stands in the dataset's config: the name, or the SHA-256 of a local file.
     """
@@ -31,7 +35,7 @@ class DetectorSpec:
         """Check a spec and its score.
 
         Raises:
-            ModelError: a file or folder that the spec names is missing.
+            ModelError: a file or folder that the spec names is missing, or the embedded model's is.
             ConfigError: the score is not between 0 and 1.
         """
         hf = spec.startswith("hf:")
@@ -50,7 +54,7 @@ class DetectorSpec:
     @property
     def is_local(self) -> bool:
         """Whether there is nothing to download."""
-        return self.spec == "none" or Path(self.spec.removeprefix("hf:")).exists()
+        return self.spec in ("none", "demo") or Path(self.spec.removeprefix("hf:")).exists()
 
     def load(self, device: str) -> Detector:
         """Load the detector's weights.
@@ -66,12 +70,17 @@ class DetectorSpec:
             from glitbuild.flism.detectors.transformers import TransformersDetector
 
             return TransformersDetector(self.spec.removeprefix("hf:"), self.score, device)
-        from glitbuild.flism.detectors.ultralytics import UltralyticsDetector
+        if self.spec == "demo":
+            return load_demo_detector(self.score, device)
+        from glitbuild.flism.detectors.ultralytics import load_ultralytics
 
-        return UltralyticsDetector(self.spec, self.score, device)
+        return load_ultralytics(self.spec, self.score, device)
 
 
 def _identity(spec: str, hf: bool) -> str:
+    if spec == "demo":
+        embedded_file(DEMO_WEIGHTS)
+        return f"sha256:{checksum(DEMO_WEIGHTS)}"
     path = Path(spec.removeprefix("hf:")).expanduser()
     if path.is_file():
         return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
@@ -84,7 +93,7 @@ def _identity(spec: str, hf: bool) -> str:
     if hf and (path.is_absolute() or spec.startswith(("hf:.", "hf:~"))):
         raise ModelError(f"--detector {spec}", "no such folder", "give a folder saved with save_pretrained")
     if not hf and path.suffix not in (".pt", ".onnx"):
-        fix = "give none, hf:NAME_OR_DIR, or an ultralytics name or file such as yolov8n.pt"
+        fix = "give none, demo, hf:NAME_OR_DIR, or an ultralytics name or file such as yolov8n.pt"
         raise ModelError(f"--detector {spec}", "unknown detector", fix)
     if not hf and path.name != spec:
         raise ModelError(f"--detector {spec}", "no such file", "check the path")

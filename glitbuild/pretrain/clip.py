@@ -1,0 +1,130 @@
+"""Trains the embedded CLIP contrastively, as CLIP was: on short texts, with 77 tokens."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+from glitbuild.clip.demo import CONFIG, NAME, WEIGHTS, compact
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.clip.quiet import quiet_open_clip
+from glitbuild.clip.text import TextEncoder
+from glitbuild.embedded.files import FOLDER, write_checksums
+from glitbuild.pretrain.pairs import PairMaker, TextedImage
+from glitbuild.pretrain.schedule import parameter_groups, warm_cosine
+from glitbuild.pretrain.stream import scene_batches
+
+ARCHITECTURE: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 160, "patch_size": 20, "width": 192, "layers": 5, "head_width": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 160, "heads": 5, "layers": 3},
+}
+
+MOST_SCALE = 100.0
+"""CLIP (arXiv 2103.00020) keeps its logit_scale below this."""
+
+TEXT_BATCH = 32
+
+
+class Trainer:
+    """Trains one CLIP.
+
+    Args:
+        folder: where its architecture's file is.
+        steps: of the whole training.
+        lr: the learning rate at its highest.
+
+    Attributes:
+        model: an open_clip model.
+        seen: of each token, whether it was in a text.
+    """
+
+    def __init__(self, folder: Path, steps: int, lr: float) -> None:
+        import open_clip
+
+        open_clip.add_model_config(folder / CONFIG)
+        with quiet_open_clip():
+            self.model = open_clip.create_model(NAME)
+        self._text = TextEncoder(self.model, NAME)
+        self._preprocess = Preprocess.of(self.model)
+        self.pairs = PairMaker(self._preprocess)
+        self.seen = torch.zeros(self.model.vocab_size, dtype=torch.bool)
+        self._optimizer = torch.optim.AdamW(parameter_groups(self.model, 0.1), lr=lr, betas=(0.9, 0.98))
+        self._schedule = warm_cosine(self._optimizer, steps)
+
+    @staticmethod
+    def write_architecture(folder: Path) -> None:
+        """Write the architecture's file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(json.dumps(ARCHITECTURE, indent=1) + "\n")
+
+    def step(self, pairs: list[TextedImage]) -> tuple[float, float]:
+        """Take a step of the symmetric cross-entropy.
+
+        Returns:
+            The loss, and the share of texts whose best image is their own.
+        """
+        self.model.train()
+        tokens = self._text.tokenize([text for _, text in pairs])
+        self.seen[torch.tensor([token for text in tokens for token in text.ids])] = True
+        images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], "cpu"))
+        # Each part is padded to its own longest text.
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
+        parts = [order[i : i + TEXT_BATCH] for i in range(0, len(order), TEXT_BATCH)]
+        sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], "cpu") for part in parts])
+        texts = sorted_texts[torch.tensor(order).argsort()]
+        logits = self.model.logit_scale.exp() * normalize(texts, dim=-1) @ normalize(images, dim=-1).T
+        target = torch.arange(len(pairs))
+        loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._schedule.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=float(torch.tensor(MOST_SCALE).log()))
+        return float(loss.detach()), float((logits.argmax(dim=1) == target).float().mean())
+
+
+@click.command()
+@click.option("--steps", default=800, show_default=True)
+@click.option("--batch-size", default=48, show_default=True, help="In scenes: four to five pairs each.")
+@click.option("--lr", default=1.2e-3, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=0, help="Of torch; 0: as many as it likes.")
+@click.option("--out", default=str(FOLDER), help="Folder of the embedded models.")
+def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, out: str) -> None:
+    """Train the embedded CLIP and store it."""
+    from safetensors.torch import save
+
+    if threads:
+        torch.set_num_threads(threads)
+    start = time.monotonic()
+    folder = Path(out)
+    Trainer.write_architecture(folder)
+    torch.manual_seed(seed)
+    trainer = Trainer(folder, steps, lr)
+    pairs = losses = right = 0.0
+    for step, examples in enumerate(scene_batches(trainer.pairs, steps, batch_size, seed), start=1):
+        batch = [pair for example in examples for pair in example]
+        loss, share = trainer.step(batch)
+        pairs, losses, right = pairs + len(batch), losses + loss / 20, right + share / 20
+        if step % 20 == 0:
+            click.echo(f"step {step}: loss {losses:.3f}, right {right:.3f}, {time.monotonic() - start:.0f} s")
+            losses = right = 0.0
+    seconds = time.monotonic() - start
+    training = {"steps": steps, "scenes": steps * batch_size, "pairs": int(pairs), "lr": lr, "seed": seed}
+    described = {name: str(value) for name, value in (training | {"seconds": round(seconds)}).items()}
+    state = compact(trainer.model.state_dict(), trainer.seen.nonzero().flatten())
+    (folder / WEIGHTS).write_bytes(save(state, described))
+    write_checksums([WEIGHTS, CONFIG], folder)
+    size, tokens = (folder / WEIGHTS).stat().st_size, int(trainer.seen.sum())
+    click.echo(f"{folder / WEIGHTS}: {size} bytes, {tokens} tokens, {described}")
+
+
+if __name__ == "__main__":
+    main()
