@@ -44,5 +44,9 @@ class DatasetError(GlitbuildError):
     """A dataset directory is missing, unfinished or damaged."""
 
 
+class TrainingError(GlitbuildError):
+    """A training can't go on: its loss is not a number, or a process of it died."""
+
+
 class ShardFailedError(GlitbuildError):
     """Shards were given up after several tries; the others are done."""

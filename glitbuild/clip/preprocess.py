@@ -87,6 +87,12 @@ class Preprocess:
         """Return crops as the model's input: B x 3 x size x size, normalised, float32."""
         import torch
 
-        pixels = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float().div_(255)
-        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (self.mean, self.std))
-        return pixels.sub_(mean).div_(std)
+        return self.normalise(torch.from_numpy(np.stack(crops)).to(device))
+
+    def normalise(self, pixels: "Tensor") -> "Tensor":
+        """Return pixels as the model's input, on their device: B x size x size x 3, 0 to 255, uint8, as above."""
+        import torch
+
+        values = pixels.permute(0, 3, 1, 2).float().div_(255)
+        mean, std = (torch.tensor(three, device=pixels.device).view(3, 1, 1) for three in (self.mean, self.std))
+        return values.sub_(mean).div_(std)

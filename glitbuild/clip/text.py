@@ -4,8 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glitbuild.errors import ModelError
+
 if TYPE_CHECKING:
+    from open_clip.tokenizer import SimpleTokenizer
     from torch import Tensor
+
+
+def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
+    """Return an architecture's tokenizer, where it is CLIP's own.
+
+    Raises:
+        ModelError: it is another one, of which the tokens of a sentence aren't known.
+    """
+    import open_clip
+    from open_clip.tokenizer import SimpleTokenizer
+
+    tokenizer = open_clip.get_tokenizer(architecture)
+    if type(tokenizer) is not SimpleTokenizer:
+        fix = "take a model with CLIP's own tokenizer, such as ViT-B-16"
+        raise ModelError(f"--model {architecture}", f"its tokenizer is {type(tokenizer).__name__}", fix)
+    return tokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from glitbuild.embedded.files import FOLDER, write_checksums
 from glitbuild.flism.detectors.demo import CONFIG, WEIGHTS, build_network
-from glitbuild.pretrain.schedule import parameter_groups, warm_cosine
 from glitbuild.pretrain.stream import scene_batches
 from glitbuild.scenes.kinds import KINDS
 from glitbuild.scenes.splits import HELD_OUT_KINDS
+from glitbuild.train.schedule import parameter_groups, warm_cosine
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -92,7 +92,7 @@ def train(steps: int, batch_size: int, lr: float, seed: int) -> Any:
 
 
 @click.command()
-@click.option("--steps", default=2000, show_default=True)
+@click.option("--steps", default=1800, show_default=True)
 @click.option("--batch-size", default=16, show_default=True)
 @click.option("--lr", default=2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)

@@ -28,6 +28,7 @@ WORDS = 45
 """Of a short caption, about: 77 tokens."""
 
 TextedImage = tuple[NDArray[np.uint8], str]
+"""What the model sees, and the text that belongs to it; without one, it is there to be told from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,34 @@ class PairMaker:
 
     Attributes:
         preprocess: of the model.
+        hard: also show, without a text, what a sentence about an object is most easily confused with: the scene's
+            other objects, and the default regions that hold the object.
     """
 
     preprocess: Preprocess
+    hard: bool = False
 
     def __call__(self, scene: Scene, image: "Image") -> list[TextedImage]:
         """Return crops of some objects, one default region and the whole, each with its text."""
         rng = stream(scene.seed, scene.split, scene.index, "pretraining")
         caption = compose(scene)
         found: list[TextedImage] = []
-        for i in rng.permutation(len(scene.things))[:MOST_CROPS].tolist():
+        order = rng.permutation(len(scene.things)).tolist()
+        for i in order[:MOST_CROPS]:
             said = [sentence.text for sentence in caption.sentences if i in sentence.objects]
             whole_sentence = rng.random() < 0.5
             text = str(rng.choice(said)) if whole_sentence else _phrase(scene, scene.things[i], rng)
             found.append((self._crop(image, _jittered(scene.things[i].box, rng)), text))
-        region = default_regions(scene.width, scene.height)[int(rng.integers(5))].box
+        regions = [region.box for region in default_regions(scene.width, scene.height)]
+        region = regions.pop(int(rng.integers(5)))
         if inside := [thing for thing in scene.things if _inside(thing, region)]:
             named = [_phrase(scene, inside[i], rng) for i in rng.permutation(len(inside)).tolist()]
             found.append((self._crop(image, region), " and ".join(named)))
+        if self.hard:
+            found += [(self._crop(image, _jittered(scene.things[i].box, rng)), "") for i in order[MOST_CROPS:]]
+            shown = [scene.things[i] for i in order[:MOST_CROPS]]
+            near = [box for box in regions if any(_inside(thing, box) for thing in shown)]
+            found += [(self._crop(image, box), "") for box in near]
         opening, *others = (sentence.text for sentence in caption.sentences if sentence.fact != "nothing")
         short = opening
         for i in rng.permutation(len(others)).tolist():

@@ -69,18 +69,23 @@ class Sidecar:
         Raises:
             OptionsChangedError: names each option that differs.
         """
-        old, new = self.config, config
-        changed = [
-            f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
-            for name in sorted(old.keys() | new.keys())
-            if old.get(name) != new.get(name)
-        ]
-        if changed:
-            raise OptionsChangedError(
-                store.url,
-                "begun with other options: " + ", ".join(changed),
-                "give the same ones, another --out, or --overwrite",
-            )
+        refuse_changes(store.url, self.config, config)
+
+
+def refuse_changes(where: str, old: Config, new: Config) -> None:
+    """Refuse to go on with what was begun with other options.
+
+    Raises:
+        OptionsChangedError: names each option that differs.
+    """
+    changed = [
+        f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    if changed:
+        fix = "give the same ones, another --out, or --overwrite"
+        raise OptionsChangedError(where, "begun with other options: " + ", ".join(changed), fix)
 
 
 def finished_sidecars(store: Store, shards: Iterable[str]) -> Iterator[Sidecar]:

@@ -22,7 +22,7 @@ def masked_mean(states: "Tensor", mask: "Tensor") -> "Tensor":
     return torch.bmm(weights[:, None], states)[:, 0]
 
 
-def token_similarity(pooled: "Tensor", local: "Tensor", mask: "Tensor") -> "Tensor":
+def token_similarity(pooled: "Tensor", local: "Tensor", mask: "Tensor", count: "Tensor | None" = None) -> "Tensor":
     """Return one side of the token similarity loss.
 
     FAST-GOAL (arXiv 2605.26615): L_TSL = MSE(cos(P, v_l), 1) + MSE(cos(S, t_l), 1); this is one of the terms.
@@ -32,6 +32,7 @@ def token_similarity(pooled: "Tensor", local: "Tensor", mask: "Tensor") -> "Tens
         pooled: B x D, the projected mean of a global view's patches (P) or tokens (S), not normalised.
         local: B x D, the embedding of the sample's own crop (v_l) or sentence (t_l), not normalised.
         mask: B, bool: samples whose box the crop left something of, or whose sentence is within the last token.
+        count: what the sum is divided by, where other processes have samples too; by default the mask's number.
 
     Returns:
         The mean over the samples of the mask; 0 where there is none.
@@ -39,4 +40,4 @@ def token_similarity(pooled: "Tensor", local: "Tensor", mask: "Tensor") -> "Tens
     from torch.nn.functional import cosine_similarity
 
     errors = (1 - cosine_similarity(pooled.float(), local.float(), dim=-1)).square()
-    return (errors * mask).sum() / mask.sum().clamp(min=1)
+    return (errors * mask).sum() / (mask.sum().float() if count is None else count).clamp(min=1e-6)

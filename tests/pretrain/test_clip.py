@@ -5,7 +5,7 @@ import torch
 from click.testing import CliRunner
 
 from glitbuild.clip.demo import load_demo_clip
-from glitbuild.pretrain.clip import ARCHITECTURE, Trainer, main
+from glitbuild.pretrain.clip import ARCHITECTURE, Trainer, main, new_model
 from glitbuild.pretrain.stream import scene_batches
 
 pytestmark = pytest.mark.slow
@@ -25,9 +25,8 @@ def test_the_command_makes_a_clip_that_loads_with_the_weights_it_had(tmp_path: P
 
 
 def test_training_on_the_same_pairs_finds_them(tmp_path: Path) -> None:
-    Trainer.write_architecture(tmp_path)
     torch.manual_seed(0)
-    trainer = Trainer(tmp_path, steps=40, lr=1e-3)
+    trainer = Trainer(new_model(tmp_path), steps=40, lr=1e-3)
     (examples,) = scene_batches(trainer.pairs, 1, 3, seed=0)
     pairs = [pair for example in examples for pair in example]
     losses = [trainer.step(pairs)[0] for _ in range(40)]

@@ -19,11 +19,12 @@ def warm_cosine(
     optimizer: torch.optim.Optimizer, steps: int, warm: float = 0.05
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Return a schedule that rises for a share ``warm`` of the steps, then falls to 0 as a cosine."""
-    rise = max(1, round(steps * warm))
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps, warm))
 
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+def rate(step: int, steps: int, warm: float) -> float:
+    """Return the learning rate of a step as a share of the highest: up to it in a line, then a cosine to 0."""
+    rise = round(steps * warm)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))

@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from glitbuild.pretrain.schedule import parameter_groups, warm_cosine
+from glitbuild.train.schedule import parameter_groups, warm_cosine
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
@@ -19,6 +21,17 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_without_a_rise_it_is_a_cosine_from_the_first_step() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = warm_cosine(optimizer, 8, warm=0.0)
+    rates = []
+    for _ in range(8):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([1 + math.cos(math.pi * step / 8) for step in range(8)])
 
 
 def test_only_matrices_decay_and_what_is_frozen_is_left_out() -> None:

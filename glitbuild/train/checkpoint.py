@@ -1,0 +1,112 @@
+"""A run that can be continued at its next sample: weights and optimizer, as safetensors."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glitbuild.errors import DatasetError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FOLDER = "checkpoints"
+KEPT = 2
+"""Checkpoints that stay: the last, and the one before it."""
+
+
+@dataclass(slots=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        step: batches that were trained on; everything else follows from it.
+        sentences_beyond: local sentences that stood behind the last token of their caption.
+        boxes_outside: regions of which the model's centre crop left nothing.
+    """
+
+    step: int = 0
+    sentences_beyond: int = 0
+    boxes_outside: int = 0
+
+
+def save_checkpoint(run: Path, state: State, model: Any, optimizer: Any) -> None:
+    """Write a checkpoint, which appears when it is whole, and remove old ones."""
+    from safetensors.torch import save_file
+
+    name = f"{state.step:08d}"
+    folder = run / FOLDER
+    partial = folder / f".{name}.part"
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    save_file(_contiguous(model.state_dict()), partial / "model.safetensors")
+    save_file(_flat(model, optimizer), partial / "optimizer.safetensors")
+    (partial / "state.json").write_text(json.dumps(asdict(state)) + "\n")
+    if (folder / name).exists():
+        shutil.rmtree(folder / name)
+    partial.replace(folder / name)
+    for old in _all(run)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def load_checkpoint(run: Path, model: Any, optimizer: Any) -> State:
+    """Put the last checkpoint's weights into a model and its optimizer; without one, start at step 0.
+
+    Raises:
+        DatasetError: the checkpoint is damaged, or is of another model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found = _all(run)
+    if not found:
+        return State()
+    folder = found[-1]
+    try:
+        state = State(**json.loads((folder / "state.json").read_text()))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        _unflatten(load_file(folder / "optimizer.safetensors"), model, optimizer)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        fix = "remove this checkpoint to go on from the one before it, or start again with --overwrite"
+        raise DatasetError(str(folder), f"the checkpoint is damaged or of another model ({why})", fix) from error
+    return state
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run can be continued."""
+    return bool(_all(run))
+
+
+def _all(run: Path) -> list[Path]:
+    """Return the whole checkpoints, the last one at the end."""
+    folder = run / FOLDER
+    return sorted(path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+
+
+def _contiguous(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    return {name: value.contiguous() for name, value in state.items()}
+
+
+def _flat(model: Any, optimizer: Any) -> "dict[str, Tensor]":
+    """Return an optimizer's tensors by ``PARAMETER:VALUE``."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[id(parameter)]}:{key}": value.contiguous()
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+    }
+
+
+def _unflatten(flat: "dict[str, Tensor]", model: Any, optimizer: Any) -> None:
+    parameters = dict(model.named_parameters())
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for full, value in flat.items():
+        name, _, key = full.rpartition(":")
+        parameter = parameters[name]
+        if id(parameter) not in trained:
+            raise ValueError(f"{name} is not trained")
+        # Counts of steps stay where AdamW keeps them, on the CPU.
+        optimizer.state[parameter][key] = value if value.ndim == 0 else value.to(parameter.device)

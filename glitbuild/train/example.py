@@ -1,0 +1,110 @@
+"""From a record and its picture to what both towers see of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.clip.offsets import token_starts
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.errors import DatasetError
+from glitbuild.flism.boxes import pixels
+from glitbuild.records import Box, Matched, Pair, Sample
+from glitbuild.tsl.spans import token_span
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import SimpleTokenizer
+
+PAIRS = {"best": 1, "top3": 3, "all": None}
+"""From how many of a sample's pairs, the closest first, one is drawn in each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sample as it is trained on.
+
+    Attributes:
+        key: of the sample.
+        image: the whole picture, S x S x 3, 0 to 255.
+        crop: the region, likewise.
+        ids: of the caption, start and end of text included, cut to the context length.
+        sentence_ids: of the region's sentence, likewise.
+        span: positions of the sentence in ``ids``, half-open; empty where it is beyond the last token.
+        box: of the region, xyxy in pixels of the picture.
+        window: what the model sees of the picture, likewise.
+    """
+
+    key: str
+    image: NDArray[np.uint8]
+    crop: NDArray[np.uint8]
+    ids: tuple[int, ...]
+    sentence_ids: tuple[int, ...]
+    span: tuple[int, int]
+    box: Box
+    window: Box
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleMaker:
+    """Makes examples for one model.
+
+    Attributes:
+        preprocess: of the model.
+        tokenizer: of the model.
+        context_length: of the model.
+        pairs: ``best``, ``top3`` or ``all``: of which pairs the local view is.
+    """
+
+    preprocess: Preprocess
+    tokenizer: "SimpleTokenizer"
+    context_length: int
+    pairs: str = "best"
+
+    def make(self, sample: Sample, jpeg: bytes, draw: Sequence[int]) -> Example:
+        """Return an example; the picture is decoded once for both views.
+
+        Args:
+            sample: with its pairs.
+            jpeg: its picture.
+            draw: where the choice among several pairs comes from: equal numbers, equal choices.
+
+        Raises:
+            DatasetError: the sample has no pairs, or its picture can't be decoded.
+        """
+        from glitbuild.ingest.images import open_rgb
+
+        if sample.matched is None:
+            raise DatasetError(sample.key, "the record has no best_pair", "run `glitbuild match` on the dataset")
+        try:
+            image = open_rgb(jpeg)
+        except OSError as error:
+            fix = "run `glitbuild validate`, and make the shard again"
+            raise DatasetError(sample.key, f"the picture can't be decoded ({error})", fix) from error
+        pair = self._pair(sample.matched, draw)
+        box = sample.matched.regions[pair.region].box
+        start, end = sample.matched.sentences[pair.sentence]
+        ids = self.tokenizer.encode(sample.caption)
+        starts = token_starts(self.tokenizer, sample.caption, ids)
+        return Example(
+            key=sample.key,
+            image=self.preprocess.crop(image, (0, 0, image.width, image.height)),
+            crop=self.preprocess.crop(image, pixels(box, image.width, image.height)),
+            ids=self._framed(ids),
+            sentence_ids=self._framed(self.tokenizer.encode(sample.caption[start:end])),
+            span=token_span(starts, (start, end), self.context_length),
+            box=box,
+            window=self.preprocess.visible(image.width, image.height),
+        )
+
+    def _pair(self, matched: Matched, draw: Sequence[int]) -> Pair:
+        count = PAIRS[self.pairs]
+        if count == 1:
+            return matched.pairs[matched.best_pair]
+        ranked = sorted(matched.pairs, key=lambda pair: (-pair.similarity, pair.sentence))[:count]
+        return ranked[int(np.random.default_rng(list(draw)).integers(len(ranked)))]
+
+    def _framed(self, ids: Sequence[int]) -> tuple[int, ...]:
+        kept = ids[: self.context_length - 2]
+        return (self.tokenizer.sot_token_id, *kept, self.tokenizer.eot_token_id)

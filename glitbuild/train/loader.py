@@ -1,0 +1,129 @@
+"""Batches for one process, made by worker processes in an order that none of them changes."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from glitbuild.shards.manifest import Manifest
+from glitbuild.shards.store import Store
+from glitbuild.train.example import Example, ExampleMaker
+from glitbuild.train.plan import BLOCK, Place
+from glitbuild.train.shard_file import ShardFile
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples side by side.
+
+    Attributes:
+        keys: of the samples.
+        images: whole pictures, B x S x S x 3, uint8.
+        crops: regions, likewise.
+        ids: of captions, B x L, zeros behind the end of text; L is the batch's longest.
+        sentence_ids: of sentences, B x M, likewise.
+        spans: positions of the sentences in ``ids``, B x 2, half-open.
+        boxes: of the regions, B x 4, xyxy in pixels of the pictures.
+        windows: what the model sees of the pictures, likewise.
+    """
+
+    keys: tuple[str, ...]
+    images: torch.Tensor
+    crops: torch.Tensor
+    ids: torch.Tensor
+    sentence_ids: torch.Tensor
+    spans: torch.Tensor
+    boxes: torch.Tensor
+    windows: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: str) -> "Batch":
+        """Return the batch with its tensors on a device."""
+        names = [field.name for field in fields(self) if field.name != "keys"]
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+    def part(self, start: int, end: int) -> "Batch":
+        """Return some of its samples."""
+        return Batch(**{field.name: getattr(self, field.name)[start:end] for field in fields(self)})
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory from which GPUs copy faster; ``DataLoader`` calls this."""
+        names = [field.name for field in fields(self) if field.name != "keys"]
+        return replace(self, **{name: getattr(self, name).pin_memory() for name in names})
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Put examples side by side."""
+    return Batch(
+        keys=tuple(example.key for example in examples),
+        images=torch.from_numpy(np.stack([example.image for example in examples])),
+        crops=torch.from_numpy(np.stack([example.crop for example in examples])),
+        ids=_padded([example.ids for example in examples]),
+        sentence_ids=_padded([example.sentence_ids for example in examples]),
+        spans=torch.tensor([example.span for example in examples]),
+        boxes=torch.tensor([example.box for example in examples], dtype=torch.float64),
+        windows=torch.tensor([example.window for example in examples], dtype=torch.float64),
+    )
+
+
+def _padded(texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+    ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = torch.tensor(text)
+    return ids
+
+
+class Batches(Dataset[Batch]):
+    """Turns the places of a batch into the batch, wherever it runs.
+
+    Args:
+        url: of the dataset directory.
+        manifest: of the dataset.
+        maker: makes the examples.
+        seed: of the choice among several pairs.
+    """
+
+    def __init__(self, url: str, manifest: Manifest, maker: ExampleMaker, seed: int) -> None:
+        self._url, self._entries, self._maker, self._seed = url, manifest.shards, maker, seed
+        self._open: OrderedDict[int, ShardFile] = OrderedDict()
+
+    def __getitem__(self, places: Sequence[Place]) -> Batch:
+        return collate([self._example(place) for place in places])
+
+    def _example(self, place: Place) -> Example:
+        sample, jpeg = self._shard(place.shard).read(place.row)
+        return self._maker.make(sample, jpeg, (self._seed, place.epoch, place.shard, place.row))
+
+    def _shard(self, number: int) -> ShardFile:
+        if number not in self._open:
+            if len(self._open) >= BLOCK:
+                self._open.popitem(last=False)[1].close()
+            entry = self._entries[number]
+            self._open[number] = ShardFile(Store(self._url), entry.name, entry.samples)
+        self._open.move_to_end(number)
+        return self._open[number]
+
+
+def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memory: bool = False) -> Iterator[Batch]:
+    """Yield the batch of each step, in order, made ahead by worker processes.
+
+    Args:
+        batches: makes them.
+        steps: the places of each batch.
+        workers: processes that read, decode and crop; 0 does it in this one.
+        pin_memory: for a GPU.
+    """
+    loader: DataLoader[Batch] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+    )
+    yield from loader

@@ -1,0 +1,87 @@
+"""The options of ``glitbuild train``: the same names on the command line and in a pipeline file."""
+
+from dataclasses import dataclass
+
+from glitbuild.errors import ConfigError
+
+LOSSES = ("global", "local", "tsl")
+PAIRS = ("best", "top3", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """Options of ``glitbuild train``; see ``glitbuild train --help``."""
+
+    dir: str
+    out: str
+    model: str = "ViT-B-16"
+    pretrained: str | None = None
+    epochs: int = 10
+    batch_size: int = 256
+    accumulate: int = 1
+    lr: float = 5e-6
+    weight_decay: float = 0.05
+    warmup: float = 0.0
+    clip_grad: float = 0.0
+    loss: str = "global,local,tsl"
+    local_weight: float = 0.5
+    tsl_weight: float = 1.0
+    pairs: str = "best"
+    unlocked_image_groups: int | None = None
+    unlocked_text_layers: int | None = None
+    gpus: int | None = None
+    workers: int | None = None
+    loader_workers: int = 2
+    save_every: int = 500
+    seed: int = 0
+    ray_address: str | None = None
+    wandb: bool = False
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "save_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(_option(name, getattr(self, name)), "too small", "give at least 1")
+        for name in ("weight_decay", "clip_grad", "local_weight", "tsl_weight", "loader_workers", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(_option(name, getattr(self, name)), "too small", "give 0 or more")
+        if not self.lr > 0:
+            raise ConfigError(f"--lr {self.lr}", "not a learning rate", "give a number above 0")
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"--warmup {self.warmup}", "not a share of the steps", "give 0 to below 1")
+        if not self.losses or self.losses - set(LOSSES) or len(self.losses) != len(self.loss.split(",")):
+            raise ConfigError(f"--loss {self.loss}", "not a list of losses", "give some of " + ",".join(LOSSES))
+        if self.pairs not in PAIRS:
+            raise ConfigError(f"--pairs {self.pairs}", "unknown", "give " + ", ".join(PAIRS))
+        if self.pairs != "best" and self.losses == {"global"}:
+            raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "leave it away")
+        if self.gpus is not None and self.workers is not None:
+            raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
+        for name in ("gpus", "workers"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(_option(name, getattr(self, name)), "too small", "give at least 1")
+        if self.ray_address and not (self.gpus or self.workers):
+            raise ConfigError("--ray-address", "one process needs no Ray", "add --gpus N or --workers N")
+        if self.resume and self.overwrite:
+            raise ConfigError("--resume and --overwrite", "they exclude each other", "give one of the two")
+
+    @property
+    def losses(self) -> frozenset[str]:
+        """The losses that are computed."""
+        return frozenset(self.loss.split(","))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss that is computed."""
+        every = {"global": 1.0, "local": self.local_weight, "tsl": self.tsl_weight}
+        return {name: every[name] for name in LOSSES if name in self.losses}
+
+    @property
+    def world_size(self) -> int:
+        """How many processes train."""
+        return self.gpus or self.workers or 1
+
+
+def _option(name: str, value: object) -> str:
+    return f"--{name.replace('_', '-')} {value}"

@@ -1,0 +1,87 @@
+"""Which samples are in which batch: a pure function of the seed and the epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from glitbuild.errors import ConfigError
+
+BLOCK = 64
+"""Shards whose samples are shuffled together: bounds memory, however many shards there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One sample of one epoch: ``row`` of the shard with the number ``shard``."""
+
+    epoch: int
+    shard: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The order of a training.
+
+    In every epoch each sample comes once, in an order of its own. The last batch of an epoch is smaller where
+    the samples don't fill it. Of several processes each gets an equal part of every batch (less than one sample
+    for each of them may be left out at an epoch's end), so none ever waits for another, however uneven the
+    shards are.
+
+    Attributes:
+        sizes: samples of each shard.
+        seed: of the order.
+        batch_size: samples of a batch, of all processes together.
+        world_size: processes.
+
+    Raises:
+        ConfigError: a batch can't be filled, or not be shared out.
+    """
+
+    sizes: tuple[int, ...]
+    seed: int
+    batch_size: int
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if sum(self.sizes) < self.batch_size:
+            what = f"the dataset has only {sum(self.sizes)} samples"
+            raise ConfigError(f"--batch-size {self.batch_size}", what, "give a smaller batch size")
+        if self.batch_size % self.world_size:
+            what = f"it can't be shared out to {self.world_size} processes"
+            raise ConfigError(f"--batch-size {self.batch_size}", what, f"give a multiple of {self.world_size}")
+
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+        full, rest = divmod(sum(self.sizes), self.batch_size)
+        return full + (rest >= self.world_size)
+
+    def order(self, epoch: int) -> Iterator[Place]:
+        """Yield all samples in the order of an epoch: shards in random order, then samples among 64 of them."""
+        shards = np.random.default_rng([self.seed, epoch]).permutation(len(self.sizes))
+        for start in range(0, len(shards), BLOCK):
+            block = shards[start : start + BLOCK]
+            owners = np.repeat(block, [self.sizes[shard] for shard in block])
+            rows = np.concatenate([np.arange(self.sizes[shard]) for shard in block])
+            for i in np.random.default_rng([self.seed, epoch, start]).permutation(len(rows)):
+                yield Place(epoch, int(owners[i]), int(rows[i]))
+
+    def of_epoch(self, epoch: int, rank: int = 0) -> Iterator[list[Place]]:
+        """Yield a process's part of each batch of an epoch."""
+        order = self.order(epoch)
+        left = sum(self.sizes)
+        for _ in range(self.batches):
+            batch = [next(order) for _ in range(min(self.batch_size, left))]
+            left -= len(batch)
+            share = len(batch) // self.world_size
+            yield batch[rank * share : (rank + 1) * share]
+
+    def steps(self, epochs: int, rank: int = 0, done: int = 0) -> Iterator[list[Place]]:
+        """Yield a process's part of each batch of a training, without the first ``done``."""
+        for epoch in range(done // self.batches, epochs):
+            skip = max(0, done - epoch * self.batches)
+            for number, places in enumerate(self.of_epoch(epoch, rank)):
+                if number >= skip:
+                    yield places

@@ -1,0 +1,40 @@
+import pytest
+
+from glitbuild.errors import ConfigError
+from glitbuild.train.options import TrainOptions
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"accumulate": 0},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"weight_decay": -1.0},
+        {"warmup": 1.0},
+        {"loss": ""},
+        {"loss": "global,glocal"},
+        {"loss": "global,global"},
+        {"pairs": "worst"},
+        {"pairs": "top3", "loss": "global"},
+        {"gpus": 1, "workers": 1},
+        {"gpus": 0},
+        {"workers": 0},
+        {"ray_address": "auto"},
+        {"resume": True, "overwrite": True},
+        {"save_every": 0},
+        {"seed": -1},
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_option(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as error:
+        TrainOptions("data", "run", **wrong)  # type: ignore[arg-type]
+    assert f"--{next(iter(wrong)).replace('_', '-')}" in str(error.value)
+
+
+def test_weights_are_those_of_the_losses_that_are_summed() -> None:
+    assert TrainOptions("data", "run").weights == {"global": 1.0, "local": 0.5, "tsl": 1.0}
+    assert TrainOptions("data", "run", loss="tsl,global", tsl_weight=2.0).weights == {"global": 1.0, "tsl": 2.0}
+    assert TrainOptions("data", "run", workers=3).world_size == 3

@@ -1,0 +1,71 @@
+"""A small matched dataset and a small CLIP with random weights, to train on."""
+
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+
+from glitbuild.clip.saved import save_model
+from glitbuild.flism.regions import default_regions
+from glitbuild.records import Matched, Pair, Region
+from glitbuild.scenes.options import ScenesOptions
+from glitbuild.scenes.truth import describe
+from glitbuild.scenes.world import make_scene
+from glitbuild.scenes.write import make_sample
+from glitbuild.shards.manifest import write_manifest
+from glitbuild.shards.sidecar import finished_sidecars
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
+
+MODEL_CFG: dict[str, Any] = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "head_width": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+
+
+def small_clip(seed: int = 0) -> Any:
+    """Return an open_clip model of a hundredth of the usual size."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = open_clip.model.CLIP(**MODEL_CFG)
+    config = open_clip.transform.PreprocessCfg(size=32)
+    open_clip.model.set_model_preprocess_cfg(model, vars(config).copy())
+    return model
+
+
+def save_small_clip(folder: Path, seed: int = 0) -> Path:
+    """Write such a model into a folder and return it."""
+    save_model(folder, small_clip(seed), MODEL_CFG)
+    return folder
+
+
+def matched_scenes(folder: Path, sizes: tuple[int, ...] = (7, 3, 6)) -> Path:
+    """Write a dataset of scenes whose regions are the true boxes, in uneven shards."""
+    store, config, index = Store(str(folder)), {"stage": "match"}, 0
+    for number, size in enumerate(sizes):
+        outcomes = [_outcome(i) for i in range(index, index + size)]
+        write_shard(store, f"{number:05d}", outcomes, config, dict)
+        index += size
+    names = [f"{number:05d}" for number in range(len(sizes))]
+    write_manifest(store, finished_sidecars(store, names), config, {})
+    return folder
+
+
+def _outcome(index: int) -> Outcome:
+    from dataclasses import replace
+
+    options = ScenesOptions(count=100, out="unused", split="val")
+    sample, jpeg, _ = make_sample(options, index)
+    scene = make_scene(options, index)
+    _, truth = describe(scene)
+    regions = [Region(tuple(map(float, thing["box"])), "object", thing["kind"], 0.9) for thing in truth["objects"]]
+    regions = [*default_regions(scene.width, scene.height), *regions]
+    pairs = []
+    for number, sentence in enumerate(truth["sentences"]):
+        region = 5 + sentence["objects"][0] if sentence["about"] == "object" else 4
+        pairs.append(Pair(number, region, round(0.9 - 0.01 * number if region > 4 else 0.1, 5)))
+    best = max(range(len(pairs)), key=lambda i: pairs[i].similarity)
+    spans = tuple((a, b) for a, b in (sentence["span"] for sentence in truth["sentences"]))
+    return replace(sample, matched=Matched(spans, tuple(regions), tuple(pairs), best)), jpeg
