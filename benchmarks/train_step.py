@@ -1,0 +1,159 @@
+"""What the token similarity loss adds to a step of CLIP, and how fast the loader feeds it.
+
+    python benchmarks/train_step.py [--model demo] [--batch-size 32] [--repeat 12] [--device cpu]
+
+A step is forward, backward and AdamW on two views and two texts a sample. Beside glitbuild's step: a plain CLIP
+step on the same views and texts (both contrastive losses, no states of patches or tokens), and one that runs both
+towers twice, once for the embeddings and once for the states. The loader is compared with bare decoding and resizing
+of the same pictures in as many processes. Steps take turns, so that what else the machine does meets them alike;
+medians.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.clip.stretch import stretch
+from glitbuild.clip.text import clip_tokenizer
+from glitbuild.engine.match import run_match
+from glitbuild.engine.options import MatchOptions
+from glitbuild.flism.boxes import pixels
+from glitbuild.ingest.images import open_rgb
+from glitbuild.records import Sample
+from glitbuild.scenes.options import ScenesOptions
+from glitbuild.scenes.write import run_scenes
+from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.reader import read_shard
+from glitbuild.train.example import ExampleMaker
+from glitbuild.train.loader import Batch, Batches, load
+from glitbuild.train.objective import Objective
+from glitbuild.train.plan import Plan
+from glitbuild.train.schedule import parameter_groups
+from glitbuild.train.views import Features, Views
+
+WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}
+PLAIN = {"global": 1.0, "local": 0.5}
+FULL, CLIP_STEP, TWICE = "glitbuild's step", "plain CLIP step", "both towers twice"
+
+
+def twice(views: Views, plain: Views, batch: Batch) -> Features:
+    """Return the features of a step that runs both towers once for embeddings and again for states."""
+    return plain(batch) | {name: value for name, value in views(batch).items() if name not in ("image", "text")}
+
+
+def measure(model: Any, batch: Batch, repeat: int, device: str) -> dict[str, float]:
+    """Return the median seconds of each kind of step."""
+    full, plain = Views(model, frozenset(WEIGHTS)), Views(model, frozenset(PLAIN))
+    kinds: dict[str, tuple[Callable[[Batch], Features], dict[str, float]]] = {
+        FULL: (full, WEIGHTS),
+        CLIP_STEP: (plain, PLAIN),
+        TWICE: (partial(twice, full, plain), WEIGHTS),
+    }
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.05), lr=1e-6)
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    computing: Any = nullcontext() if device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
+    for number in range(repeat + 1):
+        for name, (views, weights) in kinds.items():
+            start = time.perf_counter()
+            with computing:
+                features = views(batch)
+            loss: Tensor = Objective(weights)(features)["loss"]
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if number:  # the first of each warms up
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def bare(preprocess: Preprocess, jobs: list[tuple[bytes, tuple[float, float, float, float]]]) -> int:
+    """Decode pictures and resize both views of each; return how many."""
+    for jpeg, box in jobs:
+        image = open_rgb(jpeg)
+        preprocess.crop(image, (0, 0, image.width, image.height))
+        preprocess.crop(image, pixels(box, image.width, image.height))
+    return len(jobs)
+
+
+def bare_rate(preprocess: Preprocess, samples: list[tuple[Sample, bytes]], processes: int) -> float:
+    """Return images a second of decoding and resizing alone."""
+    jobs = []
+    for sample, jpeg in samples:
+        assert sample.matched
+        pair = sample.matched.pairs[sample.matched.best_pair]
+        jobs.append((jpeg, sample.matched.regions[pair.region].box))
+    parts = [jobs[start : start + 32] for start in range(0, len(jobs), 32)]
+    with ProcessPoolExecutor(processes) as pool:
+        list(pool.map(partial(bare, preprocess), parts[:processes]))  # starts them
+        start = time.perf_counter()
+        count = sum(pool.map(partial(bare, preprocess), parts))
+        return count / (time.perf_counter() - start)
+
+
+def loader_rate(batches: Batches, plan: Plan, processes: int) -> float:
+    """Return images a second of the loader, from its first batch on."""
+    steps = load(batches, plan.steps(2), processes)
+    next(steps)
+    start = time.perf_counter()
+    count = sum(len(batch) for batch in steps)
+    return count / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--model", default="demo")
+    parser.add_argument("--pretrained")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--repeat", type=int, default=12)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--scenes", type=int, default=320)
+    given = parser.parse_args()
+    spec = ClipSpec.parse(given.model, given.pretrained)
+    model = spec.load(given.device)
+    stretch(model)
+    model.train()
+    preprocess = Preprocess.of(model)
+    with tempfile.TemporaryDirectory() as temporary:
+        scenes, pairs = str(Path(temporary) / "scenes"), str(Path(temporary) / "pairs")
+        run_scenes(ScenesOptions(given.scenes, scenes, split="val", shard_size=80), plain=True)
+        run_match(MatchOptions(scenes, pairs, workers=0, detector="none", clip_model="demo"), plain=True)
+        store, manifest = open_dataset(pairs)
+        samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name)]
+        maker = ExampleMaker(preprocess, clip_tokenizer(spec.architecture), model.context_length)
+        batches = Batches(pairs, manifest, maker, 0)
+        plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
+        batch = batches[next(plan.steps(1))].to(given.device)
+        found = measure(model, batch, given.repeat, given.device)
+        print(
+            f"{given.model}, {given.batch_size} samples, captions of {batch.ids.shape[1]} tokens, {given.device}:"
+        )
+        for name, seconds in found.items():
+            print(f"  {name:20}{seconds:8.3f} s   glitbuild's is {found[FULL] / seconds:5.3f} of it")
+        rates: dict[str, list[float]] = {"loader": [], "bare": []}
+        for _ in range(3):
+            rates["bare"].append(bare_rate(preprocess, samples, given.processes))
+            rates["loader"].append(loader_rate(batches, plan, given.processes))
+        loader, decoding = (statistics.median(rates[name]) for name in ("loader", "bare"))
+        print(
+            f"loader, {given.processes} processes: {loader:.0f} images/s, {loader / decoding:.1%} of bare decoding"
+        )
+
+
+if __name__ == "__main__":
+    main()
