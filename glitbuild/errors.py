@@ -50,3 +50,7 @@ class TrainingError(GlitbuildError):
 
 class ShardFailedError(GlitbuildError):
     """Shards were given up after several tries; the others are done."""
+
+
+class ExportError(GlitbuildError):
+    """An exported model could not be written, or doesn't give what its source gives."""

@@ -19,7 +19,7 @@ from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
 from tests.run import done, here
-from tests.tiny_models import save_yolos
+from tests.tiny_models import save_clip, save_yolos
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +77,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)
     save_yolos(folder / "hustvl" / "yolos-base")
+    save_clip(folder / "runs" / "glit")
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     for recipe in (folder / "pipelines").glob("*.yaml"):
         content = yaml.safe_load(recipe.read_text())
@@ -87,6 +88,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     done("ingest", "photos", "--out", "data/raw", cwd=folder)
     done("match", "data/raw", "--out", "data/pairs", *_local(["match"]), cwd=folder)
     here("scenes", "--count", 2, "--out", "data/scenes", cwd=folder)
+    for target, name in (("exported", "hf"), ("exported-open-clip", "open_clip")):
+        here("export", "runs/glit", "--to", target, "--format", name, cwd=folder)
     return folder
 
 
@@ -109,8 +112,9 @@ def test_a_command_of_the_pages_does_what_it_says(
     args = shlex.split(command)[1:]
     if args[0] in ("ingest", "run", "scenes"):
         shutil.rmtree(folder / "data")
-    if args[0] == "match":
-        shutil.rmtree(folder / args[args.index("--out") + 1], ignore_errors=True)
+    if args[0] in ("match", "export"):
+        target = args[args.index("--to" if args[0] == "export" else "--out") + 1]
+        shutil.rmtree(folder / target, ignore_errors=True)
     if "NAMESPACE/NAME" in args:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it would try for long
     result = here(*args, *_local(args), cwd=folder)

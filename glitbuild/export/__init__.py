@@ -1,0 +1,1 @@
+"""A model as a folder that another library reads, compared with what it was made from."""
