@@ -4,9 +4,9 @@
 
 A step is forward, backward and AdamW on two views and two texts a sample. Beside glitbuild's step: a plain CLIP
 step on the same views and texts (both contrastive losses, no states of patches or tokens), and one that runs both
-towers twice, once for the embeddings and once for the states. The loader is compared with bare decoding and resizing
-of the same pictures in as many processes. Steps take turns, so that what else the machine does meets them alike;
-medians.
+towers twice, once for the embeddings and once for the states. The loader is compared with decoding and resizing the
+same pictures in as many processes and nothing else. Steps take turns, so that what else the machine does meets them
+alike; medians.
 """
 
 import argparse

@@ -13,6 +13,7 @@ from glitbuild.errors import DatasetError, GlitbuildError
 
 if TYPE_CHECKING:
     from glitbuild.engine.result import Result
+    from glitbuild.train.run import Trained
 
 Command = Callable[..., Any]
 
@@ -165,14 +166,7 @@ def train(plain: bool, **options: Any) -> None:
     from glitbuild.train.options import TrainOptions
     from glitbuild.train.run import run_train
 
-    done = run_train(TrainOptions(**options), plain)
-    what = f"{done.steps:,} steps, {done.epochs:,} epochs of {done.samples:,} samples"
-    if done.done_before:
-        click.echo(f"nothing to do: {options['out']} is finished ({what})")
-        return
-    click.echo(f"{options['out']}: {what}, {done.images_per_second:.1f} images/s")
-    click.echo(f"  sentences beyond the last token: {done.sentences_beyond:,}")
-    click.echo(f"  regions outside of what the model sees: {done.boxes_outside:,}")
+    _report_training(run_train(TrainOptions(**options), plain), options["out"])
 
 
 @cli.command(epilog="Example: glitbuild scenes --count 1000 --seed 1 --out data/scenes")
@@ -250,10 +244,14 @@ def export(plain: bool, **options: Any) -> None:
 @common
 def run(plain: bool, pipeline: str) -> None:
     """Run the stages of a PIPELINE file; what is finished is passed over."""
+    from glitbuild.engine.result import Result
     from glitbuild.pipeline import load_pipeline, run_pipeline
 
     for stage, result in run_pipeline(load_pipeline(pipeline), plain):
-        _report(result, stage.options.out)
+        if isinstance(result, Result):
+            _report(result, stage.options.out)
+        else:
+            _report_training(result, stage.options.out)
 
 
 @cli.command(epilog="Example: glitbuild stats data/pairs")
@@ -295,6 +293,16 @@ def validate(plain: bool, dir: str) -> None:
     if count:
         raise DatasetError(dir, f"{count} problems", "remove the sidecars of the shards named and make them again")
     click.echo(f"{dir} is valid: {manifest.totals['samples']:,} samples in {len(manifest.shards):,} shards")
+
+
+def _report_training(done: "Trained", out: str) -> None:
+    what = f"{done.steps:,} steps, {done.epochs:,} epochs of {done.samples:,} samples"
+    if done.done_before:
+        click.echo(f"nothing to do: {out} is finished ({what})")
+        return
+    click.echo(f"{out}: {what}, {done.images_per_second:.1f} images/s")
+    click.echo(f"  sentences beyond the last token: {done.sentences_beyond:,}")
+    click.echo(f"  regions outside of what the model sees: {done.boxes_outside:,}")
 
 
 def _report(result: "Result", out: str) -> None:

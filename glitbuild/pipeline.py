@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import misfit
+from glitbuild.train.options import TrainOptions
 
-Options = IngestOptions | MatchOptions | ScenesOptions
+if TYPE_CHECKING:
+    from glitbuild.train.run import Trained
+
+Options = IngestOptions | MatchOptions | ScenesOptions | TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,13 @@ def load_pipeline(path: str) -> list[Stage]:
     return [_stage(name, options) for stage in content["stages"] for name, options in stage.items()]
 
 
-def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Stage, Result]]:
+def run_pipeline(stages: list[Stage], plain: bool = False) -> "Iterator[tuple[Stage, Result | Trained]]":
     """Run the stages in order and yield what each came to; finished ones are passed over by themselves."""
     for stage in stages:
         yield stage, run_stage(stage, plain)
 
 
-def run_stage(stage: Stage, plain: bool = False) -> Result:
+def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
     """Run one stage."""
     if isinstance(stage.options, IngestOptions):
         from glitbuild.engine.ingest import run_ingest
@@ -57,6 +61,10 @@ def run_stage(stage: Stage, plain: bool = False) -> Result:
         from glitbuild.scenes.write import run_scenes
 
         return run_scenes(stage.options, plain)
+    if isinstance(stage.options, TrainOptions):
+        from glitbuild.train.run import run_train
+
+        return run_train(stage.options, plain)
     from glitbuild.engine.match import run_match
 
     return run_match(stage.options, plain)
@@ -71,5 +79,6 @@ def _stage(name: str, options: dict[str, Any]) -> Stage:
         "ingest": IngestOptions,
         "match": MatchOptions,
         "scenes": ScenesOptions,
+        "train": TrainOptions,
     }
     return Stage(name, make[name](**options))

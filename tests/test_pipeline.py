@@ -10,11 +10,17 @@ from glitbuild.errors import ConfigError
 from glitbuild.pipeline import load_pipeline
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import schema
+from glitbuild.train.options import TrainOptions
 from tests.factories import jpeg
 from tests.run import done
 
 RECIPES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
-STAGES: dict[str, Any] = {"ingest": IngestOptions, "match": MatchOptions, "scenes": ScenesOptions}
+STAGES: dict[str, Any] = {
+    "ingest": IngestOptions,
+    "match": MatchOptions,
+    "scenes": ScenesOptions,
+    "train": TrainOptions,
+}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -37,6 +43,7 @@ def test_the_defaults_are_those_of_the_command() -> None:
     assert IngestOptions(**parsed["ingest"]) == IngestOptions(source=("a",), out="b")
     assert MatchOptions(**parsed["match"]) == MatchOptions(dir="a", out="b")
     assert ScenesOptions(**parsed["scenes"]) == ScenesOptions(count=3, out="b")
+    assert TrainOptions(**parsed["train"]) == TrainOptions(dir="a", out="b")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
