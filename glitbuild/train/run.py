@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,9 +107,9 @@ def _train(
     import torch
 
     trainer = Trainer(job, "cuda" if torch.cuda.is_available() else "cpu")
-    with Progress("train", images, plain) as progress:
-        before: Callable[[int], None] = progress.advance
-        before(min(images, trainer.state.step * options.batch_size))
+    done = trainer.state.step // plan.batches * sum(plan.sizes)
+    done += trainer.state.step % plan.batches * options.batch_size
+    with Progress("train", images - done, plain) as progress:
         return trainer.run(progress.advance), progress.rate
 
 

@@ -1,6 +1,7 @@
 """Several processes, through Ray Train."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from glitbuild.train.job import Job, Trainer
 from glitbuild.train.log import LINES
 
 SECONDS_BETWEEN_LOOKS = 1.0
+
+RAY, STATE = "ray", "state.json"
+"""Where Ray Train keeps its own files in a run's folder while it lasts, and there, how far the run came."""
 
 
 def train_with_ray(job: Job, report: Callable[[int], None]) -> State:
@@ -32,30 +36,29 @@ def train_with_ray(job: Job, report: Callable[[int], None]) -> State:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    options = job.options
+    options, run = job.options, Path(job.run)
     gpus = bool(options.gpus)
-    if gpus and options.ray_address is None:
-        import torch
-
-        if torch.cuda.device_count() < options.world_size:
-            raise no_gpus(options.world_size, torch.cuda.device_count())
     # One more for the process of Ray Train that watches over the others.
-    connect(Cluster(options.world_size + 1, gpus_each=0, address=options.ray_address))
+    connect(Cluster(options.world_size + 1, address=options.ray_address))
     try:
+        there = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+        if gpus and there < options.world_size:
+            raise no_gpus(options.world_size, there)
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"job": job},
             scaling_config=ScalingConfig(num_workers=options.world_size, use_gpu=gpus),
-            run_config=RunConfig(name="ray", storage_path=job.run),
+            run_config=RunConfig(name=RAY, storage_path=job.run),
             torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         )
-        with _watching(Path(job.run) / LINES, options.batch_size, report):
-            result = trainer.fit()
-        return State(**json.loads((Path(job.run) / "state.json").read_text())) if result else State()
+        with _watching(run / LINES, options.batch_size, report):
+            trainer.fit()
+        return State(**json.loads((run / RAY / STATE).read_text()))
     except Exception as error:
         raise _cause(error, job.run) from error
     finally:
         ray.shutdown()
+        shutil.rmtree(run / RAY, ignore_errors=True)
 
 
 def _worker(config: dict[str, Any]) -> None:
@@ -69,7 +72,7 @@ def _worker(config: dict[str, Any]) -> None:
     trainer = Trainer(job, str(get_device()), rank, world_size)
     state = trainer.run(lambda images: None)
     if rank == 0:
-        (Path(job.run) / "state.json").write_text(json.dumps(asdict(state)))
+        (Path(job.run) / RAY / STATE).write_text(json.dumps(asdict(state)))
 
 
 def _cause(error: BaseException, run: str) -> GlitbuildError:
@@ -86,19 +89,22 @@ def _cause(error: BaseException, run: str) -> GlitbuildError:
     return TrainingError(run, f"a process failed: {why}", "run the same command again to go on from its checkpoint")
 
 
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 @contextmanager
 def _watching(path: Path, batch_size: int, report: Callable[[int], None]) -> Iterator[None]:
     """Report the steps that appear in a run's log meanwhile."""
     stop = threading.Event()
 
     def watch() -> None:
-        known = 0
+        known = _lines(path)
         while True:
             over = stop.wait(SECONDS_BETWEEN_LOOKS)
-            lines = path.read_bytes().count(b"\n") if path.exists() else 0
-            if lines > known:
-                report((lines - known) * batch_size)
-                known = lines
+            lines = _lines(path)  # fewer when what was written after the checkpoint has been taken back
+            report(max(0, lines - known) * batch_size)
+            known = lines
             if over:
                 return
 
