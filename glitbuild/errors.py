@@ -46,3 +46,7 @@ class DatasetError(GlitbuildError):
 
 class ShardFailedError(GlitbuildError):
     """Shards were given up after several tries; the others are done."""
+
+
+class EvaluationError(GlitbuildError):
+    """Embeddings can't be compared: some aren't finite, or captions and images don't fit together."""
