@@ -168,7 +168,7 @@ def _recalls(hits: Hits) -> dict[str, float]:
 
 
 def _percent(share: float) -> float:
-    return round(100 * float(share), 4)
+    return round(100 * float(share), 4) + 0.0  # which makes -0.0 zero
 
 
 def _mean(values: list[float]) -> float:

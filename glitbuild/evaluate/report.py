@@ -38,7 +38,7 @@ def as_markdown(report: Report) -> str:
     parts = [f"{_headline(report)}, tokens read: {report.context_length}."]
     for name, suite in report.suites.items():
         columns = _columns(suite)
-        lines = [f"### {name}", "", _row(["", *columns]), _row(["---", *("---:" for _ in columns)])]
+        lines = [f"### {name}", "", _row(["", *map(_words, columns)]), _row(["---", *("---:" for _ in columns)])]
         lines += [_row(_cells(row, of, columns)) for row, of in suite.figures.items()]
         parts.append("\n".join(lines + ([f"\n{_facts(suite)}"] if suite.facts else [])))
     return "\n\n".join(parts) + "\n"
@@ -55,7 +55,7 @@ def print_report(report: Report) -> None:
         columns = _columns(suite)
         table = Table(name)
         for column in columns:
-            table.add_column(column.replace("_", " "), justify="right")
+            table.add_column(_words(column), justify="right")
         for row, of in suite.figures.items():
             table.add_row(*_cells(row, of, columns))
         console.print(table)
@@ -101,7 +101,7 @@ def _headline(report: Report) -> str:
 
 
 def _facts(suite: SuiteReport) -> str:
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in suite.facts.items())
+    return ", ".join(f"{_words(name)}: {value}" for name, value in suite.facts.items())
 
 
 def _columns(suite: SuiteReport) -> list[str]:
@@ -109,7 +109,11 @@ def _columns(suite: SuiteReport) -> list[str]:
 
 
 def _cells(name: str, row: dict[str, float], columns: list[str]) -> list[str]:
-    return [name.replace("_", " "), *(f"{row[column]:.2f}" if column in row else "" for column in columns)]
+    return [_words(name), *(f"{row[column]:.2f}" if column in row else "" for column in columns)]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _row(cells: list[str]) -> str:
