@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glitbuild.evaluate.averaging import average_sentences
 from tests.evaluate.vectors import random_embeddings
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 4), min_size=1, max_size=6))
 def test_a_caption_is_the_normalised_mean_of_its_sentences(seed: int, counts: list[int]) -> None:
     rng = np.random.default_rng(seed)

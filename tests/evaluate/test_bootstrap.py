@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glitbuild.errors import EvaluationError
@@ -30,6 +30,7 @@ def test_bounds_are_those_of_drawing_every_query(kind: str) -> None:
     assert slow_bounds(differences, 4, 10_000) == pytest.approx((found.low, found.high), abs=0.05 * width)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30), st.integers(0, 99))
 def test_the_difference_lies_between_the_bounds_and_the_arms_can_be_swapped(
     hits: list[tuple[bool, bool]], seed: int

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -40,6 +40,7 @@ def test_a_place_is_any_of_its_boxes_without_the_right_and_lower_edge() -> None:
     assert patches_in_boxes(centres, []).tolist() == [False] * 4
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 20), st.integers(1, 4), st.floats(0, 1))
 def test_a_hit_is_one_of_the_first_patches_in_place(seed: int, patches: int, count: int, share: float) -> None:
     rng = np.random.default_rng(seed)

@@ -51,6 +51,7 @@ def test_hits_are_the_share_of_all_orders_of_equal_similarities(
         assert found.image_to_text.by_query[image] == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(0, 300), st.integers(1, 60))
 def test_the_probability_is_the_hypergeometric_one(better: int, relevant: int, others: int, k: int) -> None:
     ranks = Ranks(np.array([better]), np.array([relevant]), np.array([others]))
@@ -68,6 +69,7 @@ def test_a_model_that_says_nothing_gets_what_chance_gets(number: int) -> None:
         assert [hits.recall_at_k(k) for k in KS] == pytest.approx([min(k / number, 1) for k in KS])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 3), st.integers(1, 60))
 def test_without_ties_hits_are_those_of_sorting(seed: int, images: int, each: int, block: int) -> None:
     rng = np.random.default_rng(seed)

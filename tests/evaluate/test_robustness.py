@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glitbuild.evaluate.robustness import SplitCaption, disturb, insert
@@ -27,6 +27,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[SplitCaption], np.ndarray]:
     return captions, np.array(images)
 
 
+@settings(deadline=None)
 @given(worlds(), st.integers(0, 2**40))
 def test_a_sentence_of_another_image_stands_in_the_middle(
     world: tuple[list[SplitCaption], np.ndarray], seed: int
