@@ -54,3 +54,7 @@ class ShardFailedError(GlitbuildError):
 
 class ExportError(GlitbuildError):
     """An exported model could not be written, or doesn't give what its source gives."""
+
+
+class EvaluationError(GlitbuildError):
+    """Embeddings can't be compared: some aren't finite, or captions and images don't fit together."""

@@ -59,7 +59,7 @@ class Absent:
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 import glitbuild.engine.match_worker, glitbuild.engine.local_runner, glitbuild.engine.ingest
-for part in ("records", "ingest", "flism", "shards", "clip", "scenes"):
+for part in ("records", "ingest", "flism", "shards", "clip", "scenes", "evaluate"):
     module = importlib.import_module(f"glitbuild.{part}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"glitbuild.{part}."):
         importlib.import_module(found.name)

@@ -1,8 +1,9 @@
-"""The versions that decide a dataset's content, for its manifest."""
+"""The versions that decide a dataset's content, for its manifest, or a model's figures."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = {
+    "eval": ("glitbuild", "numpy", "open_clip_torch", "pillow", "spacy", "torch"),
     "ingest": ("glitbuild", "pillow"),
     "match": (
         "glitbuild",

@@ -1,0 +1,182 @@
+"""Run a model over a dataset, shard by shard, and keep the embeddings."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.evaluate.averaging import average_sentences
+from glitbuild.evaluate.embed import Embedder
+from glitbuild.evaluate.embedded import Embedded, Gathering
+from glitbuild.evaluate.localization import patch_centres, patches_in_boxes
+from glitbuild.evaluate.looks import Look, in_view
+from glitbuild.evaluate.options import AVERAGING
+from glitbuild.evaluate.places import TRUTH, Place, places_of_pairs, places_of_truth, read_truth
+from glitbuild.evaluate.plan import Plan
+from glitbuild.evaluate.robustness import SplitCaption
+from glitbuild.evaluate.text_table import TextTable
+from glitbuild.flism.sentences import SentenceSplitter
+from glitbuild.records import Box, Pair, Sample
+from glitbuild.shards.manifest import Manifest
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.store import Store
+
+MOST_THREADS = 16
+"""That decode pictures."""
+
+
+class Collector:
+    """Embeds what a plan needs of a dataset.
+
+    One shard's JPEGs and texts are in memory at a time, beside the embeddings that are kept. Samples whose
+    pictures have the same bytes are captions of one image, in whichever shards they are.
+
+    Args:
+        embedder: the model.
+        plan: what is needed.
+        batch_size: pictures that are decoded at a time, while as many are decoded ahead.
+    """
+
+    def __init__(self, embedder: Embedder, plan: Plan, batch_size: int) -> None:
+        self._embedder, self._plan, self._batch_size = embedder, plan, batch_size
+        self._splitter = SentenceSplitter()
+        self._numbers: dict[str, int] = {}
+        self._cropped: set[tuple[int, Box]] = set()
+        self._found = Gathering()
+
+    def run(self, store: Store, manifest: Manifest, progress: Callable[[int], None]) -> Embedded:
+        """Return the embeddings of a dataset.
+
+        Args:
+            store: the dataset directory.
+            manifest: of it.
+            progress: called with the number of samples done.
+
+        Raises:
+            DatasetError: a shard is damaged or not the one in the manifest, or its truth is.
+        """
+        threads = min(len(os.sched_getaffinity(0)), MOST_THREADS)
+        with ThreadPoolExecutor(threads) as pool:
+            for entry in manifest.shards:
+                shard = list(read_shard(store, entry.name, entry.sha256))
+                samples = [sample for sample, _ in shard]
+                if not samples:  # all of its inputs were skipped
+                    continue
+                places = self._places(store, entry.name, samples)
+                texts = self._texts(samples, places)
+                self._images(self._looks(shard, places), texts, pool, progress)
+        return self._found.whole()
+
+    def _places(self, store: Store, shard: str, samples: Sequence[Sample]) -> list[list[Place]]:
+        """Return for each sample the sentences to look for in its picture."""
+        if not self._plan.places:
+            return [[] for _ in samples]
+        if self._plan.places == TRUTH:
+            rows = read_truth(store, shard, samples)
+            return [places_of_truth(row, sample.caption) for row, sample in zip(rows, samples, strict=True)]
+        return [places_of_pairs(sample) for sample in samples]
+
+    def _texts(self, samples: Sequence[Sample], places: Sequence[Sequence[Place]]) -> TextTable:
+        """Embed a shard's texts and keep what is about captions; return the table for the rest."""
+        split = self._split(samples) if self._plan.needs_sentences else []
+        averages = AVERAGING in self._plan.suites
+        texts = [sample.caption for sample in samples]
+        texts += [text for caption in split for text in caption.sentences()] if averages else []
+        texts += [place.sentence for of in places for place in of]
+        texts += [_sentence(sample, pair) for sample in samples for pair in self._pairs(sample)]
+        table, found = TextTable(texts, self._embedder), self._found
+        captions = [sample.caption for sample in samples]
+        found.captions.append(table.embeddings(captions))
+        found.truncated += sum(table.is_truncated(caption) for caption in captions)
+        found.split += split
+        if averages and split:
+            sentences = [caption.sentences() for caption in split]
+            caption_of = np.repeat(np.arange(len(split)), [len(of) for of in sentences])
+            flat = table.embeddings([text for of in sentences for text in of])
+            found.averaged.append(average_sentences(flat, caption_of, len(split)))
+        return table
+
+    def _looks(
+        self, shard: Sequence[tuple[Sample, bytes]], places: Sequence[Sequence[Place]]
+    ) -> list[tuple[Look, list[str]]]:
+        """Return a shard's pictures, each once, with the sentences of their pairs."""
+        looks: dict[int, tuple[Look, list[str]]] = {}
+        for (sample, jpeg), of in zip(shard, places, strict=True):
+            is_new = sample.image.sha256 not in self._numbers
+            image = self._numbers.setdefault(sample.image.sha256, len(self._numbers))
+            look, sentences = looks.setdefault(image, (Look(sample, jpeg, image, is_new), []))
+            look.samples += 1
+            look.places += of
+            self._found.image_of.append(image)
+            for pair in self._pairs(sample):
+                assert sample.matched
+                sentences.append(_sentence(sample, pair))
+                box = sample.matched.regions[pair.region].box
+                if (image, box) not in self._cropped:
+                    self._cropped.add((image, box))
+                    look.boxes.append(box)
+        return list(looks.values())
+
+    def _images(
+        self,
+        looks: Sequence[tuple[Look, list[str]]],
+        texts: TextTable,
+        pool: ThreadPoolExecutor,
+        progress: Callable[[int], None],
+    ) -> None:
+        found, embedder = self._found, self._embedder
+        for look, sentences in looks:
+            if sentences:
+                found.sentences.append(texts.embeddings(sentences))
+                found.sentence_image += [look.image] * len(sentences)
+        wanted = [look for look, _ in looks if look.is_wanted]
+        if len(wanted) < len(looks):
+            progress(sum(look.samples for look, _ in looks if not look.is_wanted))
+        for batch, views in in_view(wanted, embedder.preprocess, self._batch_size, pool):
+            self._whole_images(batch, [of[0] for of in views], texts)
+            found.crops += embedder.images([crop for of in views for crop in of[1:]])
+            found.crop_image += [look.image for look in batch for _ in look.boxes]
+            progress(sum(look.samples for look in batch))
+
+    def _whole_images(self, looks: Sequence[Look], views: Sequence[NDArray[np.uint8]], texts: TextTable) -> None:
+        if not self._plan.places:
+            new = [view for look, view in zip(looks, views, strict=True) if look.is_new]
+            self._found.images += self._embedder.images(new)
+            return
+        for look, seen in zip(looks, self._embedder.images_with_patches(views), strict=True):
+            if look.is_new:
+                self._found.images.append(seen.image)
+            if look.places:
+                centres = self._patch_centres(look)
+                inside = np.stack([patches_in_boxes(centres, place.boxes) for place in look.places])
+                sentences = texts.embeddings([place.sentence for place in look.places])
+                self._found.look_for(sentences, seen.patches, inside)
+
+    def _patch_centres(self, look: Look) -> NDArray[np.float64]:
+        embedder, image = self._embedder, look.sample.image
+        window = embedder.preprocess.visible(image.width, image.height)
+        return patch_centres(window, embedder.size, embedder.patch_size)
+
+    def _split(self, samples: Sequence[Sample]) -> list[SplitCaption]:
+        """Return captions with the sentences of their records, or where they have none, split now."""
+        plain = [sample.caption for sample in samples if sample.matched is None]
+        spans = iter(self._splitter.split(plain))
+        return [
+            SplitCaption(sample.caption, sample.matched.sentences if sample.matched else next(spans))
+            for sample in samples
+        ]
+
+    def _pairs(self, sample: Sample) -> Sequence[Pair]:
+        """Return the pairs of a sample that the joint suite takes."""
+        if not self._plan.pairs or sample.matched is None:
+            return ()
+        matched = sample.matched
+        return (matched.pairs[matched.best_pair],) if self._plan.pairs == "best" else matched.pairs
+
+
+def _sentence(sample: Sample, pair: Pair) -> str:
+    assert sample.matched
+    start, end = sample.matched.sentences[pair.sentence]
+    return sample.caption[start:end]

@@ -1,0 +1,58 @@
+"""The options of ``glitbuild eval``."""
+
+from dataclasses import dataclass
+
+from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
+from glitbuild.errors import ConfigError
+
+RETRIEVAL = "retrieval"
+LOCALIZATION = "localization"
+ROBUSTNESS = "robustness"
+JOINT = "joint"
+AVERAGING = "averaging"
+SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING)
+
+DEVICES = ("auto", "cpu", "cuda")
+JOINT_PAIRS = ("best", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class EvalOptions:
+    """Options of ``glitbuild eval``; see ``glitbuild eval --help``."""
+
+    model: str
+    dir: str
+    pretrained: str | None = None
+    suite: str = ""
+    out: str | None = None
+    markdown: str | None = None
+    context_length: int = LONG_CONTEXT
+    joint_pairs: str = "best"
+    batch_size: int = 64
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.suites or ():
+            if name not in SUITES:
+                raise ConfigError(f"--suite {name}", "unknown suite", "give some of " + ", ".join(SUITES))
+        if self.context_length not in (CONTEXT, LONG_CONTEXT):
+            what = f"--context-length {self.context_length}"
+            raise ConfigError(what, "not a length that CLIP is read with", f"give {CONTEXT} or {LONG_CONTEXT}")
+        if self.batch_size < 1:
+            raise ConfigError(f"--batch-size {self.batch_size}", "too small", "give at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"--seed {self.seed}", "out of range", "give a whole number from 0 to 2**63 - 1")
+        for option, value, known in (
+            ("--device", self.device, DEVICES),
+            ("--joint-pairs", self.joint_pairs, JOINT_PAIRS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{option} {value}", "unknown", "give " + " or ".join(known))
+
+    @property
+    def suites(self) -> tuple[str, ...] | None:
+        """The suites that are asked for, each once; None for all that the dataset can serve."""
+        if not self.suite:
+            return None
+        return tuple(dict.fromkeys(name.strip() for name in self.suite.split(",")))

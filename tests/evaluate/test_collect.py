@@ -1,0 +1,181 @@
+"""What is gathered of a dataset, against the model applied to one thing at a time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glitbuild.clip.load import ClipSpec
+from glitbuild.errors import DatasetError
+from glitbuild.evaluate.collect import Collector
+from glitbuild.evaluate.embed import Embedder
+from glitbuild.evaluate.embedded import Embedded
+from glitbuild.evaluate.localization import chance, locate, patch_centres, patches_in_boxes
+from glitbuild.evaluate.looks import Look
+from glitbuild.evaluate.options import AVERAGING, JOINT, LOCALIZATION, RETRIEVAL, ROBUSTNESS
+from glitbuild.evaluate.plan import Plan
+from glitbuild.flism.boxes import pixels
+from glitbuild.records import Sample
+from glitbuild.shards.layout import truth_path
+from glitbuild.shards.manifest import open_dataset
+from tests.evaluate.conftest import renumbered
+from tests.factories import matched_sample_with_jpeg, sample_with_jpeg
+
+Write = Callable[[list[list[tuple[Sample, bytes]]], str], Path]
+
+
+@pytest.fixture(scope="module")
+def embedder(model: Path) -> Embedder:
+    return Embedder(ClipSpec.parse(str(model)), 77, 2, "cpu")
+
+
+def collect(embedder: Embedder, folder: Path, plan: Plan) -> Embedded:
+    done: list[int] = []
+    store, manifest = open_dataset(str(folder))
+    found = Collector(embedder, plan, 2).run(store, manifest, done.append)
+    assert sum(done) == manifest.totals["samples"]
+    assert 0 not in done
+    return found
+
+
+def text(embedder: Embedder, words: str) -> np.ndarray:
+    return embedder.texts(embedder.tokenize([words]))[0]
+
+
+def crop(embedder: Embedder, jpeg: bytes, box: tuple[float, float, float, float]) -> np.ndarray:
+    image = Image.open(BytesIO(jpeg)).convert("RGB")
+    return embedder.images([embedder.preprocess.crop(image, pixels(box, *image.size))])[0]
+
+
+def five_captions(number: int) -> list[tuple[Sample, bytes]]:
+    sample = matched_sample_with_jpeg(number)
+    return [sample, renumbered(sample, number + 100, sample[0].caption)]
+
+
+def test_equal_pictures_are_one_image_with_several_captions(
+    embedder: Embedder, write_dataset: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = (
+        sample_with_jpeg(number, f"Noise {number}. " + "Many colours. " * number) for number in (1, 2, 30)
+    )
+    shards = [
+        [one, two, renumbered(one, 11, "Noise again.")],
+        [renumbered(two, 12, "A second look at two.")],
+        [],
+        [three, renumbered(one, 13, "Noise 1. Many colours.")],
+    ]
+    looked: list[str] = []
+    views = Look.views
+    monkeypatch.setattr(Look, "views", lambda look, *args: looked.append(look.sample.key) or views(look, *args))
+    found = collect(embedder, write_dataset(shards, "ingest"), Plan((RETRIEVAL,), "", ""))
+    assert found.image_of.tolist() == [0, 1, 0, 1, 2, 0]
+    assert looked == [one[0].key, two[0].key, three[0].key]
+    samples = [sample for shard in shards for sample in shard]
+    for row, (sample, _) in zip(found.captions, samples, strict=True):
+        assert row == pytest.approx(text(embedder, sample.caption), abs=1e-5)
+    for row, (_, jpeg) in zip(found.images, (one, two, three), strict=True):
+        assert row == pytest.approx(crop(embedder, jpeg, (0, 0, 32, 24)), abs=1e-5)
+    assert found.truncated == 1
+    assert len(found.split) == len(found.averaged) == len(found.crops) == len(found.located.hits) == 0
+
+
+def test_sentences_are_those_of_the_record_or_are_found(embedder: Embedder, write_dataset: Write) -> None:
+    caption = "A dog sits. A red ball lies on the left."
+    (matched, jpeg) = matched_sample_with_jpeg(1)
+    assert matched.matched
+    whole = replace(matched, matched=replace(matched.matched, sentences=((0, 8), (9, len(caption)))))
+    plan = Plan((ROBUSTNESS, AVERAGING), "", "")
+    for sample, stage, sentences in (
+        ((whole, jpeg), "match", ["A dog si", caption[9:]]),
+        (sample_with_jpeg(1), "ingest", ["A dog sits.", "A red ball lies on the left."]),
+    ):
+        found = collect(embedder, write_dataset([[sample]], stage), plan)
+        assert found.split[0].text == caption
+        assert found.split[0].sentences() == sentences
+        mean = np.mean([text(embedder, sentence) for sentence in sentences], axis=0)
+        assert found.averaged[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+
+
+@pytest.mark.parametrize("pairs", ["best", "all"])
+def test_regions_of_pairs_are_cropped_once_and_sentences_kept(
+    embedder: Embedder, write_dataset: Write, pairs: str
+) -> None:
+    shards = [
+        five_captions(0),
+        [
+            *five_captions(1),
+            renumbered(matched_sample_with_jpeg(0), 200, "A dog sits. A red ball lies on the left."),
+        ],
+    ]
+    found = collect(embedder, write_dataset(shards, "match"), Plan((JOINT,), "", pairs))
+    samples = [sample for shard in shards for sample in shard]
+    regions, sentences = [], []
+    for (sample, jpeg), image in zip(samples, found.image_of, strict=True):
+        assert sample.matched
+        chosen = sample.matched.pairs if pairs == "all" else [sample.matched.pairs[sample.matched.best_pair]]
+        for pair in chosen:
+            box = sample.matched.regions[pair.region].box
+            regions.append((int(image), box, jpeg))
+            start, end = sample.matched.sentences[pair.sentence]
+            sentences.append((int(image), sample.caption[start:end]))
+    distinct = list(dict.fromkeys(regions))
+    assert found.crop_image.tolist() == [image for image, _, _ in distinct]
+    for row, (_, box, jpeg) in zip(found.crops, distinct, strict=True):
+        assert row == pytest.approx(crop(embedder, jpeg, box), abs=1e-5)
+    assert found.sentence_image.tolist() == [image for image, _ in sentences]
+    for row, (_, words) in zip(found.sentences, sentences, strict=True):
+        assert row == pytest.approx(text(embedder, words), abs=1e-5)
+
+
+def test_sentences_are_looked_for_where_the_best_pair_is(embedder: Embedder, write_dataset: Write) -> None:
+    shards = [five_captions(0), [*five_captions(1), *five_captions(0)[1:]]]
+    shards[1][-1] = renumbered(shards[1][-1], 300, shards[1][-1][0].caption)
+    found = collect(embedder, write_dataset(shards, "match"), Plan((LOCALIZATION,), "best pairs", ""))
+    assert len(found.images) == 2
+    expected = []
+    for sample, jpeg in [shards[0][0], shards[0][1], shards[1][0], shards[1][1], shards[1][2]]:
+        image = Image.open(BytesIO(jpeg)).convert("RGB")
+        view = embedder.preprocess.crop(image, (0, 0, *image.size))
+        patches = embedder.images_with_patches([view])[0].patches
+        centres = patch_centres(embedder.preprocess.visible(*image.size), 64, 16)
+        inside = patches_in_boxes(centres, [(1.0, 2.0, 30.5, 20.0)])[None]
+        words = text(embedder, sample.caption[12:])[None]
+        expected.append((locate(patches, words, inside)[0], chance(inside)[0]))
+    assert found.located.hits.tolist() == [hits.tolist() for hits, _ in expected]
+    assert found.located.chance == pytest.approx(np.stack([by_chance for _, by_chance in expected]))
+    assert found.located.unseen == 0
+
+
+def test_truth_gives_the_true_sentences_about_one_object(embedder: Embedder, scenes: Path) -> None:
+    import json
+
+    found = collect(embedder, scenes, Plan((LOCALIZATION,), "truth", ""))
+    rows = [json.loads(line) for path in sorted((scenes / "truth").iterdir()) for line in path.open()]
+    sentences = [of for row in rows for of in row["sentences"] if of["about"] == "object" and of["true"]]
+    assert len(found.located.hits) == len(sentences) > 8
+    assert len(found.located.chance) == len(sentences)
+    assert found.located.unseen == int((found.located.chance == 0).all(axis=1).sum())
+
+
+def test_damaged_parts_are_named(embedder: Embedder, scenes: Path, write_dataset: Write, tmp_path: Path) -> None:
+    import shutil
+
+    sample, _ = sample_with_jpeg(1)
+    folder = write_dataset([[(sample, b"no JPEG")]], "ingest")
+    with pytest.raises(DatasetError, match=f"image {sample.key}: damaged JPEG"):
+        collect(embedder, folder, Plan((RETRIEVAL,), "", ""))
+    copy = shutil.copytree(scenes, tmp_path / "copy")
+    path = copy / truth_path("00001")
+    lines = path.read_bytes().splitlines(keepends=True)
+    for content, says in (
+        (lines[1:], "not about the samples"),
+        ([b"{}\n"], "must contain"),
+        (None, "No such file"),
+    ):
+        path.unlink() if content is None else path.write_bytes(b"".join(content))
+        with pytest.raises(DatasetError, match=says):
+            collect(embedder, copy, Plan((LOCALIZATION,), "truth", ""))

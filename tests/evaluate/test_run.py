@@ -1,0 +1,104 @@
+"""The command, from a dataset and a model's folder to files and tables."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glitbuild.evaluate.bootstrap import paired_bootstrap
+from glitbuild.evaluate.options import EvalOptions
+from glitbuild.evaluate.run import run_eval
+from tests.evaluate.models import save_small_clip
+from tests.run import here
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pairs(scenes: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pairs") / "pairs"
+    words = ["match", scenes, "--out", out, "--workers", 0, "--detector", "none", "--clip-model", model]
+    result = here(*words, cwd=out.parent)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_scenes_are_evaluated_against_their_truth(scenes: Path, model: Path, tmp_path: Path) -> None:
+    words = ["eval", model, scenes, "--out", "new/figures.json", "--markdown", "figures.md", "--device", "cpu"]
+    first = here(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    found = json.loads((tmp_path / "new" / "figures.json").read_text())
+    assert list(found["suites"]) == ["retrieval", "localization", "robustness", "averaging"]
+    assert found["dataset"] | {"manifest": ""} == {
+        "dir": str(scenes),
+        "manifest": "",
+        "samples": 8,
+        "images": 8,
+        "truncated_captions": found["dataset"]["truncated_captions"],
+    }
+    assert found["model"]["identity"].startswith("sha256:")
+    assert found["model"]["context_length"] == 248
+    assert found["suites"]["localization"]["places"] == "truth"
+    assert found["suites"]["retrieval"]["figures"]["text_to_image"]["R@10"] == 100
+    assert "│ text to image" in first.stdout and "### robustness" in (tmp_path / "figures.md").read_text()
+    again = here(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    second = json.loads((tmp_path / "new" / "figures.json").read_text())
+    assert second | {"seconds": 0} == found | {"seconds": 0}
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["figures.json", "figures.md"]
+
+
+def test_pairs_serve_all_suites(pairs: Path, model: Path, long_model: Path, tmp_path: Path) -> None:
+    for one, more in ((long_model, []), (model, ["--joint-pairs", "all", "--context-length", 77])):
+        result = here("eval", one, pairs, "--out", "figures.json", *more, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        found = json.loads((tmp_path / "figures.json").read_text())
+        assert list(found["suites"]) == ["retrieval", "localization", "robustness", "joint", "averaging"]
+        assert found["suites"]["localization"]["places"] == "best pairs"
+        assert found["suites"]["joint"]["pairs"] == ("all" if more else "best")
+    assert found["dataset"]["truncated_captions"] == 8
+    assert found["suites"]["joint"]["sentences"] > 60
+
+
+def test_one_suite_computes_no_other_and_two_models_can_be_compared(
+    scenes: Path, model: Path, long_model: Path
+) -> None:
+    options = EvalOptions(str(model), str(scenes), suite="retrieval", device="cpu")
+    one = run_eval(options)
+    two = run_eval(EvalOptions(str(long_model), str(scenes), suite="retrieval", device="cpu"))
+    assert list(one.suites) == ["retrieval"]
+    hits = [report.suites["retrieval"].hits["text_to_image"][:, 0] for report in (one, two)]
+    assert np.array_equal(*hits)  # the first is stretched as the second was
+    assert paired_bootstrap(*hits).high == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["{model}", "{scenes}", "--suite", "painting"], 2, "unknown suite"),
+        (["{model}", "{scenes}", "--suite", "joint"], 2, "run glitbuild match"),
+        (["{model}", "{scenes}", "--context-length", "100"], 2, "give 77 or 248"),
+        (["{model}", "{scenes}", "--pretrained", "openai"], 2, "it has its own weights"),
+        (["{model}", "{scenes}", "--out", "/proc/x.json"], 2, "can't be written to"),
+        (["{model}", "nowhere"], 2, "no such dataset"),
+        (["ViT-X-99", "{scenes}"], 2, "error: MODEL ViT-X-99: unknown architecture"),
+        (["ViT-B-16", "{scenes}", "--pretrained", "no.pt"], 2, "error: --pretrained no.pt: no such file"),
+        (["RN50", "{scenes}", "--pretrained", "nosuch"], 2, "neither a file nor a tag"),
+        (["{broken}", "{scenes}", "--out", "figures.json"], 1, "8 of 8 hold a NaN"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_leaves_no_file(
+    words: list[str], code: int, says: str, scenes: Path, model: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    if "{broken}" in words:
+        save_small_clip(broken, broken=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    words = [word.format(model=model, scenes=scenes, broken=broken) for word in words]
+    result = here("eval", *words, cwd=work)
+    assert result.returncode == code, result.stderr
+    assert says in result.stderr.splitlines()[-1]
+    assert result.stdout == ""
+    assert list(work.iterdir()) == []
