@@ -116,6 +116,12 @@ def ingest(plain: bool, **options: Any) -> None:
 @click.option("--score", type=float, help="Weaker detections are dropped.  [default: 0.25; 0.5 for hf:]")
 @click.option("--min-area", default=0.01, show_default=True, help="Smallest detection, as a share of the image.")
 @click.option("--max-area", default=0.8, show_default=True, help="Largest detection, likewise.")
+@click.option(
+    "--default-regions/--no-default-regions",
+    default=True,
+    show_default=True,
+    help="Quadrants and centre beside detections; without, only where nothing is detected.",
+)
 @click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine, for this run]")
 @overwrite
 @common
@@ -204,9 +210,9 @@ def scenes(plain: bool, **options: Any) -> None:
 @overwrite
 @common
 def demo(plain: bool, **options: Any) -> None:
-    """Run every stage on drawn scenes with the embedded models: no network, no GPU, about a minute.
+    """Run every stage on drawn scenes with the embedded models: no network, no GPU, a minute and a half.
 
-    Ends with what each stage made, how right it was, and a picture to look at.
+    Ends with what each stage made, how right it was, what the training gained, and a picture to look at.
     """
     from glitbuild.demo.options import DemoOptions
     from glitbuild.demo.run import run_demo

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-SCENES = 120
+SCENES = 160
+"""Scenes that are matched and trained on."""
+
+HELD_OUT = 200
+"""Scenes of the split ``test`` on which the model is evaluated before and after."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,31 @@
 """The command ``demo``: every stage in turn, then what came of it."""
 
 import json
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glitbuild.demo.options import SCENES, DemoOptions
-from glitbuild.demo.photos import write_photos
+from glitbuild.demo.options import DemoOptions
 from glitbuild.demo.sheet import MOST, Example, contact_sheet
-from glitbuild.engine.ingest import run_ingest
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import IngestOptions, MatchOptions
-from glitbuild.engine.result import Result
+from glitbuild.demo.stages import Step, on_photographs, on_scenes
+from glitbuild.evaluate.options import EvalOptions
+from glitbuild.evaluate.run import run_eval
 from glitbuild.records import Box
 from glitbuild.scenes.accuracy import Accuracy
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 
 SHEET = "contact-sheet.png"
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One stage that was run: its command, what it made, and the seconds it took."""
+class Gain:
+    """A figure of the embedded model and of the one that was trained, on held-out scenes, in per cent."""
 
-    command: str
-    made: str
-    seconds: float
+    figure: str
+    before: float
+    after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +34,14 @@ class Report:
 
     Attributes:
         steps: the stages, in order.
-        accuracy: against what is known of the scenes; None for photographs.
+        accuracy: of the pairs, against what is known of the scenes; None for photographs.
+        gains: of the training; none for photographs.
         sheet: the contact sheet.
     """
 
     steps: tuple[Step, ...]
     accuracy: Accuracy | None
+    gains: tuple[Gain, ...]
     sheet: Path
 
 
@@ -63,57 +56,29 @@ def run_demo(options: DemoOptions, plain: bool = False) -> Report:
         GlitbuildError: a stage failed; with ``real`` a model can't be had.
     """
     out = Path(options.out)
-    steps = list(_photographs(out, options, plain) if options.real else _scenes(out, options, plain))
-    accuracy = None if options.real else _accuracy(out)
-    return Report(tuple(steps), accuracy, contact_sheet(out / SHEET, _examples(out, truth=not options.real)))
-
-
-def _scenes(out: Path, options: DemoOptions, plain: bool) -> Iterator[Step]:
-    again = options.overwrite
-    # Of the split `test`: ways to say things, and combinations of kind and colour, that the models never saw.
-    drawn = ScenesOptions(SCENES, str(out / "scenes"), split="test", shard_size=SCENES // 4, overwrite=again)
-    yield _step("scenes", lambda: run_scenes(drawn, plain))
-    tars = tuple(str(path) for path in sorted((out / "scenes" / "shards").glob("*.tar")))
-    read = IngestOptions(tars, str(out / "raw"), format="webdataset", shard_size=SCENES // 4, overwrite=again)
-    yield _step("ingest", lambda: run_ingest(read, plain))
-    workers = min(2, len(os.sched_getaffinity(0)))
-    match = MatchOptions(
-        str(out / "raw"),
-        str(out / "pairs"),
-        workers=workers,
-        detector="demo",
-        clip_model="demo",
-        overwrite=again,
-    )
-    yield _step("match", lambda: run_match(match, plain))
-
-
-def _photographs(out: Path, options: DemoOptions, plain: bool) -> Iterator[Step]:
-    again = options.overwrite
-    listed = write_photos(out / "photos")
-    yield _step(
-        "ingest", lambda: run_ingest(IngestOptions((str(listed),), str(out / "raw"), overwrite=again), plain)
-    )
-    match = MatchOptions(
-        str(out / "raw"),
-        str(out / "pairs"),
-        detector="yolov8n.pt",
-        clip_model="ViT-B-32",
-        clip_pretrained="openai",
-        overwrite=again,
-    )
-    yield _step("match", lambda: run_match(match, plain))
-
-
-def _step(command: str, run: Callable[[], Result]) -> Step:
+    if options.real:
+        steps = tuple(on_photographs(out, options, plain))
+        return Report(steps, None, (), contact_sheet(out / SHEET, _examples(out, truth=False)))
+    steps = tuple(on_scenes(out, options, plain))
     start = time.monotonic()
-    result = run()
-    seconds = time.monotonic() - start
-    totals = result.manifest.totals
-    made = f"{totals['samples']:,} images"
-    if "pairs" in totals:
-        made += f", {totals['regions']:,} regions, {totals['pairs']:,} region-sentence pairs"
-    return Step(command, made + (" (were there)" if result.done_before else ""), seconds)
+    gains = _gains(out, plain)
+    steps += (Step("eval", "the embedded model and the trained one, on the test scenes", time.monotonic() - start),)
+    return Report(steps, _accuracy(out), gains, contact_sheet(out / SHEET, _examples(out, truth=True)))
+
+
+def _gains(out: Path, plain: bool) -> tuple[Gain, ...]:
+    found = [
+        run_eval(EvalOptions(model, str(out / "test"), suite="retrieval,localization"), plain).suites
+        for model in ("demo", str(out / "run"))
+    ]
+    return tuple(
+        Gain(name, *(suites[suite].figures[row][column] for suites in found))
+        for name, suite, row, column in (
+            ("text to image, R@1", "retrieval", "text_to_image", "R@1"),
+            ("image to text, R@1", "retrieval", "image_to_text", "R@1"),
+            ("sentence to patch, hit@5", "localization", "sentences", "hit@5"),
+        )
+    )
 
 
 def _examples(out: Path, truth: bool) -> list[Example]:

@@ -21,4 +21,9 @@ def print_report(report: Report) -> None:
         )
         known.add_row("best pairs", f"{accuracy.best_pairs_right:.1%}", f"{accuracy.scenes:,}")
         console.print(known)
+    if report.gains:
+        gains = Table("on held-out scenes, in per cent", "before", "after training")
+        for gain in report.gains:
+            gains.add_row(gain.figure, f"{gain.before:.1f}", f"{gain.after:.1f}")
+        console.print(gains)
     console.print(f"Look at {report.sheet}", soft_wrap=True)

@@ -67,6 +67,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         clip=clip,
         min_area=options.min_area,
         max_area=options.max_area,
+        default_regions=options.default_regions,
         config=config,
         device="cuda" if cluster and cluster.gpus_each else "cpu",
         threads=THREADS_A_GPU if cluster and cluster.gpus_each else 1,
@@ -143,7 +144,7 @@ def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Co
         "clip_model": clip.model,
         "clip_pretrained": clip.identity,
         "splitter": SentenceSplitter.name,
-    }
+    } | ({} if options.default_regions else {"default_regions": False})
 
 
 def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> Iterator[ShardTask]:

@@ -48,6 +48,7 @@ class MatchPlan:
         config: the options as the sidecars record them.
         device: ``cpu`` or ``cuda``.
         threads: for decoding and cropping beside the models.
+        default_regions: whether quadrants and centre are candidates beside detections.
     """
 
     source: str
@@ -59,6 +60,7 @@ class MatchPlan:
     config: Config
     device: str = "cpu"
     threads: int = 1
+    default_regions: bool = True
 
 
 class MatchWorker:
@@ -159,7 +161,7 @@ class MatchWorker:
         with self._timed("detect"):
             detections = in_batches(self._detector.detect, images, self._detector.batch_size)
         regions = [
-            candidate_regions(found, image.width, image.height, plan.min_area, plan.max_area)
+            candidate_regions(found, image.width, image.height, plan.min_area, plan.max_area, plan.default_regions)
             for found, image in zip(detections, images, strict=True)
         ]
         with self._timed("crop"):

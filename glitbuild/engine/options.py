@@ -42,6 +42,7 @@ class MatchOptions:
     score: float | None = None
     min_area: float = 0.01
     max_area: float = 0.8
+    default_regions: bool = True
     ray_address: str | None = None
     overwrite: bool = False
 
@@ -52,4 +53,6 @@ class MatchOptions:
             raise ConfigError(f"--gpus {self.gpus}", "too small", "give at least 1, or --workers N for the CPU")
         if self.workers is not None and self.workers < 0:
             raise ConfigError(f"--workers {self.workers}", "too small", "give 0 (no Ray) or more")
+        if not self.default_regions and self.detector == "none":
+            raise ConfigError("--no-default-regions --detector none", "no regions are left", "give one of the two")
         check_area_limits(self.min_area, self.max_area)

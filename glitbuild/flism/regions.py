@@ -30,7 +30,12 @@ def default_regions(width: int, height: int) -> tuple[Region, ...]:
 
 
 def candidate_regions(
-    detections: Sequence[Detection], width: int, height: int, min_area: float = 0.01, max_area: float = 0.8
+    detections: Sequence[Detection],
+    width: int,
+    height: int,
+    min_area: float = 0.01,
+    max_area: float = 0.8,
+    defaults: bool = True,
 ) -> tuple[Region, ...]:
     """Return an image's candidates: the default regions, then the detections by falling score.
 
@@ -43,6 +48,7 @@ def candidate_regions(
         height: likewise.
         min_area: share of the image's area, 0 to 1.
         max_area: likewise.
+        defaults: without them there are only detections, unless there is none.
     """
     objects: list[Region] = []
     for found in detections:
@@ -50,7 +56,7 @@ def candidate_regions(
         if area(box) > 0 and min_area <= area(box) / (width * height) <= max_area:
             objects.append(Region(box, "object", found.label, round(found.score, SCORE_DECIMALS)))
     objects.sort(key=lambda region: (-region.score, region.box, region.label))
-    return (*default_regions(width, height), *objects)
+    return (*default_regions(width, height), *objects) if defaults or not objects else tuple(objects)
 
 
 def check_area_limits(min_area: float, max_area: float) -> None:

@@ -37,7 +37,8 @@ def _region_problems(matched: Matched, width: int, height: int) -> Iterator[str]
         if region.kind != "object" and (region.label or region.score):
             yield f"region {index} is a default region with a label or a score"
     kinds = [region.kind for region in matched.regions]
-    if (kinds.count("quadrant"), kinds.count("center")) != (4, 1):
+    defaults = (kinds.count("quadrant"), kinds.count("center"))
+    if defaults != (4, 1) and not (kinds and defaults == (0, 0)):  # left out with --no-default-regions
         yield "the five default regions are not all there once"
 
 

@@ -67,6 +67,7 @@ class Trainer:
         model: the open_clip model.
         state: how far the run is.
         steps: of the whole training.
+        batches: makes them.
 
     Raises:
         ModelError: the model can't be had or can't be trained this way.
@@ -98,7 +99,7 @@ class Trainer:
             options.pairs,
         )
         self._size = maker.preprocess.size
-        self._batches = Batches(job.source, manifest, maker, options.seed)
+        self.batches = Batches(job.source, manifest, maker, options.seed)
 
     def run(self, report: Callable[[int], None]) -> State:
         """Take all steps that are left, then write the model.
@@ -113,7 +114,7 @@ class Trainer:
         first = self._rank == 0
         log = RunLog(run, self.state.step, asdict(options), options.wandb) if first else None
         places = self._plan.steps(options.epochs, self._rank, self.state.step)
-        for batch in load(self._batches, places, options.loader_workers, self._device != "cpu"):
+        for batch in load(self.batches, places, options.loader_workers, self._device != "cpu"):
             start = time.perf_counter()
             values = self._step(batch.to(self._device))
             report(len(batch) * self._plan.world_size)

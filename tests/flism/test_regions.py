@@ -60,3 +60,10 @@ def test_a_box_over_the_edge_is_clamped_and_tiny_and_huge_ones_are_dropped() -> 
 def test_limits_that_no_box_can_meet_are_refused(limits: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match="min-area"):
         check_area_limits(*limits)
+
+
+def test_without_the_default_regions_detections_are_alone_unless_there_is_none() -> None:
+    found = Detection((10, 10, 60, 60), "dog", 0.9)
+    with_, without = (candidate_regions([found], 100, 100, defaults=defaults) for defaults in (True, False))
+    assert with_[5:] == without
+    assert candidate_regions([], 100, 100, defaults=False) == default_regions(100, 100)
