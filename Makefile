@@ -34,6 +34,8 @@ demo-models: setup
 	$(BIN)/python -m glitbuild.pretrain.detector
 	$(BIN)/python -m glitbuild.pretrain.clip
 	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 220 --batch-size 32 --lr 6e-4 --seed 1
+	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 160 --batch-size 32 --lr 6e-4 --seed 2
+	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 120 --batch-size 32 --lr 6e-4 --seed 3
 
 # The newest versions that setup.cfg allows, for every platform. torch and torchvision belong together:
 # torchvision on PyPI is built against that release's CUDA build and does not import with a CPU-only one.

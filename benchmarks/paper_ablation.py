@@ -3,9 +3,9 @@
     python benchmarks/paper_ablation.py --work DIR [--scenes 2000] [--gallery 4000] [--seeds 0,1,2] [--split val]
 
 The base is the embedded CLIP, stretched to 248 tokens. Each arm fine-tunes it on the same matched scenes of the
-split ``train``, once for each seed of the order, and is measured on scenes of another split. Use ``val`` to choose the
-regime (learning rate, epochs, difficulty) and ``test`` once, when it is fixed. Everything is kept in --work and not
-made again, so the same command goes on where it was stopped; other settings need another folder.
+split ``train``, once for each seed of the order, and is measured on scenes of another split. Use ``val`` to choose
+the regime (learning rate, epochs, difficulty) and ``test`` once, when it is fixed. Everything is kept in --work and
+not made again, so the same command goes on where it was stopped; other settings need another folder.
 
 Beside each arm's R@1 stands how much the full loss is above it, with the 95 % bounds of a paired bootstrap over the
 queries (each query's mean over the seeds), and what the paper reports for its own data.
@@ -135,7 +135,7 @@ def row(name: str, found: list[dict[str, Any]], full: list[dict[str, Any]], pape
     cells = []
     for way in DIRECTIONS:
         own, best = (np.mean([_hits(one, way) for one in each], axis=0) for each in (found, full))
-        gain = paired_bootstrap(best, own, 0)
+        gain = paired_bootstrap(own, best, 0)
         change = f"{100 * gain.difference:+5.1f} [{100 * gain.low:+5.1f}, {100 * gain.high:+5.1f}]"
         cells.append(f"{100 * own.mean():5.1f} {change if name != FULL else '':22}")
     located = np.mean([one["figures"]["localization"]["sentences"]["hit@5"] for one in found])

@@ -111,11 +111,11 @@ def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: 
     folder = Path(out)
     torch.manual_seed(seed)
     trainer = Trainer(load_demo_clip("cpu", folder) if hard else new_model(folder), steps, lr, hard)
-    before: dict[str, str] = {}
+    phases: list[dict[str, float]] = []
     if hard:
         trainer.seen[load_file(folder / WEIGHTS)[ROWS].long()] = True
         with safe_open(folder / WEIGHTS, "pt") as stored:
-            before = {f"before: {name}": value for name, value in stored.metadata().items()}
+            phases = json.loads(stored.metadata()["phases"])
     pairs = losses = right = 0.0
     for step, examples in enumerate(scene_batches(trainer.pairs, steps, batch_size, seed), start=1):
         batch = [pair for example in examples for pair in example]
@@ -125,13 +125,20 @@ def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: 
             click.echo(f"step {step}: loss {losses:.3f}, right {right:.3f}, {time.monotonic() - start:.0f} s")
             losses = right = 0.0
     seconds = time.monotonic() - start
-    training = {"steps": steps, "scenes": steps * batch_size, "pairs": int(pairs), "lr": lr, "seed": seed}
-    described = {name: str(value) for name, value in (training | {"seconds": round(seconds)}).items()} | before
+    phase = {
+        "hard": hard,
+        "steps": steps,
+        "scenes": steps * batch_size,
+        "pairs": int(pairs),
+        "lr": lr,
+        "seed": seed,
+    }
+    phases.append(phase | {"seconds": round(seconds)})
     state = compact(trainer.model.state_dict(), trainer.seen.nonzero().flatten())
-    (folder / WEIGHTS).write_bytes(save(state, described))
+    (folder / WEIGHTS).write_bytes(save(state, {"phases": json.dumps(phases)}))
     write_checksums([WEIGHTS, CONFIG], folder)
     size, tokens = (folder / WEIGHTS).stat().st_size, int(trainer.seen.sum())
-    click.echo(f"{folder / WEIGHTS}: {size} bytes, {tokens} tokens, {described}")
+    click.echo(f"{folder / WEIGHTS}: {size} bytes, {tokens} tokens, {phases[-1]}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from glitbuild.flism.boxes import clamp, pixels
 from glitbuild.flism.regions import default_regions
 from glitbuild.records import Box
 from glitbuild.scenes.captions import compose
+from glitbuild.scenes.grammar import PATTERN_WORDS
 from glitbuild.scenes.phrases import noun_phrase
 from glitbuild.scenes.scene import Scene, Thing
-from glitbuild.scenes.splits import stream
+from glitbuild.scenes.splits import phrasings, stream
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,9 @@ JITTER = 0.08
 
 WORDS = 45
 """Of a short caption, about: 77 tokens."""
+
+JOINTS = (" and ", ", ", " with ", " plus ", "; ")
+"""Between the things of a region. With one of them alone, its word would come to mean that there are several."""
 
 TextedImage = tuple[NDArray[np.uint8], str]
 """What the model sees, and the text that belongs to it; without one, it is there to be told from the others."""
@@ -59,7 +63,7 @@ class PairMaker:
         region = regions.pop(int(rng.integers(5)))
         if inside := [thing for thing in scene.things if _inside(thing, region)]:
             named = [_phrase(scene, inside[i], rng) for i in rng.permutation(len(inside)).tolist()]
-            found.append((self._crop(image, region), " and ".join(named)))
+            found.append((self._crop(image, region), str(rng.choice(JOINTS)).join(named)))
         if self.hard:
             found += [(self._crop(image, _jittered(scene.things[i].box, rng)), "") for i in order[MOST_CROPS:]]
             shown = [scene.things[i] for i in order[:MOST_CROPS]]
@@ -79,9 +83,17 @@ class PairMaker:
 
 
 def _phrase(scene: Scene, thing: Thing, rng: np.random.Generator) -> str:
-    """Return what a thing is, with all that is said of it or with its colour alone."""
-    if rng.random() < 0.3:
+    """Return what a thing is, with all that is said of it or with its colour and perhaps its pattern alone."""
+    look, form = thing.look, rng.random()
+    if form < 0.2:
         return f"the {thing.ref}"
+    if form < 0.4:
+        pattern = str(rng.choice(phrasings(scene.split, PATTERN_WORDS[look.pattern])))
+        return (
+            f"a {pattern} and {look.colour} {look.kind}"
+            if form < 0.3
+            else f"{look.colour} and {pattern} {look.kind}"
+        )
     return noun_phrase(scene.split, thing.look, rng.random(4).tolist())
 
 
