@@ -77,16 +77,21 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)
     save_yolos(folder / "hustvl" / "yolos-base")
-    save_clip(folder / "runs" / "glit")
+    for name in ("glit", "base"):
+        save_clip(folder / "runs" / name)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     for recipe in (folder / "pipelines").glob("*.yaml"):
         content = yaml.safe_load(recipe.read_text())
         for stage in content["stages"]:
             if "match" in stage:
                 stage["match"] |= {"clip_model": "ViT-S-32-alt", "clip_pretrained": "clip.pt", "workers": 0}
+            if "train" in stage:
+                small = {"model": "runs/base"} if stage["train"].pop("pretrained", None) else {}
+                stage["train"] |= small | {"batch_size": 3, "epochs": 1, "loader_workers": 0}
         recipe.write_text(yaml.safe_dump(content))
     done("ingest", "photos", "--out", "data/raw", cwd=folder)
     done("match", "data/raw", "--out", "data/pairs", *_local(["match"]), cwd=folder)
+    shutil.copytree(folder / "data" / "pairs", folder / "data" / "target-pairs")
     here("scenes", "--count", 2, "--out", "data/scenes", cwd=folder)
     for target, name in (("exported", "hf"), ("exported-open-clip", "open_clip")):
         here("export", "runs/glit", "--to", target, "--format", name, cwd=folder)
@@ -95,6 +100,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
 
 def _local(command: list[str]) -> list[str]:
     """Return options that stand in for what can't be downloaded: weights, and for speed the workers."""
+    if command[0] == "train":
+        small = ["--model", "runs/base", "--pretrained", "", "--batch-size", "3", "--epochs", "1"]
+        return [*small, "--loader-workers", "0"]
     if command[0] != "match":
         return []
     if "demo" in command:
@@ -110,9 +118,9 @@ def test_a_command_of_the_pages_does_what_it_says(
     folder = tmp_path / "work"
     shutil.copytree(inputs, folder, symlinks=True)
     args = shlex.split(command)[1:]
-    if args[0] in ("ingest", "run", "scenes"):
+    if args[0] in ("ingest", "scenes") or "pipelines/pairs.yaml" in args:
         shutil.rmtree(folder / "data")
-    if args[0] in ("match", "export"):
+    if args[0] in ("match", "train", "export"):
         target = args[args.index("--to" if args[0] == "export" else "--out") + 1]
         shutil.rmtree(folder / target, ignore_errors=True)
     if "NAMESPACE/NAME" in args:

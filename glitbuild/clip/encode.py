@@ -43,25 +43,27 @@ class ClipEncoder:
 
     def encode_images(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[Any]]:
         """Return the embedding of each crop that ``preprocess.crop`` made: D floats of norm 1."""
-        with self._computing():
+        with inference(self._device):
             return self._normalised(self._model.encode_image(self.preprocess.batch(crops, self._device)))
 
     def encode_texts(self, tokens: Sequence[Tokens]) -> list[NDArray[Any]]:
         """Return the embedding of each text: D floats of norm 1."""
-        with self._computing():
+        with inference(self._device):
             return self._normalised(self._text.encode(tokens, self._device))
-
-    def _computing(self) -> AbstractContextManager[Any]:
-        import torch
-
-        stack = ExitStack()
-        stack.enter_context(torch.inference_mode())
-        if self._device.startswith("cuda"):
-            stack.enter_context(torch.autocast("cuda", dtype=torch.float16))
-        return stack
 
     @staticmethod
     def _normalised(features: "Tensor") -> list[NDArray[Any]]:
         from torch.nn.functional import normalize
 
         return list(normalize(features.float(), dim=-1).cpu().numpy())
+
+
+def inference(device: str) -> AbstractContextManager[Any]:
+    """Return the context in which embeddings are computed: without gradients, on a GPU in float16 (autocast)."""
+    import torch
+
+    stack = ExitStack()
+    stack.enter_context(torch.inference_mode())
+    if device.startswith("cuda"):
+        stack.enter_context(torch.autocast("cuda", dtype=torch.float16))
+    return stack

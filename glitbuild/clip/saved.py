@@ -7,6 +7,7 @@ from typing import Any
 
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.errors import ModelError
+from glitbuild.files import write_whole
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
@@ -32,9 +33,9 @@ def save_model(folder: Path, model: Any, model_cfg: dict[str, Any]) -> None:
     preprocess_cfg = {name: value for name, value in model.visual.preprocess_cfg.items() if name != "size"}
     config = {"model_cfg": model_cfg | {"text_cfg": text}, "preprocess_cfg": preprocess_cfg}
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+    write_whole(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    _write(folder / WEIGHTS, save(state))
+    write_whole(folder / WEIGHTS, save(state))
 
 
 def load_saved(folder: Path, device: str) -> Any:
@@ -67,9 +68,3 @@ def architecture(folder: Path) -> str:
 def identity(folder: Path) -> str:
     """Return the SHA-256 of a folder's weights."""
     return f"sha256:{hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(data)
-    partial.replace(path)

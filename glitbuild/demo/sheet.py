@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glitbuild.files import write_whole
 from glitbuild.records import Box, Sample
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def contact_sheet(path: Path, examples: Sequence[Example]) -> Path:
         sheet.paste(picture, (x + (CELL[0] - picture.width) // 2, y))
         for line, text in enumerate(_lines(_best_sentence(example.sample), draw, font)):
             draw.text((x, y + CELL[1] + 4 + 17 * line), text, INK, font)
-    partial = path.with_name(f".{path.name}.part")
-    sheet.save(partial, "PNG")
-    partial.replace(path)
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    write_whole(path, content.getvalue())
     return path
 
 

@@ -1,12 +1,12 @@
 """A model under evaluation: embeddings of texts, images and patches, L2-normalised."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.clip.encode import inference
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.stretch import LONG_CONTEXT, stretch
@@ -84,27 +84,18 @@ class Embedder:
         return in_batches(self._patch_batch, crops, self._batch_size)
 
     def _text_batch(self, tokens: Sequence[Tokens]) -> list[NDArray[np.float32]]:
-        with self._computing():
+        with inference(self._device):
             return list(_normalised(self._text.encode(tokens, self._device)))
 
     def _image_batch(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        with self._computing():
+        with inference(self._device):
             return list(_normalised(self._towers.images(self.preprocess.batch(crops, self._device))[1]))
 
     def _patch_batch(self, crops: Sequence[NDArray[np.uint8]]) -> list[Seen]:
-        with self._computing():
+        with inference(self._device):
             states, pooled = self._towers.images(self.preprocess.batch(crops, self._device))
             patches = self._towers.project_patches(states)
             return [Seen(*both) for both in zip(_normalised(pooled), _normalised(patches), strict=True)]
-
-    def _computing(self) -> AbstractContextManager[Any]:
-        import torch
-
-        stack = ExitStack()
-        stack.enter_context(torch.inference_mode())
-        if self._device.startswith("cuda"):
-            stack.enter_context(torch.autocast("cuda", dtype=torch.float16))
-        return stack
 
 
 def choose_device(device: str) -> str:

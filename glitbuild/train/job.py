@@ -18,6 +18,7 @@ from glitbuild.clip.saved import save_model
 from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.errors import TrainingError
+from glitbuild.files import write_whole
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.train.accumulate import backward
 from glitbuild.train.checkpoint import State, load_checkpoint, save_checkpoint
@@ -161,7 +162,7 @@ class Trainer:
     def _stop(self, batch: Batch, values: dict[str, float]) -> None:
         path = Path(self._job.run) / BAD_BATCH
         found = {"step": self.state.step, "keys": batch.keys, "losses": {k: repr(v) for k, v in values.items()}}
-        path.write_text(json.dumps(found, indent=1) + "\n")
+        write_whole(path, json.dumps(found, indent=1) + "\n")
         what = f"the loss of step {self.state.step} is {values['loss']}"
         fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"
         raise TrainingError(self._job.run, what, fix)

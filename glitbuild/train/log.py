@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from glitbuild.errors import ConfigError
+from glitbuild.files import write_whole
 
 LINES = "log.jsonl"
 
@@ -29,9 +30,7 @@ class RunLog:
         path = run / LINES
         before = path.read_text().splitlines(keepends=True) if path.exists() else []
         kept = [line for line in before if line.endswith("\n") and json.loads(line)["step"] <= step]
-        partial = path.with_name(f".{LINES}.part")
-        partial.write_text("".join(kept))
-        partial.replace(path)
+        write_whole(path, "".join(kept))
         self._lines: TextIO = path.open("a")
         self._board: Any = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
         self._wandb = _start_wandb(run, config) if wandb else None

@@ -12,6 +12,7 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.saved import is_saved
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.files import write_whole
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.sidecar import Config, refuse_changes
 from glitbuild.train.checkpoint import FOLDER, State, has_checkpoint
@@ -148,6 +149,4 @@ def _remove(run: Path) -> None:
 
 
 def _write(run: Path, content: dict[str, Any]) -> None:
-    partial = run / f".{RUN}.part"
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(run / RUN)
+    write_whole(run / RUN, json.dumps(content, indent=1) + "\n")

@@ -126,7 +126,7 @@ def test_killed_at_a_random_moment_and_run_again_it_is_the_same(world: Path, tmp
     command += ["--lr", "1e-3", "--loader-workers", "1", "--save-every", "3", "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = tmp_path / "killed"
-    for number in range(3):
+    for number in range(2):
         process = subprocess.Popen([*command, run], env=environment, start_new_session=True)
         while process.poll() is None and len(list((run / FOLDER).glob("[0-9]*"))) < 2:
             time.sleep(0.05)
