@@ -1,13 +1,12 @@
 """Every command in the README and in docs/ is run, in a folder that has the inputs they name."""
 
+import io
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tarfile
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 import datasets
@@ -18,7 +17,7 @@ import yaml
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
-from tests.run import done, here
+from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
 pytestmark = pytest.mark.slow
@@ -89,12 +88,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
                 small = {"model": "runs/base"} if stage["train"].pop("pretrained", None) else {}
                 stage["train"] |= small | {"batch_size": 3, "epochs": 1, "loader_workers": 0}
         recipe.write_text(yaml.safe_dump(content))
-    done("ingest", "photos", "--out", "data/raw", cwd=folder)
-    done("match", "data/raw", "--out", "data/pairs", *_local(["match"]), cwd=folder)
+    for command in (
+        ["ingest", "photos", "--out", "data/raw"],
+        ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
+        ["scenes", "--count", "2", "--out", "data/scenes"],
+        ["export", "runs/glit", "--to", "exported", "--format", "hf"],
+        ["export", "runs/glit", "--to", "exported-open-clip", "--format", "open_clip"],
+    ):
+        assert here(*command, cwd=folder).returncode == 0
     shutil.copytree(folder / "data" / "pairs", folder / "data" / "target-pairs")
-    here("scenes", "--count", 2, "--out", "data/scenes", cwd=folder)
-    for target, name in (("exported", "hf"), ("exported-open-clip", "open_clip")):
-        here("export", "runs/glit", "--to", target, "--format", name, cwd=folder)
     return folder
 
 
@@ -136,16 +138,15 @@ def test_a_command_of_the_pages_does_what_it_says(
         assert "valid" in here("validate", args[args.index("--out") + 1], cwd=folder).stdout
 
 
-def test_the_python_of_the_pages_runs(inputs: Path, tmp_path: Path) -> None:
+def test_the_python_of_the_pages_runs(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     code = [block for page in PAGES for block in blocks(page, "python")]
     assert code
-    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path)}
     for block in code:
-        result = subprocess.run(
-            [sys.executable, "-c", block], cwd=inputs, env=environment, capture_output=True, text=True, check=False
-        )
-        assert result.returncode == 0, result.stderr
-        assert result.stdout
+        printed = io.StringIO()
+        with chdir(inputs), redirect_stdout(printed):
+            exec(compile(block, "a page", "exec"), {"__name__": "__main__"})
+        assert printed.getvalue()
 
 
 def test_the_page_of_the_format_is_the_schema() -> None:
