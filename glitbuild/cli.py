@@ -210,9 +210,9 @@ def scenes(plain: bool, **options: Any) -> None:
 @overwrite
 @common
 def demo(plain: bool, **options: Any) -> None:
-    """Run every stage on drawn scenes with the embedded models: no network, no GPU, a minute and a half.
+    """Run every stage on drawn scenes with the embedded models: no network, no GPU, a minute or two.
 
-    Ends with what each stage made, how right it was, what the training gained, and a picture to look at.
+    Ends with what each stage made, how right it was, what the training changed, and a picture to look at.
     """
     from glitbuild.demo.options import DemoOptions
     from glitbuild.demo.run import run_demo

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SCENES = 160
+SCENES = 128
 """Scenes that are matched and trained on."""
 
 HELD_OUT = 200
