@@ -72,6 +72,13 @@ def test_the_models_are_known_by_their_content() -> None:
         assert identity == "sha256:" + hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()
 
 
+def test_a_folder_of_the_same_name_is_not_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert DetectorSpec.parse("demo", None).spec == "demo"
+    assert ClipSpec.parse("demo").model == "demo"
+
+
 def test_the_embedded_clip_takes_no_other_weights() -> None:
     with pytest.raises(ConfigError, match="it has its own weights"):
         ClipSpec.parse("demo", "openai")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -126,14 +127,13 @@ def test_killed_at_a_random_moment_and_run_again_it_is_the_same(world: Path, tmp
     command += ["--lr", "1e-3", "--loader-workers", "1", "--save-every", "3", "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = tmp_path / "killed"
-    for number in range(2):
-        process = subprocess.Popen([*command, run], env=environment, start_new_session=True)
-        while process.poll() is None and len(list((run / FOLDER).glob("[0-9]*"))) < 2:
-            time.sleep(0.05)
-        time.sleep(0.37 * number)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process = subprocess.Popen([*command, run], env=environment, start_new_session=True)
+    while process.poll() is None and len(list((run / FOLDER).glob("[0-9]*"))) < 2:
+        time.sleep(0.05)
+    time.sleep(random.random())
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     subprocess.run([*command, run], env=environment, check=True)
     subprocess.run([*command, tmp_path / "whole"], env=environment, check=True)
     assert same(tmp_path / "whole", run)

@@ -46,6 +46,8 @@ class DetectorSpec:
         if spec == "none":
             return cls(spec, score, spec)
         identity = _identity(spec, hf)
+        if spec == "demo":
+            return cls(spec, score, identity)
         path = Path(spec.removeprefix("hf:")).expanduser()
         if path.exists():  # workers may run in another folder
             spec = ("hf:" if hf else "") + str(path.resolve())
