@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-SCENES = 128
+SCENES = 96
 """Scenes that are matched and trained on."""
 
 HELD_OUT = 200

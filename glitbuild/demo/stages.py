@@ -50,7 +50,7 @@ def on_scenes(out: Path, options: DemoOptions, plain: bool) -> Iterator[Step]:
     )
     yield _step("match", lambda: run_match(match, plain))
     train = TrainOptions(
-        str(out / "pairs"), str(out / "run"), "demo", epochs=4, batch_size=32, lr=1e-4, overwrite=again
+        str(out / "pairs"), str(out / "run"), "demo", epochs=3, batch_size=32, lr=1e-4, overwrite=again
     )
     start = time.monotonic()
     trained = run_train(train, plain)
