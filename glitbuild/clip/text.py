@@ -27,6 +27,21 @@ def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
     return tokenizer
 
 
+def framed(tokenizer: Any, ids: Sequence[int], context_length: int) -> tuple[int, ...]:
+    """Return a text's token ids between start and end of text, cut to the context length."""
+    return (tokenizer.sot_token_id, *ids[: context_length - 2], tokenizer.eot_token_id)
+
+
+def padded(texts: Sequence[tuple[int, ...]]) -> "Tensor":
+    """Return token ids side by side, B x L, zeros behind; L is that of the longest text."""
+    import torch
+
+    ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = torch.tensor(text)
+    return ids
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """The token ids of one text, start and end of text included.
@@ -72,35 +87,17 @@ class TextEncoder:
         return [self._tokenize(text) for text in texts]
 
     def _tokenize(self, text: str) -> Tokens:
-        tokenizer = self._tokenizer
-        ids = [tokenizer.sot_token_id, *tokenizer.encode(text)]
-        truncated = len(ids) + 1 > self.context_length
-        return Tokens((*ids[: self.context_length - 1], tokenizer.eot_token_id), truncated)
+        ids = self._tokenizer.encode(text)
+        return Tokens(framed(self._tokenizer, ids, self.context_length), len(ids) + 2 > self.context_length)
 
     def encode(self, tokens: Sequence[Tokens], device: str) -> "Tensor":
         """Return the pooled, projected, not yet normalised embeddings, B x D."""
         import torch
 
-        longest = max(len(text.ids) for text in tokens)
-        ids = torch.zeros(len(tokens), longest, dtype=torch.long)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text.ids)] = torch.tensor(text.ids)
-        ids = ids.to(device)
+        ids = padded([text.ids for text in tokens]).to(device)
         if not self._trim:
             return torch.as_tensor(self._model.encode_text(ids))
-        return self._encode_trimmed(ids)
-
-    def _encode_trimmed(self, ids: "Tensor") -> "Tensor":
         # open_clip's encode_text adds all positions and so takes the full length only.
-        from open_clip.transformer import text_global_pool
-        from torch import as_tensor, nn
+        from glitbuild.clip.towers import encode_text
 
-        model, length = self._model, ids.shape[1]
-        dtype = model.transformer.get_cast_dtype()
-        x = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
-        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-        pooled = text_global_pool(x, ids, model.text_pool_type, eos_token_id=getattr(model, "text_eos_id", None))
-        projection = model.text_projection
-        if projection is None:
-            return as_tensor(pooled)
-        return as_tensor(projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection)
+        return encode_text(self._model, ids)[1]

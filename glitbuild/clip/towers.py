@@ -79,16 +79,7 @@ class Towers(nn.Module):
         Returns:
             The last layer's states of the tokens before the final layer norm, B x L x W; and the embeddings, B x D.
         """
-        from open_clip.transformer import text_global_pool
-
-        text, length = text_tower(self.model), ids.shape[1]
-        cast = text.transformer.get_cast_dtype()
-        x = text.token_embedding(ids).to(cast) + text.positional_embedding[:length].to(cast)
-        states = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
-        # Only the state at the end of a text is normalised: the layer norm works on each by itself.
-        eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
-        pooled = text_global_pool(states, ids, _pooling(text), eos_token_id=eos)
-        return states, self.project_tokens(pooled)
+        return encode_text(text_tower(self.model), ids)
 
     def project_patches(self, states: "Tensor") -> "Tensor":
         """Return the embeddings of states of the image tower, ... x W -> ... x D: final layer norm, projection."""
@@ -98,12 +89,26 @@ class Towers(nn.Module):
 
     def project_tokens(self, states: "Tensor") -> "Tensor":
         """Return the embeddings of states of the text tower, ... x W -> ... x D: final layer norm, projection."""
-        text = text_tower(self.model)
-        x = text.ln_final(states)
-        projection = text.text_projection
-        if projection is None:
-            return as_tensor(x)
-        return as_tensor(projection(x) if isinstance(projection, nn.Linear) else x @ projection)
+        return _project(text_tower(self.model), states)
+
+
+def encode_text(text: Any, ids: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Encode texts with a causal text tower, a CLIP's own or its ``text``; see ``Towers.texts``."""
+    from open_clip.transformer import text_global_pool
+
+    length, cast = ids.shape[1], text.transformer.get_cast_dtype()
+    x = text.token_embedding(ids).to(cast) + text.positional_embedding[:length].to(cast)
+    states = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
+    # Only the state at the end of a text is normalised: the layer norm works on each by itself.
+    eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
+    return states, _project(text, text_global_pool(states, ids, _pooling(text), eos_token_id=eos))
+
+
+def _project(text: Any, states: "Tensor") -> "Tensor":
+    x, projection = text.ln_final(states), text.text_projection
+    if projection is None:
+        return as_tensor(x)
+    return as_tensor(projection(x) if isinstance(projection, nn.Linear) else x @ projection)
 
 
 def _pooling(text: Any) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from glitbuild.clip.offsets import token_starts
 from glitbuild.clip.preprocess import Preprocess
+from glitbuild.clip.text import framed
 from glitbuild.errors import DatasetError
 from glitbuild.flism.boxes import pixels
 from glitbuild.records import Box, Matched, Pair, Sample
@@ -91,8 +92,10 @@ class ExampleMaker:
             key=sample.key,
             image=self.preprocess.crop(image, (0, 0, image.width, image.height)),
             crop=self.preprocess.crop(image, pixels(box, image.width, image.height)),
-            ids=self._framed(ids),
-            sentence_ids=self._framed(self.tokenizer.encode(sample.caption[start:end])),
+            ids=framed(self.tokenizer, ids, self.context_length),
+            sentence_ids=framed(
+                self.tokenizer, self.tokenizer.encode(sample.caption[start:end]), self.context_length
+            ),
             span=token_span(starts, (start, end), self.context_length),
             box=box,
             window=self.preprocess.visible(image.width, image.height),
@@ -104,7 +107,3 @@ class ExampleMaker:
             return matched.pairs[matched.best_pair]
         ranked = sorted(matched.pairs, key=lambda pair: (-pair.similarity, pair.sentence))[:count]
         return ranked[int(np.random.default_rng(list(draw)).integers(len(ranked)))]
-
-    def _framed(self, ids: Sequence[int]) -> tuple[int, ...]:
-        kept = ids[: self.context_length - 2]
-        return (self.tokenizer.sot_token_id, *kept, self.tokenizer.eot_token_id)

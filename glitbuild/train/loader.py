@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from glitbuild.clip.text import padded
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
 from glitbuild.train.example import Example, ExampleMaker
@@ -63,19 +64,12 @@ def collate(examples: Sequence[Example]) -> Batch:
         keys=tuple(example.key for example in examples),
         images=torch.from_numpy(np.stack([example.image for example in examples])),
         crops=torch.from_numpy(np.stack([example.crop for example in examples])),
-        ids=_padded([example.ids for example in examples]),
-        sentence_ids=_padded([example.sentence_ids for example in examples]),
+        ids=padded([example.ids for example in examples]),
+        sentence_ids=padded([example.sentence_ids for example in examples]),
         spans=torch.tensor([example.span for example in examples]),
         boxes=torch.tensor([example.box for example in examples], dtype=torch.float64),
         windows=torch.tensor([example.window for example in examples], dtype=torch.float64),
     )
-
-
-def _padded(texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
-    ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
-    for row, text in enumerate(texts):
-        ids[row, : len(text)] = torch.tensor(text)
-    return ids
 
 
 class Batches(Dataset[Batch]):
