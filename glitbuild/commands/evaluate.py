@@ -1,0 +1,47 @@
+"""``glitbuild eval``."""
+
+from typing import Any
+
+import click
+
+from glitbuild.commands.common import common
+
+
+@click.command("eval", epilog="Example: glitbuild eval runs/one data/pairs --out figures.json")
+@click.argument("model")
+@click.argument("dir")
+@click.option("--pretrained", help="open_clip tag, or a checkpoint, for an architecture.  [default: openai]")
+@click.option(
+    "--suite",
+    default="",
+    help="retrieval, localization, robustness, joint, averaging, separated by commas."
+    "  [default: all that DIR can serve]",
+)
+@click.option("--out", help="JSON file to write; a local path or an fsspec URL.")
+@click.option("--markdown", help="Markdown file to write, likewise.")
+@click.option("--context-length", default=248, show_default=True, help="Tokens of a text that are read: 77 or 248.")
+@click.option("--joint-pairs", default="best", show_default=True, help="Pairs an image in joint: best, or all.")
+@click.option("--batch-size", default=64, show_default=True, help="Images or texts computed together.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: a GPU if there is one.")
+@click.option("--seed", default=0, show_default=True, help="Of the false sentences and the bootstrap.")
+@common
+def evaluate(plain: bool, **options: Any) -> None:
+    """Measure a model on a dataset: retrieval, localization, robustness.
+
+    MODEL is a folder with a model, such as a run's, an architecture of open_clip, or demo. DIR is a dataset
+    directory. The suite joint needs the pairs of `glitbuild match`; localization needs them, or the truth of
+    `glitbuild scenes`.
+    """
+    from glitbuild.evaluate.options import EvalOptions
+    from glitbuild.evaluate.report import as_json, as_markdown, check_writable, print_report, write_file
+    from glitbuild.evaluate.run import run_eval
+
+    given = EvalOptions(**options)
+    for path in filter(None, (given.out, given.markdown)):
+        check_writable(path)
+    report = run_eval(given, plain)
+    if given.out:
+        write_file(given.out, as_json(report))
+    if given.markdown:
+        write_file(given.markdown, as_markdown(report).encode())
+    print_report(report)

@@ -1,0 +1,32 @@
+"""``glitbuild export``."""
+
+from typing import Any
+
+import click
+
+from glitbuild.commands.common import common
+
+
+@click.command(epilog="Example: glitbuild export runs/glit --to exported --format hf")
+@click.argument("run")
+@click.option("--to", required=True, help="Folder to write; it appears when it is whole.")
+@click.option(
+    "--format",
+    required=True,
+    type=click.Choice(["hf", "open_clip"]),
+    help="hf: a CLIPModel of transformers, with its tokenizer and image processor. open_clip: for local-dir:.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export in --to.")
+@common
+def export(plain: bool, **options: Any) -> None:
+    """Write the model of a RUN as a folder that other libraries read.
+
+    What was written is read back and compared with the model before it appears. RUN is the folder of
+    a run, or demo.
+    """
+    from glitbuild.export.options import ExportOptions
+    from glitbuild.export.run import run_export
+
+    done = run_export(ExportOptions(**options))
+    what = f"{done.context_length} tokens, {done.bytes / 1e6:,.0f} MB"
+    click.echo(f"{options['to']}: {what}; its embeddings are the source's (least cosine {done.cosine:.6f})")

@@ -1,0 +1,34 @@
+"""``glitbuild scenes``."""
+
+from typing import Any
+
+import click
+
+from glitbuild.commands.common import common, overwrite
+from glitbuild.commands.report import report
+
+
+@click.command(epilog="Example: glitbuild scenes --count 1000 --seed 1 --out data/scenes")
+@click.option("--count", type=int, required=True, help="Scenes to make.")
+@click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
+@click.option("--seed", default=0, show_default=True, help="Everything follows from it.")
+@click.option("--split", default="train", show_default=True, help="train, val or test; they share no scene.")
+@click.option("--min-objects", default=2, show_default=True, help="Least objects a scene.")
+@click.option("--max-objects", default=9, show_default=True, help="Most objects a scene.")
+@click.option("--kinds", default="", help="Kinds of objects, separated by commas.  [default: all of the split]")
+@click.option("--held-out-kinds", is_flag=True, help="With --split test: kinds that training never sees.")
+@click.option("--contrast", default=0.5, show_default=True, help="Share in groups of 4 that differ in one thing.")
+@click.option("--noise", default=0.0, show_default=True, help="Share of captions with a false sentence.")
+@click.option("--size", default=384, show_default=True, help="Height of the pictures in pixels.")
+@click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
+@overwrite
+@common
+def scenes(plain: bool, **options: Any) -> None:
+    """Draw scenes with long captions whose regions and sentences are known exactly.
+
+    What is known is in OUT/truth/, a row a scene; all else is a dataset as `glitbuild ingest` makes it.
+    """
+    from glitbuild.scenes.options import ScenesOptions
+    from glitbuild.scenes.write import run_scenes
+
+    report(run_scenes(ScenesOptions(**options), plain), options["out"])

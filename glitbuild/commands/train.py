@@ -1,0 +1,48 @@
+"""``glitbuild train``."""
+
+from typing import Any
+
+import click
+
+from glitbuild.commands.common import common, overwrite
+from glitbuild.commands.report import report_training
+
+
+@click.command(epilog="Example: glitbuild train data/pairs --out runs/glit --gpus 4")
+@click.argument("dir")
+@click.option("--out", required=True, help="Folder of the run; the model is written there at its end.")
+@click.option("--model", default="ViT-B-16", show_default=True, help="As in open_clip, a run's folder, or demo.")
+@click.option("--pretrained", help="open_clip tag, or a checkpoint.  [default: openai]")
+@click.option("--epochs", default=10, show_default=True, help="Times each sample is trained on.")
+@click.option("--batch-size", default=256, show_default=True, help="Samples a step, of all processes together.")
+@click.option("--accumulate", default=1, show_default=True, help="Parts a batch is computed in; the same step.")
+@click.option("--lr", default=5e-6, show_default=True, help="Learning rate at its highest.")
+@click.option("--weight-decay", default=0.05, show_default=True, help="Of AdamW, for matrices.")
+@click.option("--warmup", default=0.0, show_default=True, help="Share of the steps in which the rate rises.")
+@click.option("--clip-grad", default=0.0, show_default=True, help="Largest norm of the gradients; 0: any.")
+@click.option("--loss", default="global,local,tsl", show_default=True, help="Which losses are summed.")
+@click.option("--local-weight", default=0.5, show_default=True, help="Weight of the local loss.")
+@click.option("--tsl-weight", default=1.0, show_default=True, help="Weight of the token similarity loss.")
+@click.option("--pairs", default="best", show_default=True, help="best; top3 or all: one of these an epoch.")
+@click.option("--unlocked-image-groups", type=int, help="Train only the last N groups of the image tower.")
+@click.option("--unlocked-text-layers", type=int, help="Train only the last N layers of the text tower.")
+@click.option("--gpus", type=int, help="GPUs, one process on each, through Ray.  [default: one process]")
+@click.option("--workers", type=int, help="Processes on the CPU instead, through Ray.")
+@click.option("--loader-workers", default=2, show_default=True, help="Decoding processes, for each of those.")
+@click.option("--save-every", default=500, show_default=True, help="Steps between checkpoints.")
+@click.option("--seed", default=0, show_default=True, help="Of the order of the samples.")
+@click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine, for this run]")
+@click.option("--wandb", is_flag=True, help="Log to Weights & Biases too.")
+@click.option("--resume", is_flag=True, help="Fail unless there is a checkpoint to go on from.")
+@overwrite
+@common
+def train(plain: bool, **options: Any) -> None:
+    """Fine-tune a CLIP on matched shards for captions of up to 248 tokens.
+
+    DIR is a dataset directory that `glitbuild match` finished. The same command again goes on where an
+    earlier run was interrupted.
+    """
+    from glitbuild.train.options import TrainOptions
+    from glitbuild.train.run import run_train
+
+    report_training(run_train(TrainOptions(**options), plain), options["out"])

@@ -1,0 +1,26 @@
+"""``glitbuild validate``."""
+
+import click
+
+from glitbuild.commands.common import common
+from glitbuild.errors import DatasetError
+
+
+@click.command(epilog="Example: glitbuild validate data/pairs")
+@click.argument("dir")
+@common
+def validate(plain: bool, dir: str) -> None:
+    """Check a dataset against its manifest: files, hashes, records, spans, boxes."""
+    from glitbuild.engine.progress import Progress
+    from glitbuild.shards.manifest import open_dataset
+    from glitbuild.shards.validate import validate as problems_of
+
+    store, manifest = open_dataset(dir)
+    count = 0
+    with Progress("validate", manifest.totals["samples"], plain) as progress:
+        for problem in problems_of(store, manifest, progress.advance):
+            count += 1
+            click.echo(problem)
+    if count:
+        raise DatasetError(dir, f"{count} problems", "remove the sidecars of the shards named and make them again")
+    click.echo(f"{dir} is valid: {manifest.totals['samples']:,} samples in {len(manifest.shards):,} shards")
