@@ -17,6 +17,7 @@ import yaml
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
+from tests.ingest.corpora.layouts import PLACES, lay_out
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
@@ -73,13 +74,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         with tarfile.open(tar_path, "w") as tar:
             for path in sorted((folder / "photos").iterdir()):
                 tar.add(path, path.name)
+    for name in PLACES:
+        lay_out(name, folder)
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)
     save_yolos(folder / "hustvl" / "yolos-base")
     for name in ("glit", "base"):
         save_clip(folder / "runs" / name)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
-    for recipe in (folder / "pipelines").glob("*.yaml"):
+    for recipe in (folder / "pipelines").rglob("*.yaml"):
         content = yaml.safe_load(recipe.read_text())
         for stage in content["stages"]:
             if "match" in stage:

@@ -1,7 +1,7 @@
 """From a row to what is stored: a checked caption and a checked image, or the reason there is none."""
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from glitbuild.ingest.files import why
 from glitbuild.ingest.images import store_image
@@ -30,12 +30,7 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
     Returns:
         The sample and its JPEG, or the skipped row; either can be written as UTF-8 JSON.
     """
-    source = Source(
-        _writable(row.source.dataset),
-        _writable(row.source.id),
-        _writable(row.source.url),
-        _writable(row.source.license),
-    )
+    source = Source(*map(_writable, astuple(row.source)))
     try:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))

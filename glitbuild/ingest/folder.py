@@ -80,7 +80,7 @@ class FolderSource:
                 yield Row.reject(source, rejected.reason, rejected.detail)
             else:
                 read_image = partial(read_file, self._root, file.path)
-                yield Row(to_source(record, self._name, file.path), caption, read_image)
+                yield Row(to_source(record, self._name, file.path), caption, read_image, picture=file.path)
 
     def _record(self, file: _File) -> dict[str, Any]:
         return parse_object(self._read(file.record), file.record) if file.record is not None else {}

@@ -67,7 +67,9 @@ class HuggingFaceSource:
             for number, record in enumerate(self._records(split)):
                 row = to_row(record, split.columns, self._name, number, read_path)
                 if split.name:
-                    row = replace(row, source=replace(row.source, id=f"{split.name}/{row.source.id}"))
+                    name = f"{split.name}/{row.source.id}"
+                    source = replace(row.source, id=name, split=row.source.split or split.name)
+                    row = replace(row, source=source)
                 yield row
 
     def _records(self, split: _Split) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glitbuild.errors import SourceError
+from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.csv import CsvSource
 from glitbuild.ingest.files import why
 from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
@@ -15,7 +16,7 @@ from glitbuild.ingest.webdataset import WebDatasetSource
 
 __all__ = ["FORMATS", "SourceOptions", "open_sources"]
 
-FORMATS = ("auto", "folder", "jsonl", "csv", "parquet", "webdataset", "hf")
+FORMATS = ("auto", "folder", "jsonl", "csv", "parquet", "webdataset", "hf", *CORPORA)
 
 SUFFIXES = {
     ".jsonl": "jsonl",
@@ -59,8 +60,9 @@ def _kind(spec: str, path: Path, options: SourceOptions) -> str:
     kind = _detect(spec, path) if options.format == "auto" else options.format
     if kind != "hf" and not path.exists():
         raise SourceError(spec, "no such file or folder")
-    if kind != "hf" and options.split is not None:
-        raise SourceError(spec, f"--split is for Hugging Face datasets; this is a {kind}", "leave it out")
+    if kind != "hf" and kind not in CORPORA and options.split is not None:
+        why_not = f"--split is for Hugging Face datasets and known corpora; this is a {kind}"
+        raise SourceError(spec, why_not, "leave it out")
     return kind
 
 
@@ -95,6 +97,8 @@ def _detect_folder(path: Path) -> str:
 def _open(kind: str, spec: str, path: Path, options: SourceOptions) -> RowSource:
     if kind == "hf":
         return HuggingFaceSource(spec, path.resolve().name if path.exists() else spec, options)
+    if kind in CORPORA:
+        return CORPORA[kind](path.absolute(), options)  # a link stands where its pictures do
     name = path.resolve().name if path.is_dir() else path.stem
     if kind == "webdataset":
         return WebDatasetSource(_files(spec, _tar_folder(path), ".tar"), name, options)
