@@ -93,6 +93,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         recipe.write_text(yaml.safe_dump(content))
     for command in (
         ["ingest", "photos", "--out", "data/raw"],
+        ["ingest", "Urban1k", "--format", "urban1k", "--out", "data/urban1k"],
         ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
         ["scenes", "--count", "2", "--out", "data/scenes"],
         ["export", "runs/glit", "--to", "exported", "--format", "hf"],
@@ -124,7 +125,8 @@ def test_a_command_of_the_pages_does_what_it_says(
     shutil.copytree(inputs, folder, symlinks=True)
     args = shlex.split(command)[1:]
     if args[0] in ("ingest", "scenes") or "pipelines/pairs.yaml" in args:
-        shutil.rmtree(folder / "data")
+        for name in ("data/raw", "data/pairs", "data/scenes"):
+            shutil.rmtree(folder / name)
     if args[0] in ("match", "train", "export"):
         target = args[args.index("--to" if args[0] == "export" else "--out") + 1]
         shutil.rmtree(folder / target, ignore_errors=True)
