@@ -22,6 +22,7 @@ from glitbuild.commands.report import report
 @click.option("--split", help="Split of a corpus or a Hugging Face dataset.  [default: all of them]")
 @click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
 @click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
+@click.option("--max-side", type=int, help="Make the longer side at most so many pixels.  [default: as it is]")
 @click.option("--duplicates", default="exact", show_default=True, help="Skip what came before: keep, exact, near.")
 @click.option("--near-distance", default=4, show_default=True, help="Bits of 64 that near hashes may differ in.")
 @click.option("--exclude", multiple=True, help="Dataset directory whose pictures are skipped, near ones too.")

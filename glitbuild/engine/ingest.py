@@ -55,7 +55,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    limits = Limits(max_pixels=options.max_pixels)
+    limits = Limits(max_pixels=options.max_pixels, max_side=options.max_side)
     with RowStream(sources, limits, threads, options.duplicates, options.near_distance) as stream:
         if finished and _replay_all(stream, out, len(finished.shards)):
             return Result(finished, done_before=True)
@@ -185,6 +185,8 @@ def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Exc
         more["exclude"] = [dataset.identity for dataset in excluded]
     if excluded or options.duplicates == "near":
         more["near_distance"] = options.near_distance
+    if options.max_side is not None:
+        more["max_side"] = options.max_side
     return more | {
         "stage": "ingest",
         "sources": [source.summary for source in sources],

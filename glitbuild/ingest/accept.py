@@ -11,10 +11,14 @@ from glitbuild.records import Sample, Skip, SkipReason, Source
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest image, as width times height, and the longest caption, in characters."""
+    """The largest image, as width times height, and the longest caption, in characters.
+
+    ``max_side``: pixels of the longer side that larger images are made smaller to; None leaves them.
+    """
 
     max_pixels: int = 100_000_000
     max_caption: int = 100_000
+    max_side: int | None = None
 
 
 def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
@@ -35,7 +39,7 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))
         caption = check_caption(row.caption, limits.max_caption)
-        data, image = store_image(row.read_image(), limits.max_pixels)
+        data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side)
     except Rejected as rejected:
         return Skip(key, source, rejected.reason, _writable(rejected.detail))
     except OSError as error:

@@ -310,7 +310,7 @@ def test_a_shard_that_its_successors_do_not_go_on_from_is_not_finished(
 
 
 @pytest.mark.parametrize("gone", [[], ["manifest.json"], [*SIDECARS[:1]], ["manifest.json", *SIDECARS[:3]]])
-@pytest.mark.parametrize(("name", "value"), [("shard_size", 3), ("max_pixels", 99)])
+@pytest.mark.parametrize(("name", "value"), [("shard_size", 3), ("max_pixels", 99), ("max_side", 99)])
 def test_another_option_is_named_and_nothing_is_written(
     source: Path, out: Path, name: str, value: int, gone: list[str]
 ) -> None:
