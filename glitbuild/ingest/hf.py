@@ -9,6 +9,7 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason
 
@@ -16,7 +17,7 @@ SAVED_FILES = ("state.json", "dataset_dict.json")
 """Either of them makes a folder one that ``save_to_disk`` wrote."""
 
 
-def is_saved(path: Path) -> bool:
+def is_saved(path: AnyPath) -> bool:
     """Return whether ``datasets`` saved a dataset in this folder."""
     return any((path / name).is_file() for name in SAVED_FILES)
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from glitbuild.ingest.files import why
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
@@ -13,7 +13,7 @@ CHUNK = 1 << 20
 """Characters read at a time; what an element needs beyond is read as it is found to be missing."""
 
 
-def read_array(path: Path, key: str | None = None) -> Iterator[Any]:
+def read_array(path: AnyPath, key: str | None = None) -> Iterator[Any]:
     """Yield the elements of an array, and where it is damaged, a ``Rejected`` for the rest of it.
 
     Args:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from glitbuild.ingest.columns import find_columns, to_row
 from glitbuild.ingest.files import parse_object, read_file
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import Source
 
@@ -28,7 +28,7 @@ class JsonlSource:
         OSError: the file can't be read.
     """
 
-    def __init__(self, path: Path, name: str, options: SourceOptions) -> None:
+    def __init__(self, path: AnyPath, name: str, options: SourceOptions) -> None:
         self._path, self._name = path, name
         present: dict[str, None] = {}
         for record in islice(read_lines(path), PEEK):
@@ -51,7 +51,7 @@ class JsonlSource:
                 yield to_row(record, self._columns, self._name, number, read_path)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any] | Rejected]:
+def read_lines(path: AnyPath) -> Iterator[dict[str, Any] | Rejected]:
     """Yield the object of each line that is not blank, or why it has none."""
     with path.open("rb") as file:
         for line, data in enumerate(file, start=1):

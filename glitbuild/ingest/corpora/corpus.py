@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.files import read_file
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
@@ -61,7 +61,7 @@ class CorpusSource(ABC):
     unique: ClassVar[bool] = True
     """Whether the ids of entries must not come twice."""
 
-    def __init__(self, path: Path, options: SourceOptions) -> None:
+    def __init__(self, path: AnyPath, options: SourceOptions) -> None:
         what, see = path.name, "see docs/corpora.md"
         if path.is_dir() == self.is_list:
             kind = "a file" if self.is_list else "a folder"

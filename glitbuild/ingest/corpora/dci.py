@@ -1,13 +1,13 @@
 """DCI, Densely Captioned Images: 7,805 pictures of SA-1B (https://github.com/facebookresearch/DCI)."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import to_caption
 from glitbuild.ingest.corpora.corpus import CorpusSource, Entry, by_number, value_of
 from glitbuild.ingest.files import parse_object, read_file
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, SourceOptions
 from glitbuild.records import SkipReason
 
@@ -25,7 +25,7 @@ class Dci(CorpusSource):
     splits = ("train", "valid", "test")
     captions = ("short_caption", "extra_caption")
 
-    def __init__(self, path: Path, options: SourceOptions) -> None:
+    def __init__(self, path: AnyPath, options: SourceOptions) -> None:
         super().__init__(path, options)
         try:
             lists = parse_object(read_file(path, "splits.json"), "splits.json")

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import SourceError
@@ -11,6 +10,7 @@ from glitbuild.ingest.corpora.coco import karpathy_entries
 from glitbuild.ingest.corpora.corpus import CorpusSource, Entry
 from glitbuild.ingest.files import why
 from glitbuild.ingest.json_array import read_array
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, SourceOptions
 from glitbuild.records import SkipReason
 
@@ -25,7 +25,7 @@ class Flickr30k(CorpusSource):
     layout = ("flickr30k-images",)
     splits = ("train", "val", "test")
 
-    def __init__(self, path: Path, options: SourceOptions) -> None:
+    def __init__(self, path: AnyPath, options: SourceOptions) -> None:
         super().__init__(path, options)
         lists = [name for name in (KARPATHY, HUB) if (path / name).exists()]
         if not lists:
