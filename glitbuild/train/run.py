@@ -125,6 +125,7 @@ def _begun(run: Path, config: Config, out: str) -> dict[str, Any] | None:
 
     Raises:
         OptionsChangedError: it was begun with other options.
+        DatasetError: it is damaged, or of another schema.
         ConfigError: the folder holds something else.
     """
     path = run / RUN
@@ -134,6 +135,9 @@ def _begun(run: Path, config: Config, out: str) -> dict[str, Any] | None:
         return None
     try:
         content: dict[str, Any] = json.loads(path.read_text())
+        if content["schema"] != SCHEMA:
+            fix = "continue it with the version that began it, or start again with --overwrite"
+            raise DatasetError(str(path), f"its schema is {content['schema']}, this version writes {SCHEMA}", fix)
         refuse_changes(out, content["config"], config)
     except (ValueError, KeyError, AttributeError) as error:
         raise DatasetError(str(path), f"damaged ({error!r})", "start again with --overwrite") from error
