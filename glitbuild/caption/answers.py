@@ -49,7 +49,7 @@ def check_answer(answer: Answer) -> str:
     if part := repeated_part(caption):
         raise Rejected(SkipReason.CAPTION_REPEATED, f"again and again: {_shown(part)}")
     if answer.finish_reason == "length":
-        raise Rejected(SkipReason.CAPTION_CUT, f"at the token limit, behind: ...{caption[-SHOWN:]}")
+        raise Rejected(SkipReason.CAPTION_CUT, f"at the token limit, behind: {_shown(caption[-SHOWN:])}")
     return caption
 
 

@@ -74,7 +74,9 @@ class Captioner:
                 picture = await asyncio.to_thread(data_url, jpeg, self._options.max_side)
                 caption = check_answer(await self._endpoint.ask(picture))
             except Rejected as rejected:
-                return Skip(sample.key, sample.source, rejected.reason, rejected.detail)
+                # It may show the server's words, in which half of a surrogate pair is possible.
+                detail = rejected.detail.encode("utf-8", "backslashreplace").decode()
+                return Skip(sample.key, sample.source, rejected.reason, detail)
             finally:
                 self._advance(1)
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

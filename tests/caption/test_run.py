@@ -155,6 +155,8 @@ ANSWERS = [
     (Reply("A dog sits on a mat. " * 9, finish_reason="length"), "caption_repeated"),
     (Reply("A dog sits on a mat, and behind it", finish_reason="length"), "caption_cut"),
     (Reply("A dog sits on a mat.\0"), "caption_nul"),
+    (Reply("A dog sits on a mat.\ud83d"), "caption_encoding"),
+    (Reply(None, refusal="No \ud83d"), "caption_refused"),
 ]
 
 
@@ -223,6 +225,23 @@ def test_an_endpoint_that_dies_on_the_way_ends_the_run_and_keeps_what_is_done(im
     with StandIn() as server:
         run_caption(replace(options, endpoint=server.url, concurrency=8))
     assert len(server.asked) == 40
+    assert list(validate(*open_dataset(options.out))) == []
+
+
+def test_failures_with_answers_in_between_end_nothing(images: MakeImages) -> None:
+    options = images(24, concurrency=1)
+    with StandIn(lambda asked: Reply(status=500) if number_of(asked) % 2 else describe(asked)) as server:
+        run_caption(replace(options, endpoint=server.url))
+    assert Counter(reasons(options.out).values()) == {"caption_failed": 12} and len(read(options.out)) == 12
+
+
+def test_overwrite_removes_what_is_no_longer_made(images: MakeImages) -> None:
+    options = images(6, 2)
+    with StandIn() as server:
+        run_caption(replace(options, endpoint=server.url))
+        photos = str(Path(options.dir).with_name("photos"))
+        run_ingest(IngestOptions((photos,), options.dir, captions=False, overwrite=True))
+        run_caption(replace(options, endpoint=server.url, overwrite=True))
     assert list(validate(*open_dataset(options.out))) == []
 
 
