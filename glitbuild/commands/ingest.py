@@ -26,6 +26,12 @@ from glitbuild.commands.report import report
 @click.option("--duplicates", default="exact", show_default=True, help="Skip what came before: keep, exact, near.")
 @click.option("--near-distance", default=4, show_default=True, help="Bits of 64 that near hashes may differ in.")
 @click.option("--exclude", multiple=True, help="Dataset directory whose pictures are skipped, near ones too.")
+@click.option(
+    "--captions/--no-captions",
+    default=True,
+    show_default=True,
+    help="Without: images alone, for `glitbuild caption`; captions that the input has are left out.",
+)
 @overwrite
 @common
 def ingest(plain: bool, **options: Any) -> None:

@@ -43,7 +43,9 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     """
     sources = open_sources(
         options.source,
-        SourceOptions(options.format, options.image_column, options.caption_column, options.split),
+        SourceOptions(
+            options.format, options.image_column, options.caption_column, options.split, captions=options.captions
+        ),
     )
     for source in sources:
         log.info("ingest: %s", source.summary)
@@ -55,7 +57,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    limits = Limits(max_pixels=options.max_pixels, max_side=options.max_side)
+    limits = Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side)
     with RowStream(sources, limits, threads, options.duplicates, options.near_distance) as stream:
         if finished and _replay_all(stream, out, len(finished.shards)):
             return Result(finished, done_before=True)
@@ -187,9 +189,13 @@ def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Exc
         more["near_distance"] = options.near_distance
     if options.max_side is not None:
         more["max_side"] = options.max_side
-    return more | {
-        "stage": "ingest",
-        "sources": [source.summary for source in sources],
-        "shard_size": options.shard_size,
-        "max_pixels": options.max_pixels,
-    }
+    return (
+        more
+        | {
+            "stage": "ingest",
+            "sources": [source.summary for source in sources],
+            "shard_size": options.shard_size,
+            "max_pixels": options.max_pixels,
+        }
+        | ({} if options.captions else {"captions": False})
+    )

@@ -121,7 +121,7 @@ class RowStream:
             if not self.has_more():
                 break
             number, row, _ = self._ahead[0]
-            caption = (row.caption or "").strip()
+            caption = (row.caption or "").strip() if self._limits.captions else ""
             self._advance(Picture.from_bytes(number, row.picture, caption, data[start : start + size]))
         return self.describe_rows()
 

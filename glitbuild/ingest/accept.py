@@ -11,13 +11,18 @@ from glitbuild.records import Sample, Skip, SkipReason, Source
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest image, as width times height, and the longest caption, in characters.
+    """What a sample may be like.
 
-    ``max_side``: pixels of the longer side that larger images are made smaller to; None leaves them.
+    Attributes:
+        max_pixels: of the largest image, width times height.
+        max_caption: characters of the longest caption.
+        captions: false where samples have none, whatever the rows have: each caption is then empty.
+        max_side: pixels of the longer side that larger images are made smaller to; None leaves them.
     """
 
     max_pixels: int = 100_000_000
     max_caption: int = 100_000
+    captions: bool = True
     max_side: int | None = None
 
 
@@ -38,7 +43,7 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
     try:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))
-        caption = check_caption(row.caption, limits.max_caption)
+        caption = check_caption(row.caption, limits.max_caption) if limits.captions else ""
         data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side)
     except Rejected as rejected:
         return Skip(key, source, rejected.reason, _writable(rejected.detail))

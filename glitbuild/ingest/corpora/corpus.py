@@ -42,7 +42,7 @@ class CorpusSource(ABC):
     Args:
         path: the folder, or where ``is_list`` the file.
         options: ``split``: one or, with commas, several of ``splits``; ``caption_column``: one of
-            ``captions``.
+            the fields in ``captions``; ``captions``: without them every row's is None.
 
     Raises:
         SourceError: something of the layout is missing, or there is no such split or caption.
@@ -73,6 +73,7 @@ class CorpusSource(ABC):
             raise SourceError(what, f"--format {self.name} knows its images", "leave out --image-column")
         self._path, self._root = path, path.parent if self.is_list else path
         self._column = _choice(what, "--caption-column", options.caption_column, self.captions)
+        self._with_captions = options.captions
         chosen = options.split.split(",") if options.split is not None else []
         self._split = [_choice(what, "--split", split, self.splits) for split in chosen]
 
@@ -109,7 +110,8 @@ class CorpusSource(ABC):
     def _row(self, entry: Entry) -> Row:
         source = Source(self.name, entry.id, license=self.license, split=entry.split, origin=entry.origin)
         read_image = partial(read_file, self._root, entry.image)
-        return Row(source, entry.caption, read_image, named=self.unique, picture=entry.image)
+        caption = entry.caption if self._with_captions else None
+        return Row(source, caption, read_image, named=self.unique, picture=entry.image)
 
 
 def value_of(record: Any, name: str, kind: type[T]) -> T:

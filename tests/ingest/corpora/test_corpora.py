@@ -3,12 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from glitbuild.engine.ingest import run_ingest
+from glitbuild.engine.options import IngestOptions
 from glitbuild.errors import SourceError
 from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import Row
 from glitbuild.records import SkipReason, Source
 from tests.ingest.corpora.layouts import EXAMPLE, PLACES, flickr30k, lay_out
+from tests.run import tree
 
 
 def rows(path: Path, format: str, **options: str) -> list[Row]:
@@ -95,6 +98,19 @@ def test_five_captions_are_five_rows_of_one_picture(name: str, tmp_path: Path) -
 def test_the_two_lists_of_flickr30k_say_the_same(tmp_path: Path) -> None:
     found = [rows(flickr30k(tmp_path / str(hub), hub), "flickr30k") for hub in (False, True)]
     assert [(row.source, row.caption) for row in found[0]] == [(row.source, row.caption) for row in found[1]]
+
+
+def test_without_captions_a_picture_is_one_sample(tmp_path: Path) -> None:
+    path = lay_out("coco", tmp_path)
+    (source,) = open_sources([str(path)], SourceOptions(format="coco", captions=False))
+    assert {row.caption for row in source.rows()} == {None}
+    options = IngestOptions((str(path),), str(tmp_path / "out"), format="coco", captions=False, shard_size=2)
+    manifest = run_ingest(options).manifest
+    assert (manifest.totals["samples"], manifest.skipped) == (3, {"duplicate_image": 12})
+    before = tree(tmp_path / "out")
+    (tmp_path / "out/shards/00001.json").unlink()
+    run_ingest(options)
+    assert tree(tmp_path / "out") == before
 
 
 def test_another_caption_is_chosen(tmp_path: Path) -> None:
