@@ -58,6 +58,7 @@ class Hub:
         requests: how many there were of each kind.
         received: how often the whole of an object arrived, by SHA-256.
         fault: says what goes wrong with a request, by its kind and its number.
+        check: may refuse one, likewise.
         part_size: larger objects are asked for in parts of so many bytes.
     """
 
@@ -69,6 +70,7 @@ class Hub:
         self.received_bytes = 0
         self.parts: dict[str, dict[int, bytes]] = {}
         self.fault: Callable[[str, int], Fault | None] = lambda kind, number: None
+        self.check: Callable[[str, int], None] = lambda kind, number: None
         self.part_size = 1 << 40
         self.page_size = 1000
         self.signature = secrets.token_hex(8)
@@ -114,6 +116,7 @@ class Handler(BaseHTTPRequestHandler):
             query = {name: values[0] for name, values in parse_qs(address.query).items()}
             form = parse_qs(body.decode()) if "form" in self.headers.get("Content-Type", "") else {}
             request = Request(kind, number, self.command, path, query, user, body, form)
+            self.hub.check(kind, number)
             with self.hub.lock:
                 status, content, headers = answer(self.hub, request)
         except RefusedError as refused:

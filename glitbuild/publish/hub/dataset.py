@@ -11,7 +11,7 @@ from glitbuild.publish.hub.dataset_card import dataset_card
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.survey import survey
 from glitbuild.publish.sheet import MOST, Example, sheet_png
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, pairs_path, sidecar_path, tar_path
+from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, sidecar_path, tar_path
 from glitbuild.shards.manifest import Manifest, open_dataset, sizes_json
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.sidecar import finished_sidecars
@@ -39,7 +39,7 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
     if store.exists(CARD):
         last.append(Entry.stored(store, CARD))
     else:
-        last += _made(options, store, manifest, files, plain)
+        last += _made(options, store, manifest, plain)
     return Contents("dataset", store, files, tuple(last), (MANIFEST, SIZES))
 
 
@@ -64,19 +64,15 @@ def _wrong(store: Store, name: str, why: str) -> DatasetError:
     return DatasetError(store.path(name), why, "glitbuild validate says what else is wrong")
 
 
-def _made(
-    options: PushOptions, store: Store, manifest: Manifest, files: tuple[Entry, ...], plain: bool
-) -> Iterator[Entry]:
+def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -> Iterator[Entry]:
     count_sources = not options.license
     with Progress("push: reading records", manifest.totals["samples"], plain, "samples") as progress:
         found = survey(store, manifest, count_sources, progress.advance)
     if count_sources and not any(licence for _, licence in found.sources):
         log.warning("push: no sample says its licence, so the card says none; --license gives it one")
-    pairs = {pairs_path(entry.name) for entry in manifest.shards}
-    bytes_of_pairs = sum(entry.bytes for entry in files if entry.name in pairs)
     if picture := _picture(store, manifest):
         yield Entry.made(PICTURE, picture)
-    card = dataset_card(options, manifest, found, bytes_of_pairs, PICTURE if picture else "")
+    card = dataset_card(options, manifest, found, PICTURE if picture else "")
     yield Entry.made(CARD, card.encode())
 
 

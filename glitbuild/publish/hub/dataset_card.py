@@ -28,16 +28,13 @@ SIZES = (
 """The Hub's categories of size, each with the number that is too large for it."""
 
 
-def dataset_card(
-    options: PushOptions, manifest: Manifest, survey: Survey, bytes_of_pairs: int, picture: str
-) -> str:
+def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, picture: str) -> str:
     """Return a dataset's card.
 
     Args:
         options: of the command.
         manifest: of the dataset.
         survey: of its records.
-        bytes_of_pairs: size of the tables of pairs; 0 where there are none.
         picture: path of the picture of samples in the repository, or ``""``.
     """
     from huggingface_hub import DatasetCard, DatasetCardData
@@ -50,10 +47,12 @@ def dataset_card(
         size_categories=size_category(manifest.totals["samples"]),
         task_categories=["zero-shot-image-classification", "image-to-text"],
         tags=tags,
-        configs=[_config("default", "shards/*.tar"), *([_config("pairs", "pairs/*.parquet")] if matched else [])],
+        # datasets takes the format of the first configuration for all of them (its issue 6447), so the pairs, which
+        # are Parquet, can't be one of their own.
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
         **metadata([options.license] if options.license else (licence for _, licence in survey.sources)),
     )
-    _add_types(card_data, manifest, survey, bytes_of_pairs)
+    _add_types(card_data, manifest, survey)
     shards = [entry.name for entry in manifest.shards]
     text: DatasetCard = DatasetCard.from_template(
         card_data,
@@ -80,32 +79,21 @@ def size_category(samples: int) -> str:
     return next((name for limit, name in SIZES if samples < limit), "n>1T")
 
 
-def _config(name: str, path: str) -> dict[str, Any]:
-    return {"config_name": name, "data_files": [{"split": "train", "path": path}]}
-
-
-def _add_types(card_data: Any, manifest: Manifest, survey: Survey, bytes_of_pairs: int) -> None:
-    """Add what ``datasets`` would otherwise guess from the first five samples, and the numbers that it checks."""
+def _add_types(card_data: Any, manifest: Manifest, survey: Survey) -> None:
+    """Add what ``datasets`` would otherwise guess from the first five samples, and the number that it checks."""
     import pyarrow as pa
     from datasets import DatasetInfo, Features, Image, SplitDict, SplitInfo, Value
     from datasets.info import DatasetInfosDict
 
-    from glitbuild.shards.pairs import arrow_schema
-
-    def info(features: Features, size: int, rows: int) -> DatasetInfo:
-        splits = SplitDict({"train": SplitInfo("train", size, rows)})
-        return DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)
-
-    found = {}
-    if survey.records:
-        record = Features.from_arrow_schema(pa.Table.from_pylist(survey.records).schema)
-        features = Features({"jpg": Image(), "json": dict(record), "__key__": Value("string")})
-        features["__url__"] = Value("string")
-        found["default"] = info(features, manifest.totals["bytes"], manifest.totals["samples"])
-    if "pairs" in manifest.totals:
-        pairs = Features.from_arrow_schema(arrow_schema())
-        found["pairs"] = info(pairs, bytes_of_pairs, manifest.totals["pairs"])
-    DatasetInfosDict(found).to_dataset_card_data(card_data)
+    if not survey.records:
+        return
+    record = Features.from_arrow_schema(pa.Table.from_pylist(survey.records).schema)
+    key = Value("string")
+    features = Features({"jpg": Image(), "json": dict(record), "__key__": key, "__url__": key})
+    size, samples = manifest.totals["bytes"], manifest.totals["samples"]
+    splits = SplitDict({"train": SplitInfo("train", size, samples)})
+    info = DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)
+    DatasetInfosDict({"default": info}).to_dataset_card_data(card_data)
 
 
 def _figures(manifest: Manifest) -> Iterable[tuple[str, int]]:

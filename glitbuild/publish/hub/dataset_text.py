@@ -30,7 +30,7 @@ samples = load_dataset("{{ repo }}", split="train")  # streaming=True reads it w
 print(samples[0]["jpg"].size, samples[0]["json"]["caption"])
 {%- if matched %}
 
-pairs = load_dataset("{{ repo }}", "pairs", split="train")
+pairs = load_dataset("parquet", data_files="hf://datasets/{{ repo }}/pairs/*.parquet", split="train")
 print(pairs[0]["text"], [pairs[0][side] for side in ("x1", "y1", "x2", "y2")])
 {%- endif %}
 ```

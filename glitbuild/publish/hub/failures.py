@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import TypeVar
 
 from glitbuild.errors import ConfigError, GlitbuildError, PushError
@@ -53,11 +54,15 @@ def passes(error: BaseException, reached: bool = True) -> bool:
             return status in PASSING
         if isinstance(cause, HTTPError | ConnectionError | TimeoutError) and not _offline(cause):
             return reached or type(cause).__name__ != "ConnectError"
+        if isinstance(cause, JSONDecodeError):  # the page of a gateway, which the client took for the Hub's answer
+            return True
     return False
 
 
 def explained(error: Exception, repo: str) -> GlitbuildError | None:
     """Return an error that says what to do; None for one that isn't the Hub's."""
+    if isinstance(error, ValueError) and not passes(error):  # the client's own words for what the Hub answered
+        return PushError(repo, f"the Hub refused it ({error})", "see what it says")
     for cause in _causes(error):
         if _offline(cause):
             return PushError(repo, "HF_HUB_OFFLINE is set", "unset it, or see what would be sent with --dry-run")
@@ -76,7 +81,7 @@ def explained(error: Exception, repo: str) -> GlitbuildError | None:
     if passes(error):
         fix = "check the network (and HF_ENDPOINT), then run the same command again; nothing is sent twice"
         return PushError(repo, f"the Hub can't be reached ({_first_line(error)})", fix)
-    if isinstance(error, ValueError | RuntimeError | OSError):  # what the client and hf_xet raise besides
+    if isinstance(error, RuntimeError | OSError):  # what hf_xet raises, and the disk
         return PushError(repo, f"sending failed ({error})", "see what it says, then run the same command again")
     return None
 
