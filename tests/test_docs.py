@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import tarfile
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stdout
 from pathlib import Path
 
 import datasets
@@ -17,6 +17,7 @@ import yaml
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
+from tests.publish.hub_client import logged_in
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
@@ -127,7 +128,11 @@ def test_a_command_of_the_pages_does_what_it_says(
         shutil.rmtree(folder / target, ignore_errors=True)
     if "NAMESPACE/NAME" in args:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it would try for long
-    result = here(*args, *_local(args), cwd=folder)
+    with logged_in(monkeypatch, tmp_path) if args[0] == "push" else nullcontext() as hub:
+        result = here(*args, *_local(args), cwd=folder)
+    if hub and "--dry-run" not in args:
+        assert "verified" in result.stdout, result.stderr
+        assert hub.received
     missing = [says for part, says in ELSEWHERE.items() if part in args]
     if missing:
         assert result.returncode == 2, result.stderr

@@ -22,13 +22,13 @@ class Entry:
 
     Attributes:
         name: its path there, and where it is read from in the folder that is pushed.
-        bytes: its size.
+        size: in bytes.
         sha256: of its content, in hex.
         data: its content, where it isn't read from that folder.
     """
 
     name: str
-    bytes: int
+    size: int
     sha256: str
     data: bytes | None = None
 
@@ -76,9 +76,9 @@ class Contents:
         yield from self.last
 
     @property
-    def bytes(self) -> int:
-        """The size of all files."""
-        return sum(entry.bytes for entry in self)
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(entry.size for entry in self)
 
     @property
     def names(self) -> frozenset[str]:
@@ -90,8 +90,8 @@ def chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Divide files into commits, in order."""
     chunk: list[Entry] = []
     for entry in entries:
-        size = sum(other.bytes for other in chunk)
-        if chunk and (len(chunk) == COMMIT_FILES or size + entry.bytes > COMMIT_BYTES):
+        size = sum(other.size for other in chunk)
+        if chunk and (len(chunk) == COMMIT_FILES or size + entry.size > COMMIT_BYTES):
             yield chunk
             chunk = []
         chunk.append(entry)

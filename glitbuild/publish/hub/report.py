@@ -17,10 +17,10 @@ def print_plan(contents: Contents, options: PushOptions) -> None:
     where = "a pull request to " if options.create_pr else ""
     click.echo(f"{where}the {contents.kind} {options.repo} ({visibility} if it is new) would hold")
     for folder, number in Counter(_folder(entry) for entry in entries).items():
-        size = sum(entry.bytes for entry in entries if _folder(entry) == folder)
+        size = sum(entry.size for entry in entries if _folder(entry) == folder)
         click.echo(f"  {folder}: " + (f"{number:,} files, " if folder.endswith("/") else "") + f"{size:,} bytes")
     commits = sum(1 for _ in chunks(contents.first)) + 1
-    what = f"{len(entries):,} files, {contents.bytes:,} bytes"
+    what = f"{len(entries):,} files, {contents.size:,} bytes"
     click.echo(f"{what}, in at most {commits:,} commits; nothing was sent")
     card = next(entry for entry in entries if entry.name == CARD)
     text = card.data if card.data is not None else contents.store.read(CARD)
@@ -30,7 +30,7 @@ def print_plan(contents: Contents, options: PushOptions) -> None:
 def print_pushed(pushed: Pushed) -> None:
     """Print what a push came to."""
     number, sent = sum(1 for _ in pushed.contents), pushed.sent
-    what = f"{pushed.url}: {number:,} files, {pushed.contents.bytes:,} bytes"
+    what = f"{pushed.url}: {number:,} files, {pushed.contents.size:,} bytes"
     if not sent.commits:
         click.echo(f"{what}; all were there")
         return

@@ -47,7 +47,7 @@ def stale(contents: Contents, tree: Tree) -> list[str]:
 
 
 def _is_there(contents: Contents, entry: Entry, found: "RepoFile | None") -> bool:
-    if found is None or found.size != entry.bytes:
+    if found is None or found.size != entry.size:
         return False
     if found.lfs:
         return bool(found.lfs.sha256 == entry.sha256)
@@ -100,7 +100,7 @@ class Upload:
     def _commit(self, entries: Sequence[Entry], removed: Sequence[str], message: str) -> None:
         from huggingface_hub import CommitOperationDelete
 
-        size = sum(entry.bytes for entry in entries)
+        size = sum(entry.size for entry in entries)
         log.info("push: sending %d files, %.1f MB", len(entries), size / 1e6)
         with TemporaryDirectory(prefix="glitbuild-push-") as folder:
             operations: list[Any] = [CommitOperationDelete(name, is_folder=False) for name in removed]

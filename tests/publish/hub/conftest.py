@@ -5,24 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import close_session, constants
+from huggingface_hub import constants
 
 from tests.publish.hub.folders import make_dataset
-from tests.publish.hub_server import Hub, serve
+from tests.publish.hub_client import logged_in
+from tests.publish.hub_server import Hub
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """Return a Hub where anna is logged in; the client reads its address when it is imported."""
-    with serve(Hub()) as started:
-        monkeypatch.setattr(constants, "ENDPOINT", started.url)
-        template = started.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-login"))
-        monkeypatch.setenv("HF_TOKEN", "hf_annas")
+    """Return a Hub where anna is logged in."""
+    with logged_in(monkeypatch, tmp_path) as started:
         yield started
-        close_session()
 
 
 @pytest.fixture
