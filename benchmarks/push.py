@@ -74,9 +74,8 @@ def main() -> None:
         same = there == tree(folder)
         committed: Counter[tuple[str, str]] = repo.written
         in_commits = f"{committed.total():,} times, in {len(repo.commits) - 1} commits"
-        print(
-            f"{options.shards:,} shards, {len(files) - 1:,} files, {interruptions} interruptions, {seconds:.1f} s"
-        )
+        interrupted = f"interrupted {interruptions} times"
+        print(f"{options.shards:,} shards, {len(files) - 1:,} files, {interrupted}, {seconds:.1f} s")
         print(f"objects: {len(hub.received):,}, sent {hub.received.total():,} times, {hub.received_bytes:,} bytes")
         print(f"files committed: {len(committed):,}, {in_commits}")
         print(f"requests: {', '.join(f'{number:,} {kind}' for kind, number in sorted(hub.requests.items()))}")

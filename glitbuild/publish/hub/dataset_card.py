@@ -59,7 +59,7 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         template_str=TEMPLATE,
         name=options.repo.partition("/")[2],
         repo=options.repo,
-        what=MADE_BY[manifest.config["stage"]],
+        what=MADE_BY.get(manifest.config["stage"], MADE_BY["ingest"]),
         figures=table(("", "number"), [(name, f"{n:,}") for name, n in _figures(manifest)]),
         picture=picture,
         matched=matched,

@@ -15,7 +15,8 @@ T = TypeVar("T")
 TRIES = 6
 """Failures in a row, without progress between them, after which a push gives up."""
 
-PASSING = (408, 429, 500, 502, 503, 504)
+PASSING = (408, 409, 412, 429, 500, 502, 503, 504)
+"""Answers that may be others a moment later; 409 and 412 are a commit of somebody else at the same time."""
 
 log = logging.getLogger("glitbuild.push")
 
@@ -47,7 +48,7 @@ def patiently(call: Callable[[], T], progress: Callable[[], int] = lambda: 0, re
 
 def passes(error: BaseException, reached: bool = True) -> bool:
     """Whether it may go well when it is tried again."""
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined] # httpx's, of whichever version
+    from huggingface_hub.errors import HTTPError  # httpx's, of whichever version
 
     for cause in _causes(error):
         if status := _status(cause):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _VERSIONED = {
     "cc-by": "2.0 2.5 3.0 4.0",
@@ -44,7 +45,7 @@ def identifier(licence: str) -> str | None:
     return name if name in IDENTIFIERS else None
 
 
-def metadata(licences: Iterable[str]) -> dict[str, str | list[str]]:
+def metadata(licences: Iterable[str]) -> dict[str, Any]:
     """Return what a card's front matter says of the licences of its samples; empty where none says one.
 
     Args:
@@ -56,7 +57,7 @@ def metadata(licences: Iterable[str]) -> dict[str, str | list[str]]:
     names = [identifier(licence) or "other" if licence else "unknown" for licence in found]
     names = sorted(set(names))
     others = [licence for licence in found if licence and identifier(licence) is None]
-    content: dict[str, str | list[str]] = {"license": names[0] if len(names) == 1 else names}
+    content: dict[str, Any] = {"license": names[0] if len(names) == 1 else names}
     return content | ({"license_name": _slug(others[0])} if len(others) == 1 else {})
 
 

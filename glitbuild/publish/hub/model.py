@@ -47,23 +47,21 @@ def model_contents(options: PushOptions) -> Contents:
         raise ConfigError(options.path, "no model there", "give the folder of a finished run or of an export")
     figures = {name: _json(store, name) for name in present if name.endswith(".json") and name not in WRITTEN}
     figures = {name: content for name, content in figures.items() if content.get("schema") == EVAL_SCHEMA}
-    made = []
+    entries = [Entry.stored(store, name) for name in present if name in WRITTEN | {RUN, LINES} | figures.keys()]
     if options.eval:
-        figures[GIVEN_FIGURES], entry = _given(options.eval)
-        made.append(entry)
-    names = [name for name in present if name in WRITTEN | {RUN, LINES} | figures.keys() - {e.name for e in made}]
-    entries = [Entry.stored(store, name) for name in names]
+        figures[GIVEN_FIGURES], given = _given(options.eval)
+        entries = [entry for entry in entries if entry.name != GIVEN_FIGURES] + [given]
     if CARD in present:
-        made.append(Entry.stored(store, CARD))
+        card = Entry.stored(store, CARD)
     else:
         if not options.license:
             log.warning("push: the card says no licence; --license gives it one")
         config = _json(store, CONFIG if open_clip else HF_CONFIG)
         model = Model(config, run.get("config", {}), run.get("done", {}), open_clip, hf)
-        made.append(Entry.made(CARD, model_card(options, model, list(figures.values())).encode()))
+        card = Entry.made(CARD, model_card(options, model, list(figures.values())).encode())
     weights = tuple(entry for entry in entries if entry.name in (WEIGHTS, HF_WEIGHTS))
     others = tuple(entry for entry in entries if entry not in weights)
-    return Contents("model", store, weights, (*others, *made))
+    return Contents("model", store, weights, (*others, card))
 
 
 def _given(path: str) -> tuple[Figures, Entry]:

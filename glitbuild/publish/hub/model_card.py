@@ -62,8 +62,8 @@ def model_card(options: PushOptions, model: Model, figures: list[Figures]) -> st
         base_model=base,
         model_name=name if results else None,
         eval_results=results or None,
-        **({"base_model_relation": "finetune"} if base else {}),
-        **(metadata([options.license]) if options.license else {}),  # type: ignore[arg-type]
+        base_model_relation="finetune" if base else None,
+        **metadata([options.license]),
     )
     # A model or a checkpoint may be a path, which is nobody else's business.
     shown = {

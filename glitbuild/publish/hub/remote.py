@@ -97,15 +97,10 @@ class Remote:
         return self._api.create_pull_request(**self._at, title=title, description=description)
 
     def commit(self, operations: Sequence[Any], message: str) -> None:
-        """Send what the Hub's storage lacks of some files, then commit them.
-
-        Files may then no longer be read: those that went to the storage are taken out of the operations.
-        """
-        from huggingface_hub import CommitOperationAdd, get_session
+        """Send what the Hub's storage lacks of some files, then commit them."""
+        from huggingface_hub import get_session
 
         get_session().timeout = SECONDS
-        additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
-        self._api.preupload_lfs_files(**self._at, additions=additions, revision=self.revision)
         self._api.create_commit(**self._at, operations=operations, commit_message=message, revision=self.revision)
 
     def publish(self) -> None:

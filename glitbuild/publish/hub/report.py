@@ -35,9 +35,8 @@ def print_pushed(pushed: Pushed) -> None:
         click.echo(f"{what}; all were there")
         return
     removed = f", {sent.removed:,} removed" if sent.removed else ""
-    click.echo(
-        f"{what}; {sent.files:,} files, {sent.bytes:,} bytes sent in {sent.commits:,} commits{removed}; verified"
-    )
+    how = f"{sent.files:,} files, {sent.bytes:,} bytes sent in {sent.commits:,} commits"
+    click.echo(f"{what}; {how}{removed}; verified")
 
 
 def _folder(entry: Entry) -> str:

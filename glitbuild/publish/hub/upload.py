@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Sent:
-    """What a push sent: files and their bytes, in how many commits, and files that it removed."""
+    """What a push sent: files and their bytes, in how many commits; and files of an earlier version it removed."""
 
     files: int = 0
     bytes: int = 0
@@ -94,6 +94,7 @@ class Upload:
         last, removed = lacking(self._contents, self._contents.last, tree), stale(self._contents, tree)
         if last or removed:
             self._commit(last, removed, self._message)
+            self.sent.removed = len(removed)
             self._check(self._contents, self._remote.tree())
         self._show(sum(1 for _ in self._contents))
 
@@ -111,7 +112,6 @@ class Upload:
         self.sent.files += len(entries)
         self.sent.bytes += size
         self.sent.commits += 1
-        self.sent.removed += len(removed)
         self._show(self._shown + len(entries))
 
     def _addition(self, entry: Entry, copy: Path) -> Any:
