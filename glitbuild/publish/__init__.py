@@ -1,0 +1,1 @@
+"""Publishing: what others see of a dataset or a model."""
