@@ -13,6 +13,7 @@ from glitbuild.commands.evaluate import evaluate
 from glitbuild.commands.export import export
 from glitbuild.commands.ingest import ingest
 from glitbuild.commands.match import match
+from glitbuild.commands.preview import preview
 from glitbuild.commands.run import run
 from glitbuild.commands.scenes import scenes
 from glitbuild.commands.stats import stats
@@ -62,5 +63,5 @@ def cli() -> None:
     """  # noqa: D301 - \b is the control character: click leaves the next lines as they are
 
 
-for command in (ingest, match, train, scenes, demo, export, evaluate, run, stats, validate):
+for command in (ingest, match, train, scenes, demo, export, evaluate, run, preview, stats, validate):
     cli.add_command(command)
