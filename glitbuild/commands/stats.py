@@ -10,7 +10,7 @@ from glitbuild.commands.common import common
 @click.command(epilog="Example: glitbuild stats data/pairs")
 @click.argument("dir")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--html", help="HTML file to write, with charts and the worst and best pairs; local or an fsspec URL.")
+@click.option("--html", help="HTML file to write: charts, worst and best pairs; a local path or an fsspec URL.")
 @common
 def stats(plain: bool, dir: str, as_json: bool, html: str | None) -> None:
     """Count what is in a dataset: totals, distributions, skipped by reason."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import groupby
 
+from glitbuild.flism.boxes import area
 from glitbuild.records import Matched, Region, Sample
 
 COLOURS = 10
@@ -20,32 +21,37 @@ class Mark:
 
     Attributes:
         number: its index in the sample.
+        region: its box, in pixels of the stored image, kind and score.
         name: its label, or which default region it is.
-        kind: of the region.
-        score: of the detection.
-        left, top, width, height: in pixels of the stored image.
         colour: 0 to COLOURS - 1; the same for all sentences of the region.
         sentences: numbers, from 1, of those it is best for; none where it is best for no sentence.
         best: whether it is the best pair's.
     """
 
     number: int
+    region: Region
     name: str
-    kind: str
-    score: float
-    left: float
-    top: float
-    width: float
-    height: float
     colour: int
     sentences: tuple[int, ...]
     best: bool
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is a quadrant or the centre."""
+        return self.region.kind != "object"
 
     @property
     def tag(self) -> str:
         """What stands in its corner."""
         few = [str(number) for number in self.sentences[:3]] + ["…"] * (len(self.sentences) > 3)
         return ("★ " if self.best else "") + " ".join(few)
+
+    def rectangle(self, inset: float = 0.0) -> dict[str, float]:
+        """Return the box as SVG wants it, moved inwards by some pixels."""
+        left, top, right, bottom = self.region.box
+        sides = {"width": right - left - 2 * inset, "height": bottom - top - 2 * inset}
+        place = {"x": left + inset, "y": top + inset} | {name: max(side, 0.0) for name, side in sides.items()}
+        return {name: round(value, 2) for name, value in place.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def card(sample: Sample, picture: str, low: float, high: float) -> Card:
         best = index == matched.best_pair
         text = sample.caption[start:end]
         lines.append(Line(pair.sentence + 1, text, marks[pair.region], pair.similarity, best, round(bar, 1)))
-    by_area = sorted(marks, key=lambda mark: -mark.width * mark.height)
+    by_area = sorted(marks, key=lambda mark: -area(mark.region.box))
     return Card(sample, picture, unit, tuple(by_area), tuple(lines))
 
 
@@ -123,19 +129,14 @@ def _marks(matched: Matched) -> list[Mark]:
     }
     colours = {region: index % COLOURS for index, region in enumerate(sorted(sentences, key=sentences.__getitem__))}
     best = matched.pairs[matched.best_pair].region
-    marks = []
-    for number, region in enumerate(matched.regions):
-        x1, y1, x2, y2 = region.box
-        marks.append(
-            Mark(
-                number,
-                region_name(region),
-                region.kind,
-                region.score,
-                *(round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)),
-                colours.get(number, 0),
-                sentences.get(number, ()),
-                number == best,
-            )
+    return [
+        Mark(
+            number,
+            region,
+            region_name(region),
+            colours.get(number, 0),
+            sentences.get(number, ()),
+            number == best,
         )
-    return marks
+        for number, region in enumerate(matched.regions)
+    ]

@@ -81,9 +81,9 @@ def chart(title: str, of: str, values: Histogram, text: Format, marks: Sequence[
     most, tall, wide = max(counts), HEIGHT - TOP - BOTTOM, (WIDTH - LEFT - RIGHT) / len(counts)
     bars = []
     for number, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True)):
-        height = max(tall * count / most, 1.5 if count else 0)
-        x, y = LEFT + number * wide, TOP + tall - height
-        bars.append(Bar(*_rounded(x, y, wide, height), text(low), text(high), count))
+        height = round(max(tall * count / most, 1.5 if count else 0.0), 2)
+        x, y = round(LEFT + number * wide, 2), round(TOP + tall - height, 2)
+        bars.append(Bar(x, y, round(wide, 2), height, text(low), text(high), count))
     every = -(-len(edges) // MOST_TICKS)
     x_ticks = [Tick(_place(edge, edges), text(edge)) for edge in edges[::every]]
     y_ticks = [Tick(round(TOP + tall * (1 - value / most), 1), f"{value:,}") for value in _levels(most)]
@@ -122,7 +122,3 @@ def _place(value: float, edges: Sequence[float]) -> float:
 def _levels(most: int) -> list[int]:
     step = next((step for step in (*STEPS, *(10**power for power in range(5, 12))) if most / step <= 4), 10**12)
     return list(range(0, most + 1, step))
-
-
-def _rounded(*values: float) -> tuple[float, ...]:
-    return tuple(round(value, 2) for value in values)

@@ -72,9 +72,7 @@ def _thumbnail(options: PreviewOptions, sample: Sample, jpeg: bytes) -> bytes:
         raise DatasetError(f"sample {sample.key} of {options.dir}", str(error), fix) from error
 
 
-def _page(
-    options: PreviewOptions, manifest: Manifest, samples: Sequence[Sample], pictures: Sequence[str]
-) -> bytes:
+def _page(options: PreviewOptions, manifest: Manifest, samples: Sequence[Sample], pictures: Sequence[str]) -> bytes:
     found = [pair.similarity for sample in samples if sample.matched for pair in sample.matched.pairs]
     low, high = min(found, default=0.0), max(found, default=0.0)
     return render(

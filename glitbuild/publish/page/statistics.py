@@ -148,6 +148,4 @@ def _shown(extreme: Extreme) -> Shown:
         fix = "glitbuild validate lists all that is damaged"
         raise DatasetError(f"sample {sample.key}", str(error), fix) from error
     image, text = sample.image, sample.caption[start:end]
-    return Shown(
-        picture, region_name(region), region, image.width, image.height, text, pair.similarity, sample.key
-    )
+    return Shown(picture, region_name(region), region, image.width, image.height, text, pair.similarity, sample.key)

@@ -61,7 +61,7 @@ def data_url(jpeg: bytes) -> str:
 
 
 def _level(sizes: Sequence[int], room: int) -> int:
-    """Return the size to which all larger ones must be cut so that the sum fits; the largest if it fits as it is."""
+    """Return the size to which all larger ones must be cut so that the sum fits; the largest if it does already."""
     for index, size in enumerate(ordered := sorted(sizes)):
         share = room // (len(ordered) - index)
         if size > share:

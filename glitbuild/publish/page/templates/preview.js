@@ -126,8 +126,9 @@ function filter() {
     sample.hidden = !found;
     count += Number(found);
   }
-  const all = samples.length.toLocaleString("en");
-  const shown = count === samples.length ? `${all} samples` : `${count.toLocaleString("en")} of ${all} samples`;
+  const number = (value) => value.toLocaleString("en");
+  const all = `${number(samples.length)} sample${samples.length === 1 ? "" : "s"}`;
+  const shown = count === samples.length ? all : `${number(count)} of ${all}`;
   const output = form.querySelector("output");
   if (output.textContent !== shown) output.textContent = shown;
   document.querySelector(".none").hidden = count > 0;
@@ -158,7 +159,7 @@ function restore() {
 }
 
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("input", () => { apply(); remember(); });
+head.addEventListener("input", () => { apply(); remember(); });
 form.addEventListener("reset", () => setTimeout(() => { apply(); remember(); }));
 addEventListener("hashchange", () => { restore(); apply(); });
 document.querySelector(".skip").addEventListener("click", (event) => {
