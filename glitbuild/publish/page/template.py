@@ -1,5 +1,6 @@
 """From templates to one HTML file that needs nothing beside it and lets nothing else in."""
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
@@ -43,13 +44,12 @@ def dataset_name(url: str) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    return Environment(
-        loader=FunctionLoader(_read),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return Environment(loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined)
+
+
+def _template(name: str) -> str:
+    """Return a template without what only indents it: a browser makes a node of each line break between tags."""
+    return re.sub(r"\s*\n\s*(?=[<{]|$)", "", _read(name))
 
 
 def _read(name: str) -> str:

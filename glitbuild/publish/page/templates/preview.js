@@ -34,7 +34,7 @@ function light(target, on) {
 function leaveOut(sample, region) {
   const value = (element, name) => Number(element.getAttribute(name));
   const outline = (x, y, width, height) => `M${x} ${y}h${width}v${height}h${-width}z`;
-  const [image, area] = [sample.querySelector("image"), region.querySelector(".area")];
+  const [image, area] = [sample.querySelector("image"), region.querySelector(".edge")];
   const whole = outline(0, 0, value(image, "width"), value(image, "height"));
   const hole = outline(...["x", "y", "width", "height"].map((name) => value(area, name)));
   sample.querySelector(".dim").setAttribute("d", whole + hole);
