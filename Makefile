@@ -19,7 +19,7 @@ setup: .venv/.done
 	touch $@
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,10 +6,12 @@ A step is forward, backward and AdamW on two views and two texts a sample. Besid
 step on the same views and texts (both contrastive losses, no states of patches or tokens), and one that runs both
 towers twice, once for the embeddings and once for the states. The loader is compared with decoding and resizing the
 same pictures in as many processes and nothing else. Steps take turns, so that what else the machine does meets them
-alike; medians.
+alike; medians. Memory per sample is what a step of the batch has at its peak beyond one of half of it, each in a
+process of its own, on the CPU.
 """
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +56,38 @@ def twice(views: Views, plain: Views, batch: Batch) -> Features:
     return plain(batch) | {name: value for name, value in views(batch).items() if name not in ("image", "text")}
 
 
+def kinds_of_steps(model: Any) -> dict[str, tuple[Callable[[Batch], Features], dict[str, float]]]:
+    """Return, for each kind of step, what computes its features and the weights of its losses."""
+    full, plain = Views(model, frozenset(WEIGHTS)), Views(model, frozenset(PLAIN))
+    return {FULL: (full, WEIGHTS), CLIP_STEP: (plain, PLAIN), TWICE: (partial(twice, full, plain), WEIGHTS)}
+
+
+def base(spec: ClipSpec, device: str) -> Any:
+    """Return the model, stretched and ready to be trained."""
+    model = spec.load(device)
+    stretch(model)
+    return model.train()
+
+
+def peak(kind: str, spec: ClipSpec, batch: Batch) -> int:
+    """Take one step on the CPU; return the most bytes that this process had."""
+    views, weights = kinds_of_steps(base(spec, "cpu"))[kind]
+    Objective(weights)(views(batch))["loss"].backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory(kind: str, spec: ClipSpec, batch: Batch) -> float:
+    """Return the bytes that one more sample costs."""
+    peaks = []
+    for part in (batch.part(0, len(batch) // 2), batch):
+        with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+            peaks.append(fresh.submit(peak, kind, spec, part).result())
+    return (peaks[1] - peaks[0]) / (len(batch) - len(batch) // 2)
+
+
 def measure(model: Any, batch: Batch, repeat: int, device: str) -> dict[str, float]:
     """Return the median seconds of each kind of step."""
-    full, plain = Views(model, frozenset(WEIGHTS)), Views(model, frozenset(PLAIN))
-    kinds: dict[str, tuple[Callable[[Batch], Features], dict[str, float]]] = {
-        FULL: (full, WEIGHTS),
-        CLIP_STEP: (plain, PLAIN),
-        TWICE: (partial(twice, full, plain), WEIGHTS),
-    }
+    kinds = kinds_of_steps(model)
     optimizer = torch.optim.AdamW(parameter_groups(model, 0.05), lr=1e-6)
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     computing: Any = nullcontext() if device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
@@ -125,9 +152,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=320)
     given = parser.parse_args()
     spec = ClipSpec.parse(given.model, given.pretrained)
-    model = spec.load(given.device)
-    stretch(model)
-    model.train()
+    model = base(spec, given.device)
     preprocess = Preprocess.of(model)
     with tempfile.TemporaryDirectory() as temporary:
         scenes, pairs = str(Path(temporary) / "scenes"), str(Path(temporary) / "pairs")
@@ -138,13 +163,15 @@ def main() -> None:
         maker = ExampleMaker(preprocess, clip_tokenizer(spec.architecture), model.context_length)
         batches = Batches(pairs, manifest, maker, 0)
         plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
-        batch = batches[next(plan.steps(1))].to(given.device)
+        host = batches[next(plan.steps(1))]
+        batch = host.to(given.device)
         found = measure(model, batch, given.repeat, given.device)
         print(
             f"{given.model}, {given.batch_size} samples, captions of {batch.ids.shape[1]} tokens, {given.device}:"
         )
         for name, seconds in found.items():
-            print(f"  {name:20}{seconds:8.3f} s   glitbuild's is {found[FULL] / seconds:5.3f} of it")
+            share = f"glitbuild's is {found[FULL] / seconds:5.3f} of it"
+            print(f"  {name:20}{seconds:8.3f} s   {share}   {memory(name, spec, host) / 2**20:6.1f} MiB a sample")
         rates: dict[str, list[float]] = {"loader": [], "bare": []}
         for _ in range(3):
             rates["bare"].append(bare_rate(preprocess, samples, given.processes))

@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from glitbuild import __version__
+from glitbuild.commands.caption import caption
 from glitbuild.commands.demo import demo
 from glitbuild.commands.evaluate import evaluate
 from glitbuild.commands.export import export
@@ -63,5 +64,5 @@ def cli() -> None:
     """  # noqa: D301 - \b is the control character: click leaves the next lines as they are
 
 
-for command in (ingest, match, train, scenes, demo, export, evaluate, run, preview, stats, validate):
+for command in (ingest, caption, match, train, scenes, demo, export, evaluate, run, preview, stats, validate):
     cli.add_command(command)

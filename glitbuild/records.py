@@ -38,6 +38,10 @@ class SkipReason(StrEnum):
     CAPTION_ENCODING = "caption_encoding"
     CAPTION_NUL = "caption_nul"
     CAPTION_TOO_LONG = "caption_too_long"
+    CAPTION_FAILED = "caption_failed"
+    CAPTION_REFUSED = "caption_refused"
+    CAPTION_CUT = "caption_cut"
+    CAPTION_REPEATED = "caption_repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,21 @@ class Source:
     id: str
     url: str = ""
     license: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """What wrote a caption.
+
+    Attributes:
+        model: its name at the endpoint.
+        prompt_sha256: of the prompt's text, in hex.
+        time: when the answer came, in UTC: ``2026-05-31T12:00:00Z``.
+    """
+
+    model: str
+    prompt_sha256: str
+    time: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +119,23 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its caption; ``matched`` is None before ``match``."""
+    """One image with its caption, which is empty in a dataset of images alone.
+
+    ``matched`` is None before ``match``, ``captioned`` where no model wrote the caption.
+    """
 
     key: str
     caption: str
     image: ImageInfo
     source: Source
     matched: Matched | None = None
+    captioned: Captioned | None = None
 
     def to_json(self) -> bytes:
         """Return the record as UTF-8 JSON."""
         record = {"schema": SCHEMA} | asdict(self)
-        record |= record.pop("matched") or {}
-        return to_json(record)
+        matched, captioned = record.pop("matched"), record.pop("captioned")
+        return to_json(record | ({"captioned": captioned} if captioned else {}) | (matched or {}))
 
     @classmethod
     def from_json(cls, data: bytes) -> "Sample":
@@ -137,6 +160,7 @@ class Sample:
             image=ImageInfo(**record["image"]),
             source=Source(**record["source"]),
             matched=matched,
+            captioned=Captioned(**record["captioned"]) if "captioned" in record else None,
         )
 
 

@@ -33,7 +33,13 @@ def test_numbers_of_a_record_keep_their_type(sample: Sample) -> None:
 
 def test_the_record_has_no_nulls_and_every_key_before_and_after_matching() -> None:
     properties = set(schema("sample")["properties"])
-    assert set(schema("sample")["required"]) == properties - {"sentences", "regions", "pairs", "best_pair"}
+    assert set(schema("sample")["required"]) == properties - {
+        "captioned",
+        "sentences",
+        "regions",
+        "pairs",
+        "best_pair",
+    }
 
 
 @given(st.sampled_from(list(SkipReason)), st.text(string.printable))

@@ -17,6 +17,12 @@ from glitbuild.commands.report import report
 @click.option("--split", help="Split of a Hugging Face dataset.  [default: all of them]")
 @click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
 @click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
+@click.option(
+    "--captions/--no-captions",
+    default=True,
+    show_default=True,
+    help="Without: images alone, for `glitbuild caption`; captions that the input has are left out.",
+)
 @overwrite
 @common
 def ingest(plain: bool, **options: Any) -> None:

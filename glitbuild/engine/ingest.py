@@ -42,7 +42,9 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     """
     sources = open_sources(
         options.source,
-        SourceOptions(options.format, options.image_column, options.caption_column, options.split),
+        SourceOptions(
+            options.format, options.image_column, options.caption_column, options.split, captions=options.captions
+        ),
     )
     for source in sources:
         log.info("ingest: %s", source.summary)
@@ -53,7 +55,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    with RowStream(sources, Limits(max_pixels=options.max_pixels), threads) as stream:
+    limits = Limits(max_pixels=options.max_pixels, captions=options.captions)
+    with RowStream(sources, limits, threads) as stream:
         if finished and _replay_all(stream, out, len(finished.shards)):
             return Result(finished, done_before=True)
         if not stream.position and not stream.has_more():
@@ -174,4 +177,4 @@ def _config(options: IngestOptions, sources: list[RowSource]) -> Config:
         "sources": [source.summary for source in sources],
         "shard_size": options.shard_size,
         "max_pixels": options.max_pixels,
-    }
+    } | ({} if options.captions else {"captions": False})

@@ -18,11 +18,14 @@ class IngestOptions:
     split: str | None = None
     shard_size: int = 1000
     max_pixels: int = 100_000_000
+    captions: bool = True
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not self.source:
             raise ConfigError("SOURCE", "none given", "name a folder, a file or a dataset")
+        if not self.captions and self.caption_column is not None:
+            raise ConfigError("--no-captions and --caption-column", "both given", "give one of the two")
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):
             if value < 1:
                 raise ConfigError(f"{name} {value}", "too small", "give at least 1")

@@ -11,10 +11,17 @@ from glitbuild.records import Sample, Skip, SkipReason, Source
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest image, as width times height, and the longest caption, in characters."""
+    """What a sample may be like.
+
+    Attributes:
+        max_pixels: of the largest image, width times height.
+        max_caption: characters of the longest caption.
+        captions: false where samples have none, whatever the rows have: each caption is then empty.
+    """
 
     max_pixels: int = 100_000_000
     max_caption: int = 100_000
+    captions: bool = True
 
 
 def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
@@ -39,7 +46,7 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
     try:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))
-        caption = check_caption(row.caption, limits.max_caption)
+        caption = check_caption(row.caption, limits.max_caption) if limits.captions else ""
         data, image = store_image(row.read_image(), limits.max_pixels)
     except Rejected as rejected:
         return Skip(key, source, rejected.reason, _writable(rejected.detail))

@@ -23,14 +23,15 @@ ReadPath = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold the image, the caption and the row's own name (None: it has none)."""
+    """Which columns hold the image, the caption and the row's own name (None: there is none)."""
 
     image: str
-    caption: str
+    caption: str | None
     name: str | None = None
 
     def __str__(self) -> str:
-        return f'image column "{self.image}", caption column "{self.caption}"'
+        caption = f', caption column "{self.caption}"' if self.caption is not None else ""
+        return f'image column "{self.image}"{caption}'
 
     def used(self, present: Iterable[str]) -> list[str]:
         """Return those of the columns present that a row is made of, each once."""
@@ -44,15 +45,16 @@ def find_columns(what: str, present: Sequence[str], options: SourceOptions) -> C
     Args:
         what: the input, for the error.
         present: its columns.
-        options: ``image_column`` and ``caption_column`` are used.
+        options: ``image_column``, ``caption_column`` and ``captions`` are used.
 
     Raises:
         SourceError: a column is missing, or there twice.
     """
     name = next((column for column in NAME_COLUMNS if column in present), None)
     image = _find(what, present, "image", options.image_column, IMAGE_COLUMNS)
-    caption = _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS)
-    return Columns(image, caption, name)
+    if not options.captions:
+        return Columns(image, None, name)
+    return Columns(image, _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS), name)
 
 
 def _find(what: str, present: Sequence[str], kind: str, named: str | None, known: Sequence[str]) -> str:
@@ -80,7 +82,7 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
     name = to_text(record.get(columns.name)) if columns.name else ""
     source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
     try:
-        caption = to_caption(record.get(columns.caption), columns.caption)
+        caption = to_caption(record.get(columns.caption), columns.caption) if columns.caption is not None else None
         read_image = _image_reader(image, columns.image, read_path)
     except Rejected as rejected:
         return Row.reject(source, rejected.reason, rejected.detail)

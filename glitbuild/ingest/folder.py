@@ -41,7 +41,7 @@ class FolderSource:
         root: the folder.
         name: what its rows give as their dataset.
         options: ``caption_column``: the caption's field in the ``.json`` files, which then win over
-            ``.txt`` files.
+            ``.txt`` files; ``captions``: without them ``.txt`` files are as if they were not there.
 
     Raises:
         SourceError: there is no image, or no ``.json`` has the named field.
@@ -49,6 +49,7 @@ class FolderSource:
 
     def __init__(self, root: Path, name: str, options: SourceOptions) -> None:
         self._root, self._name, self._column = root, name, options.caption_column
+        self._with_captions = options.captions
         if options.image_column is not None:
             raise SourceError(name, "a folder of images has no columns", "leave out --image-column")
         images = [file for file in islice(self._files(), PEEK) if file.problem is None]
@@ -59,7 +60,7 @@ class FolderSource:
         if self._column is not None:
             self._check_column(images)
         kinds = [".txt"] * any(file.text for file in images) + [".json"] * any(file.record for file in images)
-        self._captions = " or ".join(kinds) + " captions" if kinds else "no captions"
+        self._captions = " or ".join(kinds) + " captions" if kinds and self._with_captions else "no captions"
 
     @property
     def summary(self) -> str:
@@ -86,6 +87,8 @@ class FolderSource:
         return parse_object(self._read(file.record), file.record) if file.record is not None else {}
 
     def _caption(self, file: _File, record: dict[str, Any]) -> str | None:
+        if not self._with_captions:
+            return None
         if self._column is not None:
             return to_caption(record.get(self._column), self._column)
         if file.text is not None:
@@ -140,7 +143,8 @@ class FolderSource:
             return
         paths = [PurePosixPath(folder, name) for name in sorted(kinds)]
         files = [path for path in paths if not kinds[path.name]]
-        texts = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".txt"}
+        text = {".txt"} if self._with_captions else set()
+        texts = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() in text}
         records = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".json"}
         stems = {path.stem for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
         lone = records | texts  # a text and an object of one name are one row, the text's

@@ -33,12 +33,14 @@ class SourceOptions:
         image_column: the column, or a WebDataset's member extension, that holds the image.
         caption_column: likewise the caption's.
         split: the split to take of a Hugging Face dataset that has several; None takes all.
+        captions: false where images alone are wanted: no caption is looked for, every row's is None.
     """
 
     format: str = "auto"
     image_column: str | None = None
     caption_column: str | None = None
     split: str | None = None
+    captions: bool = True
 
 
 @dataclass(frozen=True, slots=True)

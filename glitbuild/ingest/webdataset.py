@@ -56,7 +56,8 @@ class WebDatasetSource:
                     continue
                 row = self._row(path, sample)
                 # What a sample lacks before a break is lost in the break, whose row stands for both.
-                if not (sample.cut and (row.rejected is not None or row.caption is None)):
+                lacks_caption = row.caption is None and self._options.captions
+                if not (sample.cut and (row.rejected is not None or lacks_caption)):
                     yield row
 
     def _row(self, path: Path, sample: TarSample) -> Row:
@@ -90,6 +91,8 @@ class WebDatasetSource:
         return to_source(record, self._name, name), True
 
     def _caption(self, path: Path, sample: TarSample, record: Mapping[str, Any]) -> str | None:
+        if not self._options.captions:
+            return None
         named = self._options.caption_column
         member = sample.members.get("txt" if named is None else named.lower())
         if member is not None and (named is None or named not in record):

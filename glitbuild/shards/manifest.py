@@ -37,6 +37,11 @@ class Manifest:
     skipped: dict[str, int]
     shards: tuple[ShardEntry, ...]
 
+    @property
+    def has_captions(self) -> bool:
+        """Whether its samples have captions: all have one, or none has."""
+        return self.config.get("captions") is not False
+
 
 @dataclass(slots=True)
 class Sums:
@@ -101,6 +106,17 @@ def open_dataset(url: str) -> tuple[Store, Manifest]:
         why = "the dataset isn't finished: it has no manifest.json" if unfinished else "not a dataset directory"
         raise ConfigError(url, why, "run the command that makes it (glitbuild ingest or match) to its end")
     return store, manifest
+
+
+def require_captions(url: str, manifest: Manifest) -> None:
+    """Refuse a dataset of images alone.
+
+    Raises:
+        ConfigError: its samples have no captions.
+    """
+    if not manifest.has_captions:
+        fix = f"have them written first: glitbuild caption {url} --out ..."
+        raise ConfigError(url, "its images have no captions", fix)
 
 
 def remove_dataset(store: Store) -> None:

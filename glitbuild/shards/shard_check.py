@@ -68,7 +68,7 @@ class ShardCheck:
         self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: Order
     ) -> None:
         self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
-        self._stage = manifest.config["stage"]
+        self._stage, self._has_captions = manifest.config["stage"], manifest.has_captions
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the shard's files, reading each once, the tar as a stream."""
@@ -94,7 +94,7 @@ class ShardCheck:
         if sidecar and content.totals is not None and sidecar.totals != content.totals:
             yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
         whole = content.samples is not None and skipped is not None
-        if sidecar and self._stage == "match" and sidecar.input.get("shard") != entry.name:
+        if sidecar and self._stage in ("match", "caption") and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
         elif sidecar and self._stage in ("ingest", "scenes") and whole:
             yield from self._check_rows(sidecar, (content.samples or 0) + sum((skipped or {}).values()))
@@ -151,6 +151,10 @@ class ShardCheck:
         problems = [self._order.key_problem(sample.key), _image_problem(sample, jpeg), *wrong]
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
+        if self._has_captions != bool(sample.caption):
+            problems.append("a caption in a dataset without captions" if sample.caption else "no caption")
+        if self._stage == "caption" and sample.captioned is None:
+            problems.append("it isn't said who wrote its caption")
         yield from filter(None, problems)
         if self._stage == "scenes" and content.described is not None:
             content.described.append(Described.of(sample))

@@ -85,7 +85,8 @@ class Stats:
 
     def add(self, sample: Sample) -> None:
         """Count one sample."""
-        self.words.add([len(sample.caption.split())])
+        if sample.caption:
+            self.words.add([len(sample.caption.split())])
         matched = sample.matched
         if matched is None:
             return

@@ -6,12 +6,13 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.saved import CONFIG, WEIGHTS
@@ -21,7 +22,7 @@ from glitbuild.train.checkpoint import FOLDER
 from glitbuild.train.options import TrainOptions
 from glitbuild.train.run import run_train
 from tests.run import GLITBUILD, here
-from tests.train.worlds import matched_scenes, save_small_clip
+from tests.train.worlds import matched_out_of_sight, matched_scenes, save_small_clip
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +169,8 @@ def test_accumulating_takes_the_same_steps(world: Path, whole: Path, tmp_path: P
 
 
 def test_two_processes_take_the_steps_of_one(world: Path, tmp_path: Path) -> None:
-    alone = options(world, tmp_path / "one", batch_size=4, accumulate=1)
+    matched_scenes(tmp_path / "pairs", (16,))  # one shard for both
+    alone = replace(options(world, tmp_path / "one", batch_size=4), dir=str(tmp_path / "pairs"))
     run_train(alone, plain=True)
     run_train(replace(alone, out=str(tmp_path / "two"), workers=2), plain=True)
     one, two = ([json.loads(line) for line in (tmp_path / name / "log.jsonl").open()] for name in ("one", "two"))
@@ -195,15 +197,40 @@ def test_a_loss_that_is_not_a_number_stops_with_the_batch_s_keys(world: Path, tm
     assert not (tmp_path / "run" / WEIGHTS).exists()
 
 
-def test_a_damaged_checkpoint_is_named(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _broken(checkpoint: Path) -> None:
+    (checkpoint / "optimizer.safetensors").write_bytes(b"broken")
+
+
+def _of_another_model(checkpoint: Path) -> None:
+    state = load_file(checkpoint / "model.safetensors")
+    state["visual.proj"] = state["visual.proj"][:, :8].contiguous()
+    save_file(state, checkpoint / "model.safetensors")
+
+
+def _of_another_schema(checkpoint: Path) -> None:
+    state = json.loads((checkpoint / "state.json").read_text())
+    (checkpoint / "state.json").write_text(json.dumps(state | {"tokens": 1}))
+
+
+@pytest.mark.parametrize("harm", [_broken, _of_another_model, _of_another_schema])
+def test_a_checkpoint_that_does_not_fit_is_named(
+    harm: Callable[[Path], None], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched, pytest.raises(InterruptedRunError):
         patched.setattr(job_module, "save_model", _raise)
         run_train(options(world, tmp_path / "run"), plain=True)
     folders = sorted((tmp_path / "run" / FOLDER).iterdir())
     assert len(folders) == 2
-    (folders[-1] / "optimizer.safetensors").write_bytes(b"broken")
+    harm(folders[-1])
     with pytest.raises(DatasetError, match=folders[-1].name):
         run_train(options(world, tmp_path / "run"), plain=True)
+
+
+def test_a_run_of_another_schema_is_refused(whole: Path, world: Path, tmp_path: Path) -> None:
+    content = json.loads((whole / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(content | {"schema": "glit-run/9"}))
+    with pytest.raises(DatasetError, match=r"glit-run/9, this version writes glit-run/1"):
+        run_train(options(world, tmp_path), plain=True)
 
 
 def _raise(*_: object) -> None:
@@ -219,3 +246,12 @@ def test_unmatched_or_small_datasets_are_refused(world: Path, tmp_path: Path) ->
     assert result.returncode == 2
     assert "only 16 samples" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_what_the_model_does_not_see_is_counted_and_shown(world: Path, tmp_path: Path) -> None:
+    matched_out_of_sight(tmp_path / "pairs")
+    small = ["--batch-size", 2, "--epochs", 3, "--loader-workers", 0]
+    result = here("train", "pairs", "--out", "run", "--model", world / "base", *small, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sentences beyond the last token: 3\n" in result.stdout
+    assert "regions outside of what the model sees: 3\n" in result.stdout

@@ -1,5 +1,9 @@
 """A small matched dataset and a small CLIP with random weights, to train on."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from glitbuild.shards.manifest import write_manifest
 from glitbuild.shards.sidecar import finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
+from tests.factories import jpeg, sample_with_jpeg
 
 MODEL_CFG: dict[str, Any] = {
     "embed_dim": 16,
@@ -43,19 +48,40 @@ def save_small_clip(folder: Path, seed: int = 0) -> Path:
 
 def matched_scenes(folder: Path, sizes: tuple[int, ...] = (7, 3, 6)) -> Path:
     """Write a dataset of scenes whose regions are the true boxes, in uneven shards."""
-    store, config, index = Store(str(folder)), {"stage": "match"}, 0
-    for number, size in enumerate(sizes):
-        outcomes = [_outcome(i) for i in range(index, index + size)]
-        write_shard(store, f"{number:05d}", outcomes, config, dict)
-        index += size
-    names = [f"{number:05d}" for number in range(len(sizes))]
+    samples = iter(_outcome(index) for index in range(sum(sizes)))
+    return write_matched(folder, [list(islice(samples, size)) for size in sizes])
+
+
+def matched_out_of_sight(folder: Path) -> Path:
+    """Write two samples that lack a side of TSL each.
+
+    The first picture is four times as wide as high, and its best region is the left end, which the centre crop
+    removes. The best pair of the second has the last sentence of a caption of some 300 tokens.
+    """
+    first, data = sample_with_jpeg(0, "A dog sits. A ball lies on the left.")
+    data = jpeg(320, 80)
+    info = replace(first.image, width=320, height=80, sha256=sha256(data).hexdigest())
+    left = Region((0.0, 0.0, 40.0, 80.0), "object", "ball", 0.9)
+    matched = Matched(((0, 11), (12, 36)), (*default_regions(320, 80), left), (Pair(0, 4, 0.1), Pair(1, 5, 0.9)), 1)
+    wide = replace(first, image=info, matched=matched)
+    second, small = sample_with_jpeg(1, " ".join(["A dog sits."] * 75))
+    spans = tuple((start, start + 11) for start in range(0, 75 * 12, 12))
+    pairs = tuple(Pair(number, 4, 0.9 if number == 74 else 0.1) for number in range(75))
+    long = replace(second, matched=Matched(spans, default_regions(32, 24), pairs, 74))
+    return write_matched(folder, [[(wide, data), (long, small)]])
+
+
+def write_matched(folder: Path, shards: Sequence[Sequence[Outcome]]) -> Path:
+    """Write a dataset as ``match`` leaves it."""
+    store, config = Store(str(folder)), {"stage": "match"}
+    names = [f"{number:05d}" for number in range(len(shards))]
+    for name, outcomes in zip(names, shards, strict=True):
+        write_shard(store, name, outcomes, config, dict)
     write_manifest(store, finished_sidecars(store, names), config, {})
     return folder
 
 
 def _outcome(index: int) -> Outcome:
-    from dataclasses import replace
-
     options = ScenesOptions(count=100, out="unused", split="val")
     sample, jpeg, _ = make_sample(options, index)
     scene = make_scene(options, index)
