@@ -1,6 +1,6 @@
 """Makes docs/preview.png, the README's picture: a page of ``glitbuild preview`` with a sentence pointed at.
 
-    python docs/screenshot.py        (or: make screenshot)
+python docs/screenshot.py        (or: make screenshot)
 """
 
 import io

@@ -77,7 +77,9 @@ def run_demo(options: DemoOptions, plain: bool = False) -> Report:
 def _preview(out: Path, plain: bool) -> Step:
     start = time.monotonic()
     made = run_preview(PreviewOptions(str(out / "pairs"), str(out / PAGE)), plain)
-    return Step("preview", f"{made.samples:,} images on a page of {made.bytes / 1e6:.1f} MB", time.monotonic() - start)
+    return Step(
+        "preview", f"{made.samples:,} images on a page of {made.bytes / 1e6:.1f} MB", time.monotonic() - start
+    )
 
 
 def _gains(out: Path, plain: bool) -> tuple[Gain, ...]:

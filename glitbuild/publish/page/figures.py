@@ -92,10 +92,11 @@ class Figures:
         """Count one sample."""
         self.stats.add(sample)
         self.fine.add(sample)
-        tokens = len(tokenizer.encode(sample.caption)) + 2
-        self.tokens.add([tokens])
-        for length in self.beyond:
-            self.beyond[length] += tokens > length
+        if sample.caption:
+            tokens = len(tokenizer.encode(sample.caption)) + 2
+            self.tokens.add([tokens])
+            for length in self.beyond:
+                self.beyond[length] += tokens > length
         if sample.matched:
             pairs = sample.matched.pairs
             self.worst.add(Extreme(min(pairs, key=lambda pair: pair.similarity), sample, jpeg))

@@ -293,16 +293,19 @@ def test_nothing_is_wider_than_the_screen(width: int, hostile_file: Path, open_p
 
 def test_without_pairs_there_are_pictures_captions_and_a_search(tmp_path: Path, open_page: Open) -> None:
     data = write(
-        tmp_path / "data", [sample_with_jpeg(0), sample_with_jpeg(1, "A cat.\n\nTwo lines.")], stage="ingest"
+        tmp_path / "data",
+        [sample_with_jpeg(0), sample_with_jpeg(1, "A cat.\n\nTwo lines."), sample_with_jpeg(2, "")],
+        stage="ingest",
     )
     run_preview(PreviewOptions(data, str(tmp_path / "page.html")))
     page = open_page(tmp_path / "page.html")
     assert page.locator(".caption").all_text_contents() == [
         "A dog sits. A red ball lies on the left.",
         "A cat.\n\nTwo lines.",
+        "no caption",
     ]
     page.get_by_role("searchbox").fill("ball")
-    expect(page.locator("output")).to_have_text("1 of 2 samples")
+    expect(page.locator("output")).to_have_text("1 of 3 samples")
     assert page.get_by_label("Similarity from").count() == 0
     assert_named(page)
     assert_readable(page)

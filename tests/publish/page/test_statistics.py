@@ -153,6 +153,7 @@ def test_it_is_readable_named_and_fits(scheme: str, page_file: Path, open_page: 
 def test_without_pairs_it_counts_captions_and_what_was_skipped(tmp_path: Path, open_page: Open) -> None:
     data = write(tmp_path / "data", map(sample_with_jpeg, range(3)), stage="ingest")
     store, manifest = open_dataset(data)
+    assert manifest.totals["samples"] == 3
     manifest.skipped["image_<empty>"] = 2
     write_statistics(store, manifest, str(tmp_path / "page.html"))
     page = open_page(tmp_path / "page.html")
