@@ -82,7 +82,7 @@ document.addEventListener("keydown", (event) => {
 function go(step) {
   const left = samples.filter((sample) => !sample.hidden);
   const inside = left.indexOf(document.activeElement.closest(".sample"));
-  const top = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) || 0;
+  const top = getComputedStyle(head).position === "sticky" ? head.offsetHeight : 0;
   const seen = left.findIndex((sample) => sample.getBoundingClientRect().bottom > top + 40);
   const next = inside >= 0 ? inside + step : seen + (step < 0 ? -1 : Number(scrollY > 0));
   const sample = left[Math.min(Math.max(next, 0), left.length - 1)];
