@@ -7,7 +7,7 @@ BIN := .venv/bin
 # where the folder is missing; where GLITBUILD_ASSETS is set they fail instead.
 ASSETS ?= ../shared/assets
 
-.PHONY: setup test lint lock demo demo-models bench clean
+.PHONY: setup test lint lock demo demo-models screenshot bench clean
 
 setup: .venv/.done
 
@@ -36,6 +36,10 @@ demo-models: setup
 	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 220 --batch-size 32 --lr 6e-4 --seed 1
 	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 160 --batch-size 32 --lr 6e-4 --seed 2
 	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 120 --batch-size 32 --lr 6e-4 --seed 3
+
+# The README's picture; needs Chromium.
+screenshot: setup
+	$(BIN)/python docs/screenshot.py
 
 # The newest versions that setup.cfg allows, for every platform. torch and torchvision belong together:
 # torchvision on PyPI is built against that release's CUDA build and does not import with a CPU-only one.

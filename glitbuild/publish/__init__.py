@@ -1,1 +1,1 @@
-"""Publishing: what others see of a dataset or a model."""
+"""What others see of a dataset or a model: a page to look at, the Hub."""
