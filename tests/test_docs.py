@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stdout
 from pathlib import Path
 
 import datasets
@@ -20,6 +20,7 @@ from glitbuild.shards.schemas import schema
 from tests.caption.standin import StandIn
 from tests.factories import jpeg
 from tests.ingest.corpora.layouts import PLACES, lay_out
+from tests.publish.hub_client import logged_in
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
@@ -148,7 +149,11 @@ def test_a_command_of_the_pages_does_what_it_says(
         shutil.rmtree(folder / target, ignore_errors=True)
     if "NAMESPACE/NAME" in args:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it would try for long
-    result = here(*args, *_local(args), cwd=folder)
+    with logged_in(monkeypatch, tmp_path) if args[0] == "push" else nullcontext() as hub:
+        result = here(*args, *_local(args), cwd=folder)
+    if hub and "--dry-run" not in args:
+        assert "verified" in result.stdout, result.stderr
+        assert hub.received
     missing = [says for part, says in ELSEWHERE.items() if part in args]
     if missing:
         assert result.returncode == 2, result.stderr

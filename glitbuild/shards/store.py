@@ -125,6 +125,15 @@ class Store:
         found = (posixpath.basename(path) for path in self._fs.ls(self.path(folder), detail=False))
         return sorted(f"{folder}/{name}" for name in found if TEMPORARY not in name)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the sizes in bytes of the whole files in a folder, by name; ``""`` is the directory itself."""
+        self._fs.invalidate_cache()
+        if not self._fs.isdir(self.path(folder)):
+            return {}
+        entries = [entry for entry in self._fs.ls(self.path(folder), detail=True) if entry["type"] == "file"]
+        found = {posixpath.basename(entry["name"]): int(entry["size"]) for entry in entries}
+        return {posixpath.join(folder, name): found[name] for name in sorted(found) if TEMPORARY not in name}
+
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         if self.exists(name):
