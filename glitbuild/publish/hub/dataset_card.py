@@ -70,6 +70,8 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         options=options_table(manifest.config),
         versions=table(("package", "version"), manifest.versions.items()),
         sources=_sources(survey),
+        origins=_counted(manifest, "origin"),
+        splits=_counted(manifest, "split"),
     )
     return str(text)
 
@@ -106,6 +108,14 @@ def _figures(manifest: Manifest) -> Iterable[tuple[str, int]]:
 def _pattern(shards: list[str]) -> str:
     """Return the paths of all tars in braces, as webdataset expands them."""
     return f"shards/{{{shards[0]}..{shards[-1]}}}.tar" if shards else "shards/*.tar"
+
+
+def _counted(manifest: Manifest, field: str) -> str:
+    """Return how many samples have which value of a field of their sources; ``""`` where none has any."""
+    counts = (manifest.sources or {}).get(field, {})
+    rows = [(value or "not stated", f"{n:,}") for value, n in counts.items()]
+    more = [("...", f"{len(rows) - MOST_SOURCES:,} more")] if len(rows) > MOST_SOURCES else []
+    return table((field, "samples"), rows[:MOST_SOURCES] + more) if any(counts) else ""
 
 
 def _sources(survey: Survey) -> str:

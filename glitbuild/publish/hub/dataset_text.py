@@ -93,4 +93,12 @@ a pair, without pixels.{% endif %} `manifest.json` has the figures, the options 
 ## Sources and licences
 
 {{ sources }}
+{% endif %}{% if origins %}
+What the pictures came from, as their records say:
+
+{{ origins }}
+{% endif %}{% if splits %}
+The parts of these datasets that the samples are from; in this dataset they are all one split:
+
+{{ splits }}
 {% endif %}"""

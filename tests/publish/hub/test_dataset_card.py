@@ -11,11 +11,15 @@ import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
 
+from glitbuild.engine.ingest import run_ingest
+from glitbuild.engine.options import IngestOptions
+from glitbuild.ingest.corpora import CORPORA
 from glitbuild.publish.hub.dataset_card import size_category
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.run import plan_push
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
+from tests.ingest.corpora.layouts import lay_out
 from tests.publish.hub.folders import REPO, make_dataset
 
 
@@ -83,6 +87,17 @@ def test_the_figures_are_those_of_the_manifest(dataset: Path, tmp_path: Path) ->
     assert "![Samples" in card.text
     assert "{{" not in card.text
     assert "{%" not in card.text
+
+
+def test_origin_and_split_come_from_an_input_to_the_card(tmp_path: Path) -> None:
+    path = lay_out("coco", tmp_path)
+    run_ingest(IngestOptions((str(path),), str(tmp_path / "source"), format="coco"))
+    card = snapshot(tmp_path / "source", tmp_path / "data")
+    for row in ("| coco/val2014 | 10 |", "| coco/train2014 | 5 |", "| test | 5 |", "| restval | 5 |"):
+        assert row in card.text
+    assert f"| coco | {CORPORA['coco'].license} | 15 |" in card.text
+    make_dataset(tmp_path / "silent", 1)
+    assert "What the pictures came from" not in snapshot(tmp_path / "silent", tmp_path / "card").text
 
 
 def test_before_matching_there_are_no_pairs(tmp_path: Path) -> None:
