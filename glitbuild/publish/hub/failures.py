@@ -91,22 +91,28 @@ def explained(error: Exception, repo: str) -> GlitbuildError | None:
 def client_through_our_log(token: str) -> Iterator[None]:
     """Let what the client says of waiting go through this package's log, and its bars be silent.
 
-    Its lines have addresses with signatures that allow an upload; these, and the token, are left out.
+    Its lines and errors have addresses with signatures that allow an upload; these, and the token, are left out.
     """
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     class Through(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            log.log(min(record.levelno, logging.WARNING), "push: %s", without_secrets(record.getMessage(), token))
+            log.log(min(record.levelno, logging.WARNING), "push: %s", record.getMessage())
+
+    def hide(record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_secrets(record.getMessage(), token), ()
+        return True
 
     client = logging.getLogger("huggingface_hub")
-    handlers, client.handlers = client.handlers, [Through()]
-    disabled = are_progress_bars_disabled()
+    before = client.handlers, client.propagate, are_progress_bars_disabled()
+    client.handlers, client.propagate = [Through()], False
     disable_progress_bars()
+    log.addFilter(hide)
     try:
         yield
     finally:
-        client.handlers = handlers
+        log.removeFilter(hide)
+        client.handlers, client.propagate, disabled = before
         if not disabled:
             enable_progress_bars()
 

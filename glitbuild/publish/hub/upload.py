@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,7 +104,8 @@ class Upload:
 
         size = sum(entry.size for entry in entries)
         log.info("push: sending %d files, %.1f MB", len(entries), size / 1e6)
-        with TemporaryDirectory(prefix="glitbuild-push-") as folder:
+        local = self._contents.store.is_local  # nothing to copy, and nothing that a kill leaves behind
+        with nullcontext("") if local else TemporaryDirectory(prefix="glitbuild-push-") as folder:
             operations: list[Any] = [CommitOperationDelete(name, is_folder=False) for name in removed]
             operations += [self._addition(entry, Path(folder) / str(i)) for i, entry in enumerate(entries)]
             self._remote.commit(operations, message)

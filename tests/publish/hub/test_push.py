@@ -177,6 +177,20 @@ def test_no_secret_is_printed(
     assert logging.getLogger("huggingface_hub").handlers  # as they were
 
 
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=418), Fault()], ids=["503", "418", "drop"])
+def test_no_secret_is_printed_when_it_gives_up(
+    fault: Fault, hub: Hub, pauses: list[float], dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLITBUILD_DEBUG", "1")
+    hub.fault = lambda kind, number: fault if kind == "put" else None
+    result = here("push", dataset, REPO, "--verbose", cwd=dataset)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith(f"glitbuild: error: {REPO}: the Hub ")
+    assert "Signature" not in result.stderr
+    assert hub.signature not in result.stderr
+    assert TOKEN not in result.stderr
+
+
 def test_a_server_that_repeats_the_token_is_not_repeated(
     hub: Hub, dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
