@@ -1,5 +1,6 @@
 """Batches for one process, made by worker processes in an order that none of them changes."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -85,6 +86,7 @@ class Batches(Dataset[Batch]):
     def __init__(self, url: str, manifest: Manifest, maker: ExampleMaker, seed: int) -> None:
         self._url, self._entries, self._maker, self._seed = url, manifest.shards, maker, seed
         self._open: OrderedDict[int, ShardFile] = OrderedDict()
+        self._process = os.getpid()
 
     def __getitem__(self, places: Sequence[Place]) -> Batch:
         return collate([self._example(place) for place in places])
@@ -94,6 +96,9 @@ class Batches(Dataset[Batch]):
         return self._maker.make(sample, jpeg, (self._seed, place.epoch, place.shard, place.row))
 
     def _shard(self, number: int) -> ShardFile:
+        if self._process != os.getpid():
+            # A file that was open before the fork has one position for both processes.
+            self._open, self._process = OrderedDict(), os.getpid()
         if number not in self._open:
             if len(self._open) >= BLOCK:
                 self._open.popitem(last=False)[1].close()
