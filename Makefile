@@ -49,6 +49,7 @@ lock: setup
 
 bench: setup
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/push.py
 	GLITBUILD_ASSETS="$${GLITBUILD_ASSETS:-$(ASSETS)}" $(BIN)/python benchmarks/match.py
 
 clean:

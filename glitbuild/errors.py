@@ -62,3 +62,7 @@ class ExportError(GlitbuildError):
 
 class EvaluationError(GlitbuildError):
     """Embeddings can't be compared: some aren't finite, or captions and images don't fit together."""
+
+
+class PushError(GlitbuildError):
+    """The Hub could not be reached, refused something, or doesn't hold what was sent."""

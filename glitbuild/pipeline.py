@@ -80,6 +80,9 @@ def _stage(name: str, options: dict[str, Any]) -> Stage:
         options = options | {"source": [options["source"]]}
     if "source" in options:
         options = options | {"source": tuple(options["source"])}
+    if "exclude" in options:
+        exclude = options["exclude"]
+        options = options | {"exclude": (exclude,) if isinstance(exclude, str) else tuple(exclude)}
     make: dict[str, Callable[..., Options]] = {
         "ingest": IngestOptions,
         "caption": CaptionOptions,

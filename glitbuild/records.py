@@ -33,6 +33,8 @@ class SkipReason(StrEnum):
     IMAGE_MODE = "image_mode"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_TOO_SMALL = "image_too_small"
+    DUPLICATE_IMAGE = "duplicate_image"
+    EXCLUDED_IMAGE = "excluded_image"
     CAPTION_MISSING = "caption_missing"
     CAPTION_EMPTY = "caption_empty"
     CAPTION_ENCODING = "caption_encoding"
@@ -65,12 +67,23 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a row came from; what the input did not say is an empty string."""
+    """Where a row came from; what the input did not say is an empty string.
+
+    Attributes:
+        dataset: the name of the dataset or of the input.
+        id: the row's name in it.
+        url: where the image is on the web.
+        license: of picture and caption.
+        split: the part of the dataset the row is in, such as ``train``.
+        origin: what the dataset says the picture came from, such as ``coco/train2017``.
+    """
 
     dataset: str
     id: str
     url: str = ""
     license: str = ""
+    split: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

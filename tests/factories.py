@@ -24,7 +24,7 @@ def samples(draw: st.DrawFn) -> Sample:
         image=ImageInfo(
             draw(size), draw(size), "0" * 64, draw(st.sampled_from(["jpeg", "png"])), draw(st.booleans())
         ),
-        source=Source(draw(texts), draw(texts), draw(texts), draw(texts)),
+        source=Source(*(draw(texts) for _ in range(6))),
         captioned=draw(st.none() | st.just(Captioned("a-model", "0" * 64, "2026-05-31T12:00:00Z"))),
     )
 

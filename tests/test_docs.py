@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stdout
 from pathlib import Path
 
 import datasets
@@ -19,6 +19,8 @@ from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.caption.standin import StandIn
 from tests.factories import jpeg
+from tests.ingest.corpora.layouts import PLACES, lay_out
+from tests.publish.hub_client import logged_in
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
@@ -82,6 +84,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         with tarfile.open(tar_path, "w") as tar:
             for path in sorted((folder / "photos").iterdir()):
                 tar.add(path, path.name)
+    for name in PLACES:
+        lay_out(name, folder)
     (folder / "prompt.txt").write_text("Describe this picture.")
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)
@@ -89,7 +93,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     for name in ("glit", "base"):
         save_clip(folder / "runs" / name)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
-    for recipe in (folder / "pipelines").glob("*.yaml"):
+    for recipe in (folder / "pipelines").rglob("*.yaml"):
         content = yaml.safe_load(recipe.read_text())
         for stage in content["stages"]:
             if "caption" in stage:
@@ -102,6 +106,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         recipe.write_text(yaml.safe_dump(content))
     for command in (
         ["ingest", "photos", "--out", "data/raw"],
+        ["ingest", "Urban1k", "--format", "urban1k", "--out", "data/urban1k"],
         ["ingest", "photos", "--no-captions", "--out", "data/images"],
         ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
         ["scenes", "--count", "2", "--out", "data/scenes"],
@@ -136,13 +141,19 @@ def test_a_command_of_the_pages_does_what_it_says(
     if args[0] == "caption":
         args[args.index("--endpoint") + 1] = endpoint
     if args[0] in ("ingest", "scenes") or {"pipelines/pairs.yaml", "pipelines/caption.yaml"} & set(args):
-        shutil.rmtree(folder / "data")
+        for path in (folder / "data").iterdir():
+            if path.name != "urban1k":  # it is what others are kept apart from
+                shutil.rmtree(path)
     if args[0] in ("caption", "match", "train", "export"):
         target = args[args.index("--to" if args[0] == "export" else "--out") + 1]
         shutil.rmtree(folder / target, ignore_errors=True)
     if "NAMESPACE/NAME" in args:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it would try for long
-    result = here(*args, *_local(args), cwd=folder)
+    with logged_in(monkeypatch, tmp_path) if args[0] == "push" else nullcontext() as hub:
+        result = here(*args, *_local(args), cwd=folder)
+    if hub and "--dry-run" not in args:
+        assert "verified" in result.stdout, result.stderr
+        assert hub.received
     missing = [says for part, says in ELSEWHERE.items() if part in args]
     if missing:
         assert result.returncode == 2, result.stderr

@@ -15,7 +15,7 @@ from glitbuild.train.options import TrainOptions
 from tests.factories import jpeg
 from tests.run import done
 
-RECIPES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 STAGES: dict[str, Any] = {
     "ingest": IngestOptions,
     "caption": CaptionOptions,

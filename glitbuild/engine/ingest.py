@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from glitbuild.engine.exclude import Excluded, open_excluded
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
@@ -49,20 +50,23 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     for source in sources:
         log.info("ingest: %s", source.summary)
     out = Store(options.out)
-    config = _config(options, sources)
+    excluded = open_excluded(options.exclude, out)
+    config = _config(options, sources, excluded)
     out.check_writable()
     finished = None if options.overwrite else read_manifest(out)
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    limits = Limits(max_pixels=options.max_pixels, captions=options.captions)
-    with RowStream(sources, limits, threads) as stream:
+    limits = Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side)
+    with RowStream(sources, limits, threads, options.duplicates, options.near_distance) as stream:
         if finished and _replay_all(stream, out, len(finished.shards)):
             return Result(finished, done_before=True)
         if not stream.position and not stream.has_more():
             raise SourceError(
                 " ".join(options.source), "there are no rows", "give an input with images and captions"
             )
+        for dataset in excluded:
+            dataset.add_to(stream.sieve, threads)
         prepare_directory(out, options.overwrite)
         with Progress("ingest", None, plain) as progress:
             count = _write_shards(stream, out, config, options.shard_size, progress)
@@ -152,7 +156,13 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
 
 def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
     start, end = _rows(out, sidecar)
-    if stream.position != start or stream.replay_shard(end - start) != sidecar.input:
+    pictures = sidecar.input.get("pictures", "")
+    try:
+        replayed = stream.replay_shard(end - start, pictures) if stream.position == start else {}
+    except (TypeError, ValueError) as error:
+        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
+        raise DatasetError(path, f"its pictures are not those of its rows: {error}", fix) from error
+    if replayed != {name: value for name, value in sidecar.input.items() if name != "pictures"}:
         raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
 
 
@@ -171,10 +181,21 @@ def _input_changed(out: Store, why: str) -> OptionsChangedError:
     )
 
 
-def _config(options: IngestOptions, sources: list[RowSource]) -> Config:
-    return {
-        "stage": "ingest",
-        "sources": [source.summary for source in sources],
-        "shard_size": options.shard_size,
-        "max_pixels": options.max_pixels,
-    } | ({} if options.captions else {"captions": False})
+def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Excluded]) -> Config:
+    more: Config = {} if options.duplicates == "keep" else {"duplicates": options.duplicates}
+    if excluded:
+        more["exclude"] = [dataset.identity for dataset in excluded]
+    if excluded or options.duplicates == "near":
+        more["near_distance"] = options.near_distance
+    if options.max_side is not None:
+        more["max_side"] = options.max_side
+    return (
+        more
+        | {
+            "stage": "ingest",
+            "sources": [source.summary for source in sources],
+            "shard_size": options.shard_size,
+            "max_pixels": options.max_pixels,
+        }
+        | ({} if options.captions else {"captions": False})
+    )

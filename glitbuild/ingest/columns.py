@@ -15,7 +15,7 @@ IMAGE_COLUMNS = (
 )
 CAPTION_COLUMNS = ("caption", "long_caption", "text", "txt", "description")
 NAME_COLUMNS = ("id", "key")
-CARRIED_COLUMNS = ("url", "license", "dataset")
+CARRIED_COLUMNS = ("url", "license", "dataset", "split", "origin")
 
 ReadPath = Callable[[str], bytes]
 """Reads the image at a path as the input wrote it; raises OSError or Rejected."""
@@ -80,13 +80,14 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
     """
     image = record.get(columns.image)
     name = to_text(record.get(columns.name)) if columns.name else ""
-    source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
+    picture = image if isinstance(image, str) else ""
+    source = to_source(record, dataset, name or picture or str(number))
     try:
         caption = to_caption(record.get(columns.caption), columns.caption) if columns.caption is not None else None
         read_image = _image_reader(image, columns.image, read_path)
     except Rejected as rejected:
         return Row.reject(source, rejected.reason, rejected.detail)
-    return Row(source, caption, read_image, named=bool(name))
+    return Row(source, caption, read_image, named=bool(name), picture=picture)
 
 
 def to_source(record: Mapping[str, Any], dataset: str, name: str) -> Source:
@@ -96,6 +97,8 @@ def to_source(record: Mapping[str, Any], dataset: str, name: str) -> Source:
         id=name,
         url=to_text(record.get("url")),
         license=to_text(record.get("license")),
+        split=to_text(record.get("split")),
+        origin=to_text(record.get("origin")),
     )
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, read_file, why
+from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
@@ -47,7 +48,7 @@ class FolderSource:
         SourceError: there is no image, or no ``.json`` has the named field.
     """
 
-    def __init__(self, root: Path, name: str, options: SourceOptions) -> None:
+    def __init__(self, root: AnyPath, name: str, options: SourceOptions) -> None:
         self._root, self._name, self._column = root, name, options.caption_column
         self._with_captions = options.captions
         if options.image_column is not None:
@@ -81,7 +82,7 @@ class FolderSource:
                 yield Row.reject(source, rejected.reason, rejected.detail)
             else:
                 read_image = partial(read_file, self._root, file.path)
-                yield Row(to_source(record, self._name, file.path), caption, read_image)
+                yield Row(to_source(record, self._name, file.path), caption, read_image, picture=file.path)
 
     def _record(self, file: _File) -> dict[str, Any]:
         return parse_object(self._read(file.record), file.record) if file.record is not None else {}
@@ -128,15 +129,22 @@ class FolderSource:
             else:
                 yield entry
 
+    def _kinds(self, folder: str, seen: set[tuple[int, int]]) -> dict[str, bool]:
+        """Return whether each entry of a folder is a folder; nothing for one that was entered before."""
+        path = self._root / folder
+        if isinstance(path, RemotePath):
+            return {entry.name: entry.is_dir() for entry in path.iterdir() if entry.name[0] != "."}
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return {}
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as entries:
+            return {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
+
     def _listing(self, folder: str, seen: set[tuple[int, int]]) -> Iterator[_File | str]:
         """Yield a folder's files and the paths of its subfolders, by name."""
         try:
-            status = (self._root / folder).stat()
-            if (status.st_dev, status.st_ino) in seen:
-                return
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(self._root / folder) as entries:
-                kinds = {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
+            kinds = self._kinds(folder, seen)
         except OSError as error:
             problem = Rejected(SkipReason.ROW_UNREADABLE, f"{folder or '.'}: {why(error)}")
             yield _File(folder or ".", problem=problem)

@@ -32,7 +32,7 @@ class SourceOptions:
         format: one of the registry's ``FORMATS``.
         image_column: the column, or a WebDataset's member extension, that holds the image.
         caption_column: likewise the caption's.
-        split: the split to take of a Hugging Face dataset that has several; None takes all.
+        split: the split to take of a Hugging Face dataset or a corpus that has several; None takes all.
         captions: false where images alone are wanted: no caption is looked for, every row's is None.
     """
 
@@ -55,6 +55,8 @@ class Row:
         rejected: set where the row itself can't be read; the image is then never asked for.
         named: true where the input itself names its rows (an id column, a WebDataset key): such a name
             must not come twice.
+        picture: how the input names the picture's file; rows of one input that name the same file are
+            several captions of one picture. Empty where it gives bytes.
     """
 
     source: Source
@@ -62,6 +64,7 @@ class Row:
     read_image: Callable[[], bytes]
     rejected: Rejected | None = None
     named: bool = False
+    picture: str = ""
 
     @classmethod
     def reject(cls, source: Source, reason: SkipReason, detail: str) -> "Row":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glitbuild.errors import DatasetError
-from glitbuild.records import Sample
+from glitbuild.records import Sample, Source
 from glitbuild.shards.consistency import inconsistencies
 from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.manifest import Manifest, ShardEntry
@@ -16,6 +16,7 @@ from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_members
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Sidecar, add_counts
+from glitbuild.shards.sources import count_sources
 from glitbuild.shards.store import Store, StoredFile
 from glitbuild.shards.truth import Described, truth_problems
 from glitbuild.shards.writer import sample_counts
@@ -59,6 +60,7 @@ class _Content:
     totals: dict[str, int] | None = field(default_factory=dict)
     pairs: list[dict[str, Any]] | None = field(default_factory=list)
     described: list[Described] | None = field(default_factory=list)
+    sources: list[Source] | None = field(default_factory=list)
 
 
 class ShardCheck:
@@ -93,6 +95,10 @@ class ShardCheck:
                     yield Problem(truth_path(entry.name), what)
         if sidecar and content.totals is not None and sidecar.totals != content.totals:
             yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
+        if sidecar and sidecar.sources is not None and content.sources is not None:
+            counted = count_sources(content.sources)
+            if sidecar.sources != counted:
+                yield self._of_sidecar(f"says its samples are from {sidecar.sources}, the records say {counted}")
         whole = content.samples is not None and skipped is not None
         if sidecar and self._stage in ("match", "caption") and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
@@ -133,7 +139,7 @@ class ShardCheck:
         except (DatasetError, FileNotFoundError) as error:
             yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
             self._order.last_key = key_before  # the keys of a damaged tar say nothing of the next shard's
-            return _Content(None, None, None, None)
+            return _Content(None, None, None, None, None)
         return content
 
     def _sample_problems(self, stem: str, jpeg: bytes, record: bytes, content: _Content) -> Iterator[str]:
@@ -143,7 +149,7 @@ class ShardCheck:
             sample = Sample.from_json(record)
             wrong = list(inconsistencies(sample))
         except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
-            content.totals = content.pairs = content.described = None
+            content.totals = content.pairs = content.described = content.sources = None
             yield str(error)
             return
         if sample.key != stem:
@@ -158,6 +164,8 @@ class ShardCheck:
         yield from filter(None, problems)
         if self._stage == "scenes" and content.described is not None:
             content.described.append(Described.of(sample))
+        if content.sources is not None:
+            content.sources.append(sample.source)
         if content.totals is not None:
             content.totals = add_counts(content.totals, sample_counts(sample))
         if content.pairs is not None:

@@ -27,7 +27,7 @@ def images(tmp_path: Path) -> MakeImages:
         for number in range(count):
             (folder / f"{number:03d}.jpg").write_bytes(jpeg(seed=number % (pictures or count)))
         raw = str(tmp_path / "images")
-        run_ingest(IngestOptions((str(folder),), raw, shard_size=shard_size, captions=False))
+        run_ingest(IngestOptions((str(folder),), raw, shard_size=shard_size, captions=False, duplicates="keep"))
         options = CaptionOptions(raw, str(tmp_path / "raw"), "http://127.0.0.1:9/v1", "a-model", retries=0)
         return replace(options, **changes)
 
