@@ -160,7 +160,7 @@ function restore() {
 
 form.addEventListener("submit", (event) => event.preventDefault());
 head.addEventListener("input", () => { apply(); remember(); });
-form.addEventListener("reset", () => setTimeout(() => { apply(); remember(); }));
+form.querySelector("button").addEventListener("click", () => { form.reset(); apply(); remember(); });
 addEventListener("hashchange", () => { restore(); apply(); });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // or the address would lose the filter
