@@ -151,13 +151,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--scenes", type=int, default=320)
+    parser.add_argument("--size", type=int, default=1024, help="height of the pictures: as photographs have it")
     given = parser.parse_args()
     spec = ClipSpec.parse(given.model, given.pretrained)
     model = base(spec, given.device)
     preprocess = Preprocess.of(model)
     with tempfile.TemporaryDirectory() as temporary:
         scenes, pairs = str(Path(temporary) / "scenes"), str(Path(temporary) / "pairs")
-        run_scenes(ScenesOptions(given.scenes, scenes, split="val", shard_size=80), plain=True)
+        run_scenes(ScenesOptions(given.scenes, scenes, split="val", shard_size=80, size=given.size), plain=True)
         run_match(MatchOptions(scenes, pairs, workers=0, detector="none", clip_model="demo"), plain=True)
         store, manifest = open_dataset(pairs)
         samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name)]

@@ -27,7 +27,10 @@ def token_starts(tokenizer: "SimpleTokenizer", text: str, ids: Sequence[int]) ->
     """
     cleaned = "".join(tokenizer.clean_fn(text).split())
     origin = _align(text, cleaned)
-    of_byte = [place for place, letter in zip(origin, cleaned, strict=True) for _ in letter.encode()]
+    if cleaned.isascii():
+        of_byte = origin
+    else:
+        of_byte = [place for place, letter in zip(origin, cleaned, strict=True) for _ in letter.encode()]
     starts, place = [], 0
     for token in ids:
         if place >= len(of_byte):
@@ -42,8 +45,12 @@ def token_starts(tokenizer: "SimpleTokenizer", text: str, ids: Sequence[int]) ->
 
 def _align(text: str, cleaned: str) -> list[int]:
     """Return for each character of the cleaned text, which has no white space, its place in the text."""
-    kept = [(place, low) for place, letter in enumerate(text) if not letter.isspace() for low in letter.lower()]
-    places, letters = [place for place, _ in kept], "".join(low for _, low in kept)
+    if text.isascii():  # most are, and a letter is one letter in lower case
+        places, letters = [place for place, letter in enumerate(text) if not letter.isspace()], text.lower()
+        letters = "".join(letters.split())
+    else:
+        kept = [(place, low) for place, letter in enumerate(text) if not letter.isspace() for low in letter.lower()]
+        places, letters = [place for place, _ in kept], "".join(low for _, low in kept)
     if letters == cleaned:
         return places
     # Cleaning changed more than case and white space: what it put in stands where the last unchanged one was.
