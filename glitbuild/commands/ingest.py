@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common, overwrite
+from glitbuild.commands.downloads import downloads
 from glitbuild.commands.report import report
 
 
@@ -12,18 +13,21 @@ from glitbuild.commands.report import report
 @click.argument("source", nargs=-1, required=True)
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
 @click.option("--format", default="auto", show_default=True, help="folder, jsonl, csv, parquet, webdataset, hf.")
-@click.option("--image-column", help="Column with the image or its path.  [default: found by its name]")
+@click.option("--image-column", help="Column with the image, its path or URL.  [default: found by its name]")
 @click.option("--caption-column", help="Column with the caption.  [default: found by its name]")
 @click.option("--split", help="Split of a Hugging Face dataset.  [default: all of them]")
 @click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
 @click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
+@downloads
+@click.option("--retry-skipped", is_flag=True, help="Then try failed downloads again, into new shards.")
 @overwrite
 @common
 def ingest(plain: bool, **options: Any) -> None:
     """Read images with captions and write them as checked WebDataset shards.
 
     SOURCE is a folder of images with .txt or .json files of the same name, a .jsonl, .csv or .parquet
-    file, WebDataset tars, or a Hugging Face dataset. What can't be used is listed in OUT/skipped/.
+    file, WebDataset tars, or a Hugging Face dataset. Images given as http(s) addresses are downloaded.
+    What can't be used is listed in OUT/skipped/.
     """
     from glitbuild.engine.ingest import run_ingest
     from glitbuild.engine.options import IngestOptions

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
+from glitbuild.engine.retry import Count, remake_lost, retry_rows, rows_to_retry
 from glitbuild.engine.row_stream import RowStream
 from glitbuild.engine.versions import versions_of
 from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
@@ -19,6 +21,7 @@ from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
 from glitbuild.shards.layout import shard_name, shard_of, sidecar_path
 from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.retried import Retried, is_retried, settle, sidecars
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
@@ -31,7 +34,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
 
     A shard holds ``shard_size`` samples and the rows skipped among and right after them, so only the
     last one is smaller, and none is empty as long as there is a sample. A run that was stopped goes on
-    after its finished shards: their rows are read again, without the images, and must be the same.
+    after its finished shards: their rows are read again, without the images, and must be the same. With
+    ``retry_skipped``, rows whose download failed are then tried again, and those that come are in new shards.
 
     Args:
         options: of the command.
@@ -53,8 +57,9 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    with RowStream(sources, Limits(max_pixels=options.max_pixels), threads) as stream:
-        if finished and _replay_all(stream, out, len(finished.shards)):
+    with RowStream(sources, Limits(max_pixels=options.max_pixels), threads, options) as stream:
+        whole = finished and _replay_all(stream, out, len(finished.shards))
+        if finished and whole and not (options.retry_skipped and rows_to_retry(out, options)):
             return Result(finished, done_before=True)
         if not stream.position and not stream.has_more():
             raise SourceError(
@@ -62,31 +67,50 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
             )
         prepare_directory(out, options.overwrite)
         with Progress("ingest", None, plain) as progress:
-            count = _write_shards(stream, out, config, options.shard_size, progress)
+            counted = partial(_counted, progress=progress)
+            if finished and whole:
+                count = len(finished.shards)
+            else:
+                count = _write_shards(stream, out, config, options.shard_size, counted)
+                remake_lost(stream, out, config, counted)
+                settle(out)
+            if options.retry_skipped and (rows := rows_to_retry(out, options)):
+                count = retry_rows(stream, out, config, options.shard_size, rows, count, counted)
+                settle(out)
             rate = progress.rate
-    sidecars = finished_sidecars(out, map(shard_name, range(count)))
-    manifest = write_manifest(out, sidecars, config, versions_of("ingest"))
+    done = finished_sidecars(out, map(shard_name, range(count)))
+    manifest = write_manifest(out, done, config, versions_of("ingest"))
     if not manifest.totals["samples"]:
         log.warning("ingest: no row became a sample; see %s", out.path("skipped"))
     return Result(manifest, False, rate)
 
 
-def _write_shards(stream: RowStream, out: Store, config: Config, size: int, progress: Progress) -> int:
-    """Write the shards that are missing, and return how many there are now."""
-    count = 0
+def _write_shards(stream: RowStream, out: Store, config: Config, size: int, count: Count) -> int:
+    """Write the shards that are missing, but for those of retried rows, and return how many there are to be."""
+    retried, starts = Retried(out), _starts(out)
+    shards = 0
     while stream.has_more():
-        shard = shard_name(count)
-        count += 1
+        shard = shard_name(shards)
+        if shard in retried.rows:
+            raise _input_changed(out, "it has more rows now")
         sidecar = Sidecar.read(out, shard)
+        shards += 1
         if sidecar:
             sidecar.check_config(out, config)
             _replay(stream, out, sidecar)
             log.info("ingest: shard %s is there already", shard)
-        else:
-            outcomes = _counted(stream.take_shard(size), progress)
-            write_shard(out, shard, outcomes, config, partial(_describe, stream, out, count))
-    _clear_behind(out, count)
-    return count
+            continue
+        elsewhere = retried.behind(shard)
+        following, end = next(iter(starts[bisect_left(starts, (shards, 0)) :]), (None, None))
+        outcomes = stream.take_shard(size, lambda row: row not in elsewhere, end, following == shards)  # noqa: B023
+        write_shard(out, shard, count(outcomes), config, partial(_describe, stream, out, shards))
+    _clear_behind(out, shards)
+    return shards + len(retried.rows)
+
+
+def _starts(out: Store) -> list[tuple[int, int]]:
+    """Return the numbers of the finished shards with the row that each begins with; see ``_first_row``."""
+    return [(int(sidecar.shard), _first_row(out, sidecar)) for sidecar in sidecars(out)]
 
 
 def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
@@ -98,7 +122,7 @@ def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
     if not stream.has_more():
         _clear_behind(out, following)
     elif sidecar := Sidecar.read(out, shard_name(following)):
-        start, _ = _rows(out, sidecar)
+        start = _first_row(out, sidecar)
         if start != stream.position:
             raise _input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
     return described
@@ -119,7 +143,10 @@ def _clear_behind(out: Store, count: int) -> None:
     Raises:
         OptionsChangedError: one of these is finished.
     """
-    behind = files_beyond(out, {shard_name(index) for index in range(count)})
+    retried = Retried(out).rows
+    if retried and next(iter(retried)) != shard_name(count):
+        raise _input_changed(out, "it has fewer rows now")
+    behind = files_beyond(out, {shard_name(index) for index in range(count)} | retried.keys())
     if any(name.endswith(".json") for name in behind):
         raise _input_changed(out, "it has fewer rows now")
     for name in behind:
@@ -141,6 +168,8 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
         if sidecar is None:
             stream.restart()
             return False
+        if is_retried(sidecar):
+            continue  # its rows were those of other shards
         _replay(stream, out, sidecar)
     if stream.has_more():
         raise _input_changed(out, "it has more rows now")
@@ -149,8 +178,13 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
 
 def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
     start, end = _rows(out, sidecar)
-    if stream.position != start or stream.replay_shard(end - start) != sidecar.input:
+    if stream.position != start or not stream.replay_shard(end - start).items() <= sidecar.input.items():
         raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
+
+
+def _first_row(out: Store, sidecar: Sidecar) -> int:
+    """Return the row that a shard begins with; for one of retried rows, that behind the last."""
+    return int(sidecar.input["of"]) if is_retried(sidecar) else _rows(out, sidecar)[0]
 
 
 def _rows(out: Store, sidecar: Sidecar) -> tuple[int, int]:

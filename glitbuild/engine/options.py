@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
+from glitbuild.ingest.download.options import DownloadOptions
 
 
 @dataclass(frozen=True, slots=True)
-class IngestOptions:
+class IngestOptions(DownloadOptions):
     """Options of ``glitbuild ingest``; see ``glitbuild ingest --help``."""
 
     source: tuple[str, ...]
@@ -19,10 +20,14 @@ class IngestOptions:
     shard_size: int = 1000
     max_pixels: int = 100_000_000
     overwrite: bool = False
+    retry_skipped: bool = False
 
     def __post_init__(self) -> None:
+        DownloadOptions.__post_init__(self)
         if not self.source:
             raise ConfigError("SOURCE", "none given", "name a folder, a file or a dataset")
+        if self.overwrite and self.retry_skipped:
+            raise ConfigError("--overwrite and --retry-skipped", "both given", "give one of the two")
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):
             if value < 1:
                 raise ConfigError(f"{name} {value}", "too small", "give at least 1")

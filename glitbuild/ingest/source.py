@@ -53,6 +53,7 @@ class Row:
         rejected: set where the row itself can't be read; the image is then never asked for.
         named: true where the input itself names its rows (an id column, a WebDataset key): such a name
             must not come twice.
+        url: where the image is to be downloaded from; ``read_image`` is replaced once it has been.
     """
 
     source: Source
@@ -60,6 +61,7 @@ class Row:
     read_image: Callable[[], bytes]
     rejected: Rejected | None = None
     named: bool = False
+    url: str = ""
 
     @classmethod
     def reject(cls, source: Source, reason: SkipReason, detail: str) -> "Row":

@@ -1,0 +1,111 @@
+"""``ingest --retry-skipped``: the rows that could not be downloaded, once more, into shards of their own."""
+
+import logging
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from glitbuild.engine.row_stream import RowStream
+from glitbuild.ingest.download.fetch import too_large
+from glitbuild.ingest.download.options import DownloadOptions
+from glitbuild.records import Skip, SkipReason
+from glitbuild.shards.layout import shard_name
+from glitbuild.shards.reader import read_skipped
+from glitbuild.shards.retried import Retried, sidecars
+from glitbuild.shards.row_set import RowSet
+from glitbuild.shards.sidecar import Config
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
+
+Count = Callable[[Iterator[Outcome]], Iterator[Outcome]]
+"""Passes outcomes on and counts them."""
+
+log = logging.getLogger(__name__)
+
+
+def rows_to_retry(out: Store, options: DownloadOptions) -> RowSet:
+    """Return the rows whose download failed, or was not allowed and is now."""
+    rows = RowSet()
+    for sidecar in sidecars(out):
+        if any(reason.startswith("download_") for reason in sidecar.skipped):
+            for skip in read_skipped(out, sidecar.shard):
+                if may_succeed(skip, options):
+                    rows.add(int(skip.key))
+    return rows
+
+
+def may_succeed(skip: Skip, options: DownloadOptions) -> bool:
+    """Return whether it makes sense to try a skipped row again."""
+    match skip.reason:
+        case SkipReason.DOWNLOAD_FAILED | SkipReason.DOWNLOAD_TIMEOUT:
+            return True
+        case SkipReason.DOWNLOAD_TOO_LARGE:
+            return skip.detail != too_large(options.max_download_bytes).detail
+        case SkipReason.DOWNLOAD_REFUSED:
+            return options.allow_private_hosts
+        case SkipReason.DOWNLOAD_OPT_OUT:
+            return options.ignore_opt_out
+    return False
+
+
+def retry_rows(
+    stream: RowStream, out: Store, config: Config, size: int, rows: RowSet, shards: int, count: Count
+) -> int:
+    """Write shards of the rows that are tried again, as long as that brings samples.
+
+    The rows are still those of the shards they come from, too, until ``settle`` is called.
+
+    Args:
+        stream: at its end, so that it knows how many rows there are.
+        out: the dataset directory, without a manifest.
+        config: of the command.
+        size: samples a shard.
+        rows: those to try.
+        shards: how many there are.
+        count: counts the outcomes.
+
+    Returns:
+        How many shards there are now.
+    """
+    total = stream.position
+    stream.restart()
+    while stream.has_more():
+        taken: list[int] = []
+        outcomes = _noted(count(stream.take_shard(size, rows.__contains__)), taken)
+        begun = _up_to_sample(outcomes)
+        if not begun or isinstance(begun[-1], Skip):
+            break  # no sample came: the rows stay where they are
+        shard = shard_name(shards)
+        write_shard(out, shard, chain(begun, outcomes), config, lambda: {"of": total, "retried": taken})  # noqa: B023
+        log.info("ingest: shard %s holds rows that were skipped before", shard)
+        shards += 1
+    return shards
+
+
+def remake_lost(stream: RowStream, out: Store, config: Config, count: Count) -> None:
+    """Make those shards of retried rows again that were lost, each of the same rows."""
+    retried = Retried(out)
+    total = stream.position
+    done = {sidecar.shard for sidecar in sidecars(out)}
+    for shard, rows in retried.rows.items():
+        if shard in done:
+            continue
+        own, behind = set(rows), retried.behind(shard)
+        stream.restart()
+        outcomes = stream.take_shard(len(rows), lambda row: row in own and row not in behind)  # noqa: B023
+        write_shard(out, shard, count(outcomes), config, lambda: {"of": total, "retried": rows})  # noqa: B023
+
+
+def _noted(outcomes: Iterator[Outcome], rows: list[int]) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        rows.append(int(outcome.key if isinstance(outcome, Skip) else outcome[0].key))
+        yield outcome
+
+
+def _up_to_sample(outcomes: Iterator[Outcome]) -> list[Outcome]:
+    """Return the outcomes up to the first sample; all of them where there is none."""
+    begun: list[Outcome] = []
+    for outcome in outcomes:
+        begun.append(outcome)
+        if not isinstance(outcome, Skip):
+            break
+    return begun
