@@ -72,7 +72,6 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
                 count = len(finished.shards)
             else:
                 count = _write_shards(stream, out, config, options.shard_size, counted)
-                remake_lost(stream, out, config, counted)
                 settle(out)
             if options.retry_skipped and (rows := rows_to_retry(out, options)):
                 count = retry_rows(stream, out, config, options.shard_size, rows, count, counted)
@@ -86,7 +85,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
 
 
 def _write_shards(stream: RowStream, out: Store, config: Config, size: int, count: Count) -> int:
-    """Write the shards that are missing, but for those of retried rows, and return how many there are to be."""
+    """Write the shards that are missing, and return how many there are now."""
     retried, starts = Retried(out), _starts(out)
     shards = 0
     while stream.has_more():
@@ -104,8 +103,8 @@ def _write_shards(stream: RowStream, out: Store, config: Config, size: int, coun
         following, end = next(iter(starts[bisect_left(starts, (shards, 0)) :]), (None, None))
         outcomes = stream.take_shard(size, lambda row: row not in elsewhere, end, following == shards)  # noqa: B023
         write_shard(out, shard, count(outcomes), config, partial(_describe, stream, out, shards))
-    _clear_behind(out, shards)
-    return shards + len(retried.rows)
+    _clear_behind(out, shards, stream.position)
+    return remake_lost(stream, out, config, shards, count)
 
 
 def _starts(out: Store) -> list[tuple[int, int]]:
@@ -120,7 +119,7 @@ def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
     """
     described = stream.describe_shard()
     if not stream.has_more():
-        _clear_behind(out, following)
+        _clear_behind(out, following, stream.position)
     elif sidecar := Sidecar.read(out, shard_name(following)):
         start = _first_row(out, sidecar)
         if start != stream.position:
@@ -137,17 +136,15 @@ def _check_options(out: Store, config: Config) -> None:
         sidecar.check_config(out, config)
 
 
-def _clear_behind(out: Store, count: int) -> None:
-    """Remove what a stopped run left of shards that this input, shorter than its own, no longer reaches.
+def _clear_behind(out: Store, count: int, rows: int) -> None:
+    """Remove what a stopped run left of shards that this input, of so many rows, no longer reaches.
 
     Raises:
         OptionsChangedError: one of these is finished.
     """
-    retried = Retried(out).rows
-    if retried and next(iter(retried)) != shard_name(count):
-        raise _input_changed(out, "it has fewer rows now")
-    behind = files_beyond(out, {shard_name(index) for index in range(count)} | retried.keys())
-    if any(name.endswith(".json") for name in behind):
+    retried = Retried(out)
+    behind = files_beyond(out, {shard_name(index) for index in range(count)} | retried.rows.keys())
+    if retried.total not in (None, rows) or any(name.endswith(".json") for name in behind):
         raise _input_changed(out, "it has fewer rows now")
     for name in behind:
         out.remove(name)

@@ -81,18 +81,35 @@ def retry_rows(
     return shards
 
 
-def remake_lost(stream: RowStream, out: Store, config: Config, count: Count) -> None:
-    """Make those shards of retried rows again that were lost, each of the same rows."""
+def remake_lost(stream: RowStream, out: Store, config: Config, shards: int, count: Count) -> int:
+    """Make those shards of retried rows again that were lost, each of the same rows.
+
+    One whose rows no other shard remembers was lost with those they came from, which have them again: it is made
+    empty, as there are no gaps between shards.
+
+    Args:
+        stream: at its end, so that it knows how many rows there are.
+        out: the dataset directory, without a manifest.
+        config: of the command.
+        shards: how many there are in front of these.
+        count: counts the outcomes.
+
+    Returns:
+        How many shards there are now.
+    """
     retried = Retried(out)
     total = stream.position
     done = {sidecar.shard for sidecar in sidecars(out)}
-    for shard, rows in retried.rows.items():
+    last = max((int(shard) for shard in retried.rows), default=shards - 1)
+    for shard in map(shard_name, range(shards, last + 1)):
         if shard in done:
             continue
+        rows = retried.rows.get(shard, [])
         own, behind = set(rows), retried.behind(shard)
         stream.restart()
         outcomes = stream.take_shard(len(rows), lambda row: row in own and row not in behind)  # noqa: B023
         write_shard(out, shard, count(outcomes), config, lambda: {"of": total, "retried": rows})  # noqa: B023
+    return last + 1
 
 
 def _noted(outcomes: Iterator[Outcome], rows: list[int]) -> Iterator[Outcome]:
