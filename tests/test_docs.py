@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import tarfile
+from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import yaml
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.factories import jpeg
+from tests.ingest.download.server import Server
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
@@ -48,7 +50,14 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path) -> Path:
+def pictures() -> Iterator[Server]:
+    """The server that the addresses in the inputs lead to."""
+    with Server([jpeg(64, 48, seed=seed) for seed in range(3)]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path, pictures: Server) -> Path:
     """A folder with every input that the pages name."""
     folder = tmp_path_factory.mktemp("docs")
     rows = []
@@ -69,6 +78,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     table = {"image": [(folder / row["image"]).read_bytes() for row in rows], "caption": ["Noise."] * 3}
     pq.write_table(datasets.Dataset.from_dict(table).data.table, folder / "parquet" / "0.parquet")
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(table)}).save_to_disk(str(folder / "saved"))
+    urls = [pictures.url(f"{fault}/{number}.jpg") for number, fault in enumerate(("ok", "status-503-once", "ok"))]
+    table = datasets.Dataset.from_dict({"url": urls, "caption": ["Noise."] * 3})
+    table.to_parquet(folder / "urls.parquet")
+    table.rename_column("url", "photo").to_csv(folder / "urls.csv", index=False)
     for tar_path in (folder / "cc12m" / "00000.tar", folder / "web" / "00000.tar"):
         with tarfile.open(tar_path, "w") as tar:
             for path in sorted((folder / "photos").iterdir()):
@@ -105,6 +118,8 @@ def _local(command: list[str]) -> list[str]:
     if command[0] == "train":
         small = ["--model", "runs/base", "--pretrained", "", "--batch-size", "3", "--epochs", "1"]
         return [*small, "--loader-workers", "0"]
+    if any(word.startswith("urls.") for word in command):
+        return ["--allow-private-hosts", "--retry-wait", "0"]
     if command[0] != "match":
         return []
     if "demo" in command:

@@ -119,7 +119,7 @@ def test_rows_are_tried_again_and_again(source: Path, out: Path, server: Server)
     assert [(entry.samples, entry.skipped) for entry in result.manifest.shards[3:]] == [(2, 0), (2, 0), (1, 1)]
 
 
-class Stopped(BaseException):  # noqa: N818
+class Stopped(BaseException):
     """Stands for a kill."""
 
 
