@@ -14,14 +14,14 @@ from glitbuild.engine.result import Result
 from glitbuild.engine.retry import Count, remake_lost, retry_rows, rows_to_retry
 from glitbuild.engine.row_stream import RowStream
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
+from glitbuild.errors import OptionsChangedError, SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
-from glitbuild.shards.layout import shard_name, shard_of, sidecar_path
+from glitbuild.shards.layout import shard_name, shard_of
 from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
-from glitbuild.shards.retried import Retried, is_retried, settle, sidecars
+from glitbuild.shards.retried import Retried, first_row, first_rows, is_retried, row_range
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
@@ -72,10 +72,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
                 count = len(finished.shards)
             else:
                 count = _write_shards(stream, out, config, options.shard_size, counted)
-                settle(out)
             if options.retry_skipped and (rows := rows_to_retry(out, options)):
                 count = retry_rows(stream, out, config, options.shard_size, rows, count, counted)
-                settle(out)
             rate = progress.rate
     done = finished_sidecars(out, map(shard_name, range(count)))
     manifest = write_manifest(out, done, config, versions_of("ingest"))
@@ -86,7 +84,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
 
 def _write_shards(stream: RowStream, out: Store, config: Config, size: int, count: Count) -> int:
     """Write the shards that are missing, and return how many there are now."""
-    retried, starts = Retried(out), _starts(out)
+    retried, starts = Retried(out), first_rows(out)
     shards = 0
     while stream.has_more():
         shard = shard_name(shards)
@@ -102,26 +100,21 @@ def _write_shards(stream: RowStream, out: Store, config: Config, size: int, coun
         elsewhere = retried.behind(shard)
         following, end = next(iter(starts[bisect_left(starts, (shards, 0)) :]), (None, None))
         outcomes = stream.take_shard(size, lambda row: row not in elsewhere, end, following == shards)  # noqa: B023
-        write_shard(out, shard, count(outcomes), config, partial(_describe, stream, out, shards))
-    _clear_behind(out, shards, stream.position)
-    return remake_lost(stream, out, config, shards, count)
+        write_shard(out, shard, count(outcomes), config, partial(_describe, stream, out, shards, retried))
+    _clear_behind(out, shards, stream.position, retried)
+    return remake_lost(stream, out, config, retried, shards, count)
 
 
-def _starts(out: Store) -> list[tuple[int, int]]:
-    """Return the numbers of the finished shards with the row that each begins with; see ``_first_row``."""
-    return [(int(sidecar.shard), _first_row(out, sidecar)) for sidecar in sidecars(out)]
-
-
-def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
+def _describe(stream: RowStream, out: Store, following: int, retried: Retried) -> dict[str, Any]:
     """Return what a sidecar says of the shard just read, unless the finished shards behind it don't go on from it.
 
     The sidecar isn't there yet: with the old input again, the run can still go on.
     """
     described = stream.describe_shard()
     if not stream.has_more():
-        _clear_behind(out, following, stream.position)
+        _clear_behind(out, following, stream.position, retried)
     elif sidecar := Sidecar.read(out, shard_name(following)):
-        start = _first_row(out, sidecar)
+        start = first_row(out, sidecar)
         if start != stream.position:
             raise _input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
     return described
@@ -136,13 +129,12 @@ def _check_options(out: Store, config: Config) -> None:
         sidecar.check_config(out, config)
 
 
-def _clear_behind(out: Store, count: int, rows: int) -> None:
+def _clear_behind(out: Store, count: int, rows: int, retried: Retried) -> None:
     """Remove what a stopped run left of shards that this input, of so many rows, no longer reaches.
 
     Raises:
         OptionsChangedError: one of these is finished.
     """
-    retried = Retried(out)
     behind = files_beyond(out, {shard_name(index) for index in range(count)} | retried.rows.keys())
     if retried.total not in (None, rows) or any(name.endswith(".json") for name in behind):
         raise _input_changed(out, "it has fewer rows now")
@@ -174,23 +166,9 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
 
 
 def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
-    start, end = _rows(out, sidecar)
+    start, end = row_range(out, sidecar)
     if stream.position != start or not stream.replay_shard(end - start).items() <= sidecar.input.items():
         raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
-
-
-def _first_row(out: Store, sidecar: Sidecar) -> int:
-    """Return the row that a shard begins with; for one of retried rows, that behind the last."""
-    return int(sidecar.input["of"]) if is_retried(sidecar) else _rows(out, sidecar)[0]
-
-
-def _rows(out: Store, sidecar: Sidecar) -> tuple[int, int]:
-    try:
-        start, end = map(int, sidecar.input["rows"])
-    except (KeyError, TypeError, ValueError) as error:
-        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
-        raise DatasetError(path, "it doesn't say which rows the shard is made from", fix) from error
-    return start, end
 
 
 def _input_changed(out: Store, why: str) -> OptionsChangedError:

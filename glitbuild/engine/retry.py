@@ -10,9 +10,9 @@ from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.records import Skip, SkipReason
 from glitbuild.shards.layout import shard_name
 from glitbuild.shards.reader import read_skipped
-from glitbuild.shards.retried import Retried, sidecars
+from glitbuild.shards.retried import Retried, settle, sidecars
 from glitbuild.shards.row_set import RowSet
-from glitbuild.shards.sidecar import Config
+from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
 
@@ -52,8 +52,6 @@ def retry_rows(
 ) -> int:
     """Write shards of the rows that are tried again, as long as that brings samples.
 
-    The rows are still those of the shards they come from, too, until ``settle`` is called.
-
     Args:
         stream: at its end, so that it knows how many rows there are.
         out: the dataset directory, without a manifest.
@@ -78,10 +76,11 @@ def retry_rows(
         write_shard(out, shard, chain(begun, outcomes), config, lambda: {"of": total, "retried": taken})  # noqa: B023
         log.info("ingest: shard %s holds rows that were skipped before", shard)
         shards += 1
+    settle(out)
     return shards
 
 
-def remake_lost(stream: RowStream, out: Store, config: Config, shards: int, count: Count) -> int:
+def remake_lost(stream: RowStream, out: Store, config: Config, retried: Retried, shards: int, count: Count) -> int:
     """Make those shards of retried rows again that were lost, each of the same rows.
 
     One whose rows no other shard remembers was lost with those they came from, which have them again: it is made
@@ -91,24 +90,26 @@ def remake_lost(stream: RowStream, out: Store, config: Config, shards: int, coun
         stream: at its end, so that it knows how many rows there are.
         out: the dataset directory, without a manifest.
         config: of the command.
+        retried: the shards of retried rows.
         shards: how many there are in front of these.
         count: counts the outcomes.
 
     Returns:
         How many shards there are now.
     """
-    retried = Retried(out)
+    if not retried.rows:
+        return shards
     total = stream.position
-    done = {sidecar.shard for sidecar in sidecars(out)}
-    last = max((int(shard) for shard in retried.rows), default=shards - 1)
+    last = max(map(int, retried.rows))
     for shard in map(shard_name, range(shards, last + 1)):
-        if shard in done:
+        if Sidecar.read(out, shard):
             continue
         rows = retried.rows.get(shard, [])
         own, behind = set(rows), retried.behind(shard)
         stream.restart()
         outcomes = stream.take_shard(len(rows), lambda row: row in own and row not in behind)  # noqa: B023
         write_shard(out, shard, count(outcomes), config, lambda: {"of": total, "retried": rows})  # noqa: B023
+    settle(out)
     return last + 1
 
 

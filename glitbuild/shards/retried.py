@@ -70,7 +70,31 @@ def is_retried(sidecar: Sidecar) -> bool:
     return "retried" in sidecar.input
 
 
-def first_rows(sidecar: Sidecar) -> Sequence[int]:
+def row_range(store: Store, sidecar: Sidecar) -> tuple[int, int]:
+    """Return the rows ``[start, end)`` of the input that a shard was made of.
+
+    Raises:
+        DatasetError: its sidecar doesn't say.
+    """
+    try:
+        start, end = map(int, sidecar.input["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        path, fix = store.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
+        raise DatasetError(path, "it doesn't say which rows the shard is made from", fix) from error
+    return start, end
+
+
+def first_row(store: Store, sidecar: Sidecar) -> int:
+    """Return the row that a shard begins with; for one of retried rows, that behind the last."""
+    return int(sidecar.input["of"]) if is_retried(sidecar) else row_range(store, sidecar)[0]
+
+
+def first_rows(store: Store) -> list[tuple[int, int]]:
+    """Return the numbers of the finished shards, rising, each with its first row."""
+    return [(int(sidecar.shard), first_row(store, sidecar)) for sidecar in sidecars(store)]
+
+
+def rows_made_of(sidecar: Sidecar) -> Sequence[int]:
     """Return the rows that a shard was made of, rising, before any of them moved to another."""
     retried: list[int] | None = sidecar.input.get("retried")
     return range(*sidecar.input["rows"]) if retried is None else retried
@@ -101,7 +125,7 @@ def settle(store: Store) -> None:
 
 def _shared(rows: list[int], sidecar: Sidecar) -> list[int]:
     """Return those of the rows that a shard was made of."""
-    own = first_rows(sidecar)
+    own = rows_made_of(sidecar)
     if not own:
         return []
     between = rows[bisect_left(rows, own[0]) : bisect_right(rows, own[-1])]
@@ -112,7 +136,7 @@ def _let_go(store: Store, sidecar: Sidecar, moved: dict[str, list[int]]) -> None
     gone = {row for rows in moved.values() for row in rows}
     path = skipped_path(sidecar.shard)
     kept = [skip for skip in read_skipped(store, sidecar.shard) if int(skip.key) not in gone]
-    if sidecar.samples + len(kept) + len(gone) != len(first_rows(sidecar)):
+    if sidecar.samples + len(kept) + len(gone) != len(rows_made_of(sidecar)):
         why = "it doesn't hold the rows that its sidecar says"
         fix = "remove the sidecar and run the command again"
         raise DatasetError(store.path(sidecar_path(sidecar.shard)), why, fix)

@@ -12,6 +12,7 @@ from glitbuild import __version__
 from glitbuild.ingest.download.address import AddressRefusedError
 from glitbuild.ingest.download.opt_out import opted_out
 from glitbuild.ingest.download.options import DownloadOptions
+from glitbuild.ingest.download.url import parse_url
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
@@ -46,26 +47,6 @@ def headers(options: DownloadOptions) -> dict[str, str]:
         "Accept": "image/*, */*;q=0.5",
         "Accept-Encoding": "identity",
     }
-
-
-def parse_url(text: str) -> "URL":
-    """Return an address without the credentials and the fragment it may have.
-
-    Raises:
-        Rejected: it is not one of http or https.
-    """
-    from yarl import URL
-
-    text = text.strip()
-    # What a server signed must reach it letter by letter.
-    plain = text.isascii() and text.isprintable() and " " not in text
-    try:
-        url = URL(text, encoded=plain).with_fragment(None)
-        if url.scheme not in ("http", "https") or not url.host:
-            raise Rejected(SkipReason.DOWNLOAD_REFUSED, f"{text}: not an address of http or https")
-        return url.with_user(None)
-    except ValueError as error:
-        raise Rejected(SkipReason.DOWNLOAD_REFUSED, f"{text}: not a valid address") from error
 
 
 async def fetch(session: "ClientSession", url: "URL", options: DownloadOptions) -> "bytes | URL":

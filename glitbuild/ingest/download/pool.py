@@ -8,9 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from glitbuild.ingest.download.address import guard
-from glitbuild.ingest.download.fetch import Transient, fetch, headers, parse_url
+from glitbuild.ingest.download.fetch import Transient, fetch, headers
 from glitbuild.ingest.download.hosts import Hosts
 from glitbuild.ingest.download.options import DownloadOptions
+from glitbuild.ingest.download.url import parse_url
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 

@@ -4,8 +4,9 @@ from email.utils import format_datetime
 import pytest
 
 from glitbuild.errors import ConfigError
-from glitbuild.ingest.download.fetch import parse_url, retry_after
+from glitbuild.ingest.download.fetch import retry_after
 from glitbuild.ingest.download.options import DownloadOptions
+from glitbuild.ingest.download.url import parse_url
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
