@@ -43,34 +43,36 @@ class RowOrder:
             return f"key {key} after {last}: keys must rise"
         return f"key {key} is in another shard, too" if int(key) in self._keys else ""
 
-    def row_problem(self, sidecar: Sidecar, rows: list[int]) -> str:
+    def row_problem(self, sidecar: Sidecar, count: int, rows: list[int] | None) -> str:
         """Count a shard; return what is wrong with the rows its sidecar names, or an empty string.
 
         Args:
             sidecar: of the stage ``ingest`` or ``scenes``.
-            rows: the keys of its samples and skipped rows.
+            count: of its samples and skipped rows.
+            rows: their keys; None where something is wrong with these themselves.
         """
         gone: dict[str, list[int]] = sidecar.input.get("moved", {})
-        for shard, moved in gone.items():
-            self.moved.setdefault(shard, []).extend(moved)
-        held = sorted([*rows, *(row for moved in gone.values() for row in moved)])
-        if is_retried(sidecar):
-            stated = sidecar.input["retried"]
-            claimed = sorted(self.moved.pop(sidecar.shard, []))
-            if self.complete and claimed != stated:
-                return "says it is made from skipped rows, which the other shards still have or never had"
-            return "" if held == stated else "names other rows than it holds"
-        return self._range_problem(sidecar.input.get("rows"), held)
+        for shard, rows_of in gone.items():
+            self.moved.setdefault(shard, []).extend(rows_of)
+        moved = [row for rows_of in gone.values() for row in rows_of]
+        held = None if rows is None else sorted([*rows, *moved])
+        count += len(moved)
+        if not is_retried(sidecar):
+            return self._range_problem(sidecar.input.get("rows"), count, held)
+        stated: list[int] = sidecar.input["retried"]
+        if self.complete and sorted(self.moved.pop(sidecar.shard, [])) != stated:
+            return "says it is made from skipped rows, which the other shards still have or never had"
+        return "" if len(stated) == count and held in (None, stated) else "names other rows than it holds"
 
     def pass_over(self) -> None:
         """Count a shard that could not be read."""
         self.rows, self.complete = None, False
 
-    def _range_problem(self, stated: object, held: list[int]) -> str:
-        start, count = self.rows, len(held)
+    def _range_problem(self, stated: object, count: int, held: list[int] | None) -> str:
+        start = self.rows
         if start is None and isinstance(stated, list):
             start = next(iter(stated), None)
         self.rows = start + count if isinstance(start, int) else None
         if not isinstance(start, int) or stated != [start, start + count]:
             return f"says it is made from the rows {stated}, but it holds {count} from {start}"
-        return "" if held == list(range(start, start + count)) else "names other rows than it holds"
+        return "" if held in (None, list(range(start, start + count))) else "names other rows than it holds"

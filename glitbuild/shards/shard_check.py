@@ -54,6 +54,7 @@ class ShardCheck:
         self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
         self._stage = manifest.config["stage"]
         self._rows: list[int] = []  # keys of samples and skipped rows
+        self._keys_are_right = True
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the shard's files, reading each once, the tar as a stream."""
@@ -82,7 +83,9 @@ class ShardCheck:
         if sidecar and self._stage == "match" and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
         elif sidecar and self._stage in ("ingest", "scenes") and whole:
-            if problem := self._order.row_problem(sidecar, self._rows):
+            count = (content.samples or 0) + sum((skipped or {}).values())
+            rows = self._rows if self._keys_are_right else None
+            if problem := self._order.row_problem(sidecar, count, rows):
                 yield self._of_sidecar(problem)
         else:
             self._order.pass_over()
@@ -131,12 +134,14 @@ class ShardCheck:
             wrong = list(inconsistencies(sample))
         except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
             content.totals = content.pairs = content.described = None
+            self._keys_are_right = False
             yield str(error)
             return
-        if sample.key != stem:
-            yield f"its record is that of {sample.key}"
+        wrong_key = f"its record is that of {sample.key}" if sample.key != stem else ""
+        problems = [wrong_key, self._order.key_problem(sample.key)]
         self._rows.append(int(sample.key))
-        problems = [self._order.key_problem(sample.key), _image_problem(sample, jpeg), *wrong]
+        self._keys_are_right = self._keys_are_right and not any(problems)
+        problems += [_image_problem(sample, jpeg), *wrong]
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
         yield from filter(None, problems)

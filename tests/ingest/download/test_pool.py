@@ -17,13 +17,13 @@ from tests.ingest.download.server import FAULTS, Server
 
 PICTURES = [jpeg(60, 40, seed=seed) for seed in range(3)]
 QUICK: dict[str, Any] = {
-    "timeout": 0.4,
-    "total_timeout": 0.8,
     "retries": 1,
     "retry_wait": 0.01,
     "max_download_bytes": 1 << 20,
     "allow_private_hosts": True,
 }
+SHORT: dict[str, Any] = {"timeout": 1.5, "total_timeout": 2.5}
+"""For servers that stall; others have more time than a busy machine ever takes."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def result(url: str, resolver: AbstractResolver | None = None, **options: Any) -
     """Return the picture or the reason that there is none."""
     with downloads(resolver, **options) as running:
         try:
-            return running.submit(url).result(20)
+            return running.submit(url).result(60)
         except Rejected as rejected:
             return rejected.reason
 
@@ -70,17 +70,14 @@ def test_what_a_request_says(server: Server) -> None:
     assert not {"Authorization", "Cookie", "Referer"} & server.headers.keys()
 
 
-@pytest.mark.parametrize("options", [{}, {"retries": 0}], ids=["retried", "asked once"])
-def test_every_fault_has_its_reason_and_none_hangs(server: Server, options: dict[str, int]) -> None:
+def test_every_fault_has_its_reason_and_none_hangs(server: Server) -> None:
     from_server = {"image_not_an_image", "image_corrupt", "image_empty", None}  # bytes, whatever they are
-    with downloads(**options) as running:
+    with downloads(**SHORT) as running:
         waiting = {fault: running.submit(server.url(f"{fault}/1.jpg")) for fault in FAULTS}
         for fault, download in waiting.items():
             expected = FAULTS[fault]
-            if fault.endswith("-once") and options:
-                expected = {"download_failed"}
             try:
-                download.result(20)
+                download.result(60)
             except Rejected as rejected:
                 assert str(rejected.reason) in expected, (fault, rejected)
                 assert "0x" not in rejected.detail
@@ -136,9 +133,9 @@ def test_so_many_connections_in_all_and_to_a_host(server: Server) -> None:
     server.delay = 0.02
     for options, most in (({"connections": 3}, 3), ({"connections": 9, "connections_per_host": 2}, 2)):
         server.most = 0
-        with downloads(timeout=5, total_timeout=5, **options) as running:
+        with downloads(**options) as running:
             waiting = [running.submit(server.url(f"ok/{number}.jpg")) for number in range(40)]
-            assert [download.result(20) for download in waiting] == [PICTURES[i % 3] for i in range(40)]
+            assert [download.result(60) for download in waiting] == [PICTURES[i % 3] for i in range(40)]
         assert 1 < server.most <= most
 
 
@@ -148,7 +145,7 @@ def test_what_is_not_taken_stops_the_rest(server: Server, monkeypatch: pytest.Mo
     with downloads(connections=2) as running:
         waiting = [running.submit(server.url(f"ok/{number}.jpg")) for number in range(60)]
         for number, download in enumerate(waiting):
-            assert download.result(20) == PICTURES[number % 3]
+            assert download.result(60) == PICTURES[number % 3]
             # Beyond what is held, those that had been begun by then: twice as many as there are connections.
             assert sum(server.asked.values()) <= number + 2 + 2 * 2 + 1
             running.take(download)
@@ -227,8 +224,11 @@ def test_of_several_addresses_the_public_one_is_asked(monkeypatch: pytest.Monkey
         assert not private.asked
 
 
-def test_a_name_that_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (
-        result("http://nothing.invalid/1.jpg", retries=0, timeout=5, total_timeout=5) == SkipReason.DOWNLOAD_FAILED
-    )
-    assert result(f"http://{'a' * 80}.org/1.jpg", retries=0, timeout=5) == SkipReason.DOWNLOAD_FAILED
+class Nowhere(Names):
+    async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
+        raise OSError("no such name")
+
+
+def test_a_name_that_leads_nowhere() -> None:
+    assert result("http://nothing.example/1.jpg", Nowhere(), retries=0) == SkipReason.DOWNLOAD_FAILED
+    assert result(f"http://{'a' * 80}.org/1.jpg", retries=0) == SkipReason.DOWNLOAD_FAILED
