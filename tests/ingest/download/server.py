@@ -16,6 +16,9 @@ from types import TracebackType
 METADATA = "http://169.254.169.254/latest/meta-data/"
 """An address that is refused even with ``--allow-private-hosts``, so that it can be redirected to here."""
 
+RETRY_AFTER = "0"
+"""What 429 asks for, in seconds."""
+
 FAULTS = {
     "reset": {"download_failed"},
     "reset-inside": {"download_failed"},
@@ -136,7 +139,7 @@ class Server:
         if once and self.asked[path] > 1:
             writer.write(answer(picture))
         else:
-            more = "Retry-After: 0\r\n" if status == "429" else ""
+            more = f"Retry-After: {RETRY_AFTER}\r\n" if status == "429" else ""
             writer.write(answer(b"no", f"{status} Some Words", more))
 
 

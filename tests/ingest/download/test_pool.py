@@ -7,6 +7,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from glitbuild.ingest.download import address, pool
+from glitbuild.ingest.download.hosts import Hosts
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.download.pool import Downloads
 from glitbuild.ingest.source import Rejected
@@ -114,6 +115,15 @@ def test_a_picture_may_be_as_large_as_the_limit(server: Server) -> None:
     for path in ("ok/1.jpg", "gzip/1.jpg"):
         assert result(server.url(path), max_download_bytes=size) == PICTURES[1]
         assert result(server.url(path), max_download_bytes=size - 1) == SkipReason.DOWNLOAD_TOO_LARGE
+
+
+def test_a_server_that_asks_to_wait_is_left_in_peace(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[tuple[str, float]] = []
+    pause = Hosts.pause
+    monkeypatch.setattr(Hosts, "pause", lambda self, *what: (paused.append(what), pause(self, *what)))
+    monkeypatch.setattr(served, "RETRY_AFTER", "1")
+    assert result(server.url("status-429-once/1.jpg")) == PICTURES[1]
+    assert paused == [("127.0.0.1", 1.0)]
 
 
 def test_a_server_that_asks_for_too_long_a_wait_is_given_up(
