@@ -7,7 +7,7 @@ BIN := .venv/bin
 # where the folder is missing; where GLITBUILD_ASSETS is set they fail instead.
 ASSETS ?= ../shared/assets
 
-.PHONY: setup test lint lock demo demo-models bench clean
+.PHONY: setup test lint lock demo demo-models screenshot bench clean
 
 setup: .venv/.done
 
@@ -37,6 +37,10 @@ demo-models: setup
 	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 160 --batch-size 32 --lr 6e-4 --seed 2
 	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 120 --batch-size 32 --lr 6e-4 --seed 3
 
+# The README's picture; needs Chromium.
+screenshot: setup
+	$(BIN)/python docs/screenshot.py
+
 # The newest versions that setup.cfg allows, for every platform. torch and torchvision belong together:
 # torchvision on PyPI is built against that release's CUDA build and does not import with a CPU-only one.
 lock: setup
@@ -45,6 +49,7 @@ lock: setup
 
 bench: setup
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/push.py
 	GLITBUILD_ASSETS="$${GLITBUILD_ASSETS:-$(ASSETS)}" $(BIN)/python benchmarks/match.py
 
 clean:

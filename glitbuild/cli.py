@@ -8,11 +8,14 @@ from typing import NoReturn
 import click
 
 from glitbuild import __version__
+from glitbuild.commands.caption import caption
 from glitbuild.commands.demo import demo
 from glitbuild.commands.evaluate import evaluate
 from glitbuild.commands.export import export
 from glitbuild.commands.ingest import ingest
 from glitbuild.commands.match import match
+from glitbuild.commands.preview import preview
+from glitbuild.commands.push import push
 from glitbuild.commands.run import run
 from glitbuild.commands.scenes import scenes
 from glitbuild.commands.stats import stats
@@ -62,5 +65,9 @@ def cli() -> None:
     """  # noqa: D301 - \b is the control character: click leaves the next lines as they are
 
 
-for command in (ingest, match, train, scenes, demo, export, evaluate, run, stats, validate):
+COMMANDS = (
+    *(ingest, caption, match, train, evaluate, export, push, preview),
+    *(stats, validate, run, scenes, demo),
+)
+for command in COMMANDS:
     cli.add_command(command)

@@ -44,6 +44,10 @@ class DatasetError(GlitbuildError):
     """A dataset directory is missing, unfinished or damaged."""
 
 
+class EndpointError(GlitbuildError):
+    """The endpoint that writes captions is not there, or refuses every request."""
+
+
 class TrainingError(GlitbuildError):
     """A training can't go on: its loss is not a number, or a process of it died."""
 
@@ -58,3 +62,7 @@ class ExportError(GlitbuildError):
 
 class EvaluationError(GlitbuildError):
     """Embeddings can't be compared: some aren't finite, or captions and images don't fit together."""
+
+
+class PushError(GlitbuildError):
+    """The Hub could not be reached, refused something, or doesn't hold what was sent."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glitbuild.caption.options import CaptionOptions
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError
@@ -15,7 +16,7 @@ from glitbuild.train.options import TrainOptions
 if TYPE_CHECKING:
     from glitbuild.train.run import Trained
 
-Options = IngestOptions | MatchOptions | ScenesOptions | TrainOptions
+Options = IngestOptions | CaptionOptions | MatchOptions | ScenesOptions | TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
         from glitbuild.engine.ingest import run_ingest
 
         return run_ingest(stage.options, plain)
+    if isinstance(stage.options, CaptionOptions):
+        from glitbuild.caption.run import run_caption
+
+        return run_caption(stage.options, plain)
     if isinstance(stage.options, ScenesOptions):
         from glitbuild.scenes.write import run_scenes
 
@@ -75,8 +80,12 @@ def _stage(name: str, options: dict[str, Any]) -> Stage:
         options = options | {"source": [options["source"]]}
     if "source" in options:
         options = options | {"source": tuple(options["source"])}
+    if "exclude" in options:
+        exclude = options["exclude"]
+        options = options | {"exclude": (exclude,) if isinstance(exclude, str) else tuple(exclude)}
     make: dict[str, Callable[..., Options]] = {
         "ingest": IngestOptions,
+        "caption": CaptionOptions,
         "match": MatchOptions,
         "scenes": ScenesOptions,
         "train": TrainOptions,

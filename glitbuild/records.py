@@ -38,11 +38,17 @@ class SkipReason(StrEnum):
     IMAGE_MODE = "image_mode"
     IMAGE_TOO_LARGE = "image_too_large"
     IMAGE_TOO_SMALL = "image_too_small"
+    DUPLICATE_IMAGE = "duplicate_image"
+    EXCLUDED_IMAGE = "excluded_image"
     CAPTION_MISSING = "caption_missing"
     CAPTION_EMPTY = "caption_empty"
     CAPTION_ENCODING = "caption_encoding"
     CAPTION_NUL = "caption_nul"
     CAPTION_TOO_LONG = "caption_too_long"
+    CAPTION_FAILED = "caption_failed"
+    CAPTION_REFUSED = "caption_refused"
+    CAPTION_CUT = "caption_cut"
+    CAPTION_REPEATED = "caption_repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,38 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a row came from; what the input did not say is an empty string."""
+    """Where a row came from; what the input did not say is an empty string.
+
+    Attributes:
+        dataset: the name of the dataset or of the input.
+        id: the row's name in it.
+        url: where the image is on the web.
+        license: of picture and caption.
+        split: the part of the dataset the row is in, such as ``train``.
+        origin: what the dataset says the picture came from, such as ``coco/train2017``.
+    """
 
     dataset: str
     id: str
     url: str = ""
     license: str = ""
+    split: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """What wrote a caption.
+
+    Attributes:
+        model: its name at the endpoint.
+        prompt_sha256: of the prompt's text, in hex.
+        time: when the answer came, in UTC: ``2026-05-31T12:00:00Z``.
+    """
+
+    model: str
+    prompt_sha256: str
+    time: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +137,23 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its caption; ``matched`` is None before ``match``."""
+    """One image with its caption, which is empty in a dataset of images alone.
+
+    ``matched`` is None before ``match``, ``captioned`` where no model wrote the caption.
+    """
 
     key: str
     caption: str
     image: ImageInfo
     source: Source
     matched: Matched | None = None
+    captioned: Captioned | None = None
 
     def to_json(self) -> bytes:
         """Return the record as UTF-8 JSON."""
         record = {"schema": SCHEMA} | asdict(self)
-        record |= record.pop("matched") or {}
-        return to_json(record)
+        matched, captioned = record.pop("matched"), record.pop("captioned")
+        return to_json(record | ({"captioned": captioned} if captioned else {}) | (matched or {}))
 
     @classmethod
     def from_json(cls, data: bytes) -> "Sample":
@@ -142,6 +178,7 @@ class Sample:
             image=ImageInfo(**record["image"]),
             source=Source(**record["source"]),
             matched=matched,
+            captioned=Captioned(**record["captioned"]) if "captioned" in record else None,
         )
 
 

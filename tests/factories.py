@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glitbuild.flism.regions import default_regions
-from glitbuild.records import ImageInfo, Matched, Pair, Region, Sample, Source
+from glitbuild.records import Captioned, ImageInfo, Matched, Pair, Region, Sample, Source
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 
@@ -24,7 +24,8 @@ def samples(draw: st.DrawFn) -> Sample:
         image=ImageInfo(
             draw(size), draw(size), "0" * 64, draw(st.sampled_from(["jpeg", "png"])), draw(st.booleans())
         ),
-        source=Source(draw(texts), draw(texts), draw(texts), draw(texts)),
+        source=Source(*(draw(texts) for _ in range(6))),
+        captioned=draw(st.none() | st.just(Captioned("a-model", "0" * 64, "2026-05-31T12:00:00Z"))),
     )
 
 
@@ -48,7 +49,7 @@ def matched_samples(draw: st.DrawFn) -> Sample:
     sample = draw(samples())
     image = ImageInfo(width, height, sample.image.sha256, "jpeg", False)
     matched = Matched(tuple(spans), tuple(regions), tuple(pairs), best)
-    return Sample(sample.key, " ".join(sentences), image, sample.source, matched)
+    return Sample(sample.key, " ".join(sentences), image, sample.source, matched, sample.captioned)
 
 
 def jpeg(width: int = 32, height: int = 24, seed: int = 0) -> bytes:

@@ -43,7 +43,8 @@ def test_every_command_has_help_with_an_example_and_the_common_options(name: str
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = "{'torch', 'ray', 'spacy', 'ultralytics', 'open_clip', 'datasets', 'pyarrow', 'numpy', 'PIL', 'rich'}"
+    heavy = {"torch", "ray", "spacy", "ultralytics", "open_clip", "datasets", "pyarrow", "numpy", "PIL", "rich"}
+    heavy |= {"openai"}
     code = "import sys; from glitbuild.cli import cli; cli(['--help'], standalone_mode=False);"
     code += f"print({heavy} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -55,11 +56,11 @@ def test_the_pure_parts_need_neither_ray_nor_click_nor_what_only_some_detectors_
 import importlib, pkgutil, sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("ray", "click", "ultralytics", "transformers"):
+        if name.split(".")[0] in ("ray", "click", "ultralytics", "transformers", "openai"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 import glitbuild.engine.match_worker, glitbuild.engine.local_runner, glitbuild.engine.ingest
-for part in ("records", "ingest", "flism", "shards", "clip", "scenes", "evaluate"):
+for part in ("records", "ingest", "flism", "shards", "clip", "scenes", "evaluate", "caption"):
     module = importlib.import_module(f"glitbuild.{part}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"glitbuild.{part}."):
         importlib.import_module(found.name)
@@ -127,6 +128,10 @@ def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
         (["match", "{raw}", "--out", "{out}", "--score", "2"], "--score 2.0"),
         (["match", "{raw}", "--out", "{out}", "--min-area", "0.9"], "min-area"),
         (["match", "{raw}", "--out", "{raw}"], "input's directory"),
+        (
+            ["caption", "{folder}", "--out", "{out}", "--endpoint", "localhost", "--model", "m"],
+            "--endpoint localhost",
+        ),
         (["match", "{folder}", "--out", "{out}"], "not a dataset directory"),
         (["match", "nowhere", "--out", "{out}"], "no such dataset"),
         (["stats", "nowhere"], "no such dataset"),

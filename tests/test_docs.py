@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stdout
 from pathlib import Path
 
 import datasets
@@ -17,8 +17,11 @@ import yaml
 
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
+from tests.caption.standin import StandIn
 from tests.factories import jpeg
+from tests.ingest.corpora.layouts import PLACES, lay_out
 from tests.ingest.download.server import Server
+from tests.publish.hub_client import logged_in
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
 
@@ -57,7 +60,16 @@ def pictures() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path, pictures: Server) -> Path:
+def endpoint() -> Iterator[str]:
+    """The address of a server that writes captions."""
+    with StandIn() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def inputs(
+    tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path, endpoint: str, pictures: Server
+) -> Path:
     """A folder with every input that the pages name."""
     folder = tmp_path_factory.mktemp("docs")
     rows = []
@@ -86,15 +98,20 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         with tarfile.open(tar_path, "w") as tar:
             for path in sorted((folder / "photos").iterdir()):
                 tar.add(path, path.name)
+    for name in PLACES:
+        lay_out(name, folder)
+    (folder / "prompt.txt").write_text("Describe this picture.")
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)
     save_yolos(folder / "hustvl" / "yolos-base")
     for name in ("glit", "base"):
         save_clip(folder / "runs" / name)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
-    for recipe in (folder / "pipelines").glob("*.yaml"):
+    for recipe in (folder / "pipelines").rglob("*.yaml"):
         content = yaml.safe_load(recipe.read_text())
         for stage in content["stages"]:
+            if "caption" in stage:
+                stage["caption"]["endpoint"] = endpoint
             if "match" in stage:
                 stage["match"] |= {"clip_model": "ViT-S-32-alt", "clip_pretrained": "clip.pt", "workers": 0}
             if "train" in stage:
@@ -103,6 +120,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
         recipe.write_text(yaml.safe_dump(content))
     for command in (
         ["ingest", "photos", "--out", "data/raw"],
+        ["ingest", "Urban1k", "--format", "urban1k", "--out", "data/urban1k"],
+        ["ingest", "photos", "--no-captions", "--out", "data/images"],
         ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
         ["scenes", "--count", "2", "--out", "data/scenes"],
         ["export", "runs/glit", "--to", "exported", "--format", "hf"],
@@ -130,26 +149,34 @@ def _local(command: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_pages_does_what_it_says(
-    command: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, inputs: Path, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "work"
     shutil.copytree(inputs, folder, symlinks=True)
     args = shlex.split(command)[1:]
-    if args[0] in ("ingest", "scenes") or "pipelines/pairs.yaml" in args:
-        shutil.rmtree(folder / "data")
-    if args[0] in ("match", "train", "export"):
+    if args[0] == "caption":
+        args[args.index("--endpoint") + 1] = endpoint
+    if args[0] in ("ingest", "scenes") or {"pipelines/pairs.yaml", "pipelines/caption.yaml"} & set(args):
+        for path in (folder / "data").iterdir():
+            if path.name != "urban1k":  # it is what others are kept apart from
+                shutil.rmtree(path)
+    if args[0] in ("caption", "match", "train", "export"):
         target = args[args.index("--to" if args[0] == "export" else "--out") + 1]
         shutil.rmtree(folder / target, ignore_errors=True)
     if "NAMESPACE/NAME" in args:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # or it would try for long
-    result = here(*args, *_local(args), cwd=folder)
+    with logged_in(monkeypatch, tmp_path) if args[0] == "push" else nullcontext() as hub:
+        result = here(*args, *_local(args), cwd=folder)
+    if hub and "--dry-run" not in args:
+        assert "verified" in result.stdout, result.stderr
+        assert hub.received
     missing = [says for part, says in ELSEWHERE.items() if part in args]
     if missing:
         assert result.returncode == 2, result.stderr
         assert missing[0] in result.stderr.splitlines()[-1]
         return
     assert result.returncode == 0, result.stderr
-    if args[0] in ("ingest", "match", "scenes"):
+    if args[0] in ("ingest", "caption", "match", "scenes"):
         assert "valid" in here("validate", args[args.index("--out") + 1], cwd=folder).stdout
 
 
@@ -175,10 +202,12 @@ def test_the_page_of_the_format_is_the_schema() -> None:
         assert re.findall(r"`(\w+)`", described) == list(parts), name
 
 
-def test_the_page_of_ingest_lists_every_reason() -> None:
-    page = (ROOT / "docs" / "ingest.md").read_text()
-    table = page[page.index("## Skipped rows") :]
-    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.M) == schema("skipped")["properties"]["reason"]["enum"]
+def test_the_pages_of_ingest_and_caption_list_every_reason() -> None:
+    listed: list[str] = []
+    for name, heading in (("ingest", "## Skipped rows"), ("caption", "## What is skipped")):
+        page = (ROOT / "docs" / f"{name}.md").read_text()
+        listed += re.findall(r"^\| `(\w+)` \|", page[page.index(heading) :], flags=re.M)
+    assert sorted(listed) == sorted(schema("skipped")["properties"]["reason"]["enum"])
 
 
 def test_the_readme_lists_every_command_and_every_link_is_there() -> None:

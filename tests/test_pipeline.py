@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from glitbuild.caption.options import CaptionOptions
 from glitbuild.cli import cli
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.errors import ConfigError
@@ -14,9 +15,10 @@ from glitbuild.train.options import TrainOptions
 from tests.factories import jpeg
 from tests.run import done
 
-RECIPES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 STAGES: dict[str, Any] = {
     "ingest": IngestOptions,
+    "caption": CaptionOptions,
     "match": MatchOptions,
     "scenes": ScenesOptions,
     "train": TrainOptions,
@@ -33,7 +35,8 @@ def test_a_stage_has_the_options_of_its_command(stage: str) -> None:
 
 
 def test_the_defaults_are_those_of_the_command() -> None:
-    given = {"scenes": ["--count", "3"]}
+    endpoint = {"endpoint": "http://localhost/v1", "model": "m"}
+    given = {"scenes": ["--count", "3"], "caption": ["a", *(f"--{key}={value}" for key, value in endpoint.items())]}
     parsed = {
         stage: cli.commands[stage].make_context(stage, [*given.get(stage, ["a"]), "--out", "b"]).params
         for stage in STAGES
@@ -41,6 +44,7 @@ def test_the_defaults_are_those_of_the_command() -> None:
     for params in parsed.values():
         assert not params.pop("log_json") and not params.pop("verbose")
     assert IngestOptions(**parsed["ingest"]) == IngestOptions(source=("a",), out="b")
+    assert CaptionOptions(**parsed["caption"]) == CaptionOptions(dir="a", out="b", **endpoint)
     assert MatchOptions(**parsed["match"]) == MatchOptions(dir="a", out="b")
     assert ScenesOptions(**parsed["scenes"]) == ScenesOptions(count=3, out="b")
     assert TrainOptions(**parsed["train"]) == TrainOptions(dir="a", out="b")
@@ -62,6 +66,7 @@ def test_the_recipes_fit_the_schema(path: Path) -> None:
         ("stages: [{ingest: {source: a, out: b, shard-size: 3}}]", "shard-size"),
         ("stages: [{ingest: {source: a, out: b, shard_size: many}}]", "shard_size"),
         ("stages: [{match: {dir: a, out: b, score: 2}}]", "score"),
+        ("stages: [{caption: {dir: a, out: b, endpoint: localhost, model: m}}]", "not an http"),
         ("stages: [{scenes: {count: 3, out: b, kinds: dragon}}]", "unknown kind"),
         ("stages: [{match: {dir: a, out: b, gpus: 1, workers: 1}}]", "both given"),
     ],

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from glitbuild.records import Sample, Skip, SkipReason, Source, to_json
 from glitbuild.shards.schemas import misfit, schema
-from tests.factories import matched_samples, samples
+from tests.factories import matched_samples, sample_with_jpeg, samples
 
 
 @given(samples())
@@ -33,7 +33,13 @@ def test_numbers_of_a_record_keep_their_type(sample: Sample) -> None:
 
 def test_the_record_has_no_nulls_and_every_key_before_and_after_matching() -> None:
     properties = set(schema("sample")["properties"])
-    assert set(schema("sample")["required"]) == properties - {"sentences", "regions", "pairs", "best_pair"}
+    assert set(schema("sample")["required"]) == properties - {
+        "captioned",
+        "sentences",
+        "regions",
+        "pairs",
+        "best_pair",
+    }
 
 
 @given(st.sampled_from(list(SkipReason)), st.text(string.printable))
@@ -51,3 +57,10 @@ def test_the_schema_lists_exactly_the_reasons_there_are() -> None:
 def test_numbers_that_json_lacks_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         to_json({"similarity": float("nan")})
+
+
+def test_a_record_of_an_older_version_is_read() -> None:
+    sample, _ = sample_with_jpeg(0)
+    record = json.loads(sample.to_json())
+    del record["source"]["split"], record["source"]["origin"]
+    assert Sample.from_json(json.dumps(record).encode()) == sample

@@ -17,7 +17,7 @@ from glitbuild.commands.common import common, overwrite
 def demo(plain: bool, **options: Any) -> None:
     """Run every stage on drawn scenes with the embedded models: no network, no GPU, a minute or two.
 
-    Ends with what each stage made, how right it was, what the training changed, and a picture to look at.
+    Ends with what each stage made, how right it was, what the training changed, and a page to look at.
     """
     from glitbuild.demo.options import DemoOptions
     from glitbuild.demo.run import run_demo

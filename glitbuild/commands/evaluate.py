@@ -33,8 +33,9 @@ def evaluate(plain: bool, **options: Any) -> None:
     `glitbuild scenes`.
     """
     from glitbuild.evaluate.options import EvalOptions
-    from glitbuild.evaluate.report import as_json, as_markdown, check_writable, print_report, write_file
+    from glitbuild.evaluate.report import as_json, as_markdown, print_report
     from glitbuild.evaluate.run import run_eval
+    from glitbuild.shards.output import check_writable, write_file
 
     given = EvalOptions(**options)
     for path in filter(None, (given.out, given.markdown)):

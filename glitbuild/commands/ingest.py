@@ -12,12 +12,27 @@ from glitbuild.commands.report import report
 @click.command(epilog="Example: glitbuild ingest photos/ --out data/raw")
 @click.argument("source", nargs=-1, required=True)
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
-@click.option("--format", default="auto", show_default=True, help="folder, jsonl, csv, parquet, webdataset, hf.")
+@click.option(
+    "--format",
+    default="auto",
+    show_default=True,
+    help="folder, jsonl, csv, parquet, webdataset, hf, or a corpus: docci, dci, coco, ...",
+)
 @click.option("--image-column", help="Column with the image, its path or URL.  [default: found by its name]")
 @click.option("--caption-column", help="Column with the caption.  [default: found by its name]")
-@click.option("--split", help="Split of a Hugging Face dataset.  [default: all of them]")
+@click.option("--split", help="Split of a corpus or a Hugging Face dataset.  [default: all of them]")
 @click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
 @click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
+@click.option("--max-side", type=int, help="Make the longer side at most so many pixels.  [default: as it is]")
+@click.option("--duplicates", default="exact", show_default=True, help="Skip what came before: keep, exact, near.")
+@click.option("--near-distance", default=4, show_default=True, help="Bits of 64 that near hashes may differ in.")
+@click.option("--exclude", multiple=True, help="Dataset directory whose pictures are skipped, near ones too.")
+@click.option(
+    "--captions/--no-captions",
+    default=True,
+    show_default=True,
+    help="Without: images alone, for `glitbuild caption`; captions that the input has are left out.",
+)
 @downloads
 @click.option("--retry-skipped", is_flag=True, help="Then try failed downloads again, into new shards.")
 @overwrite
@@ -26,8 +41,8 @@ def ingest(plain: bool, **options: Any) -> None:
     """Read images with captions and write them as checked WebDataset shards.
 
     SOURCE is a folder of images with .txt or .json files of the same name, a .jsonl, .csv or .parquet
-    file, WebDataset tars, or a Hugging Face dataset. Images given as http(s) addresses are downloaded.
-    What can't be used is listed in OUT/skipped/.
+    file, WebDataset tars, a Hugging Face dataset, or a known corpus as it is downloaded. Images given as
+    http(s) addresses are downloaded. What can't be used is listed in OUT/skipped/.
     """
     from glitbuild.engine.ingest import run_ingest
     from glitbuild.engine.options import IngestOptions

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.demo.options import DemoOptions
-from glitbuild.demo.sheet import MOST, Example, contact_sheet
 from glitbuild.demo.stages import Step, on_photographs, on_scenes
 from glitbuild.evaluate.options import EvalOptions
 from glitbuild.evaluate.run import run_eval
+from glitbuild.publish.page.options import PreviewOptions
+from glitbuild.publish.page.preview import run_preview
+from glitbuild.publish.sheet import MOST, Example, contact_sheet
 from glitbuild.records import Box
 from glitbuild.scenes.accuracy import Accuracy
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 
 SHEET = "contact-sheet.png"
+PAGE = "preview.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,14 @@ class Report:
         steps: the stages, in order.
         accuracy: of the pairs, against what is known of the scenes; None for photographs.
         gains: of the training; none for photographs.
+        page: to look at.
         sheet: the contact sheet.
     """
 
     steps: tuple[Step, ...]
     accuracy: Accuracy | None
     gains: tuple[Gain, ...]
+    page: Path
     sheet: Path
 
 
@@ -58,12 +63,23 @@ def run_demo(options: DemoOptions, plain: bool = False) -> Report:
     out = Path(options.out)
     if options.real:
         steps = tuple(on_photographs(out, options, plain))
-        return Report(steps, None, (), contact_sheet(out / SHEET, _examples(out, truth=False)))
+        steps += (_preview(out, plain),)
+        return Report(steps, None, (), out / PAGE, contact_sheet(out / SHEET, _examples(out, truth=False)))
     steps = tuple(on_scenes(out, options, plain))
     start = time.monotonic()
     gains = _gains(out, plain)
     steps += (Step("eval", "the embedded model and the trained one, on the test scenes", time.monotonic() - start),)
-    return Report(steps, _accuracy(out), gains, contact_sheet(out / SHEET, _examples(out, truth=True)))
+    steps += (_preview(out, plain),)
+    sheet = contact_sheet(out / SHEET, _examples(out, truth=True))
+    return Report(steps, _accuracy(out), gains, out / PAGE, sheet)
+
+
+def _preview(out: Path, plain: bool) -> Step:
+    start = time.monotonic()
+    made = run_preview(PreviewOptions(str(out / "pairs"), str(out / PAGE)), plain)
+    return Step(
+        "preview", f"{made.samples:,} images on a page of {made.bytes / 1e6:.1f} MB", time.monotonic() - start
+    )
 
 
 def _gains(out: Path, plain: bool) -> tuple[Gain, ...]:

@@ -26,4 +26,5 @@ def print_report(report: Report) -> None:
         for gain in report.gains:
             gains.add_row(gain.figure, f"{gain.before:.1f}", f"{gain.after:.1f}")
         console.print(gains)
-    console.print(f"Look at {report.sheet}", soft_wrap=True)
+    console.print(f"On one sheet: {report.sheet}", soft_wrap=True)
+    console.print(f"Look at {report.page}", soft_wrap=True)

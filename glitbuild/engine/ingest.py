@@ -8,18 +8,19 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from glitbuild.engine.exclude import Excluded, open_excluded
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
 from glitbuild.engine.retry import Count, remake_lost, retry_rows, rows_to_retry
 from glitbuild.engine.row_stream import RowStream
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import OptionsChangedError, SourceError
+from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
-from glitbuild.shards.layout import shard_name, shard_of
+from glitbuild.shards.layout import shard_name, shard_of, sidecar_path
 from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
 from glitbuild.shards.retried import Retried, first_row, first_rows, is_retried, row_range
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
@@ -46,18 +47,22 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     """
     sources = open_sources(
         options.source,
-        SourceOptions(options.format, options.image_column, options.caption_column, options.split),
+        SourceOptions(
+            options.format, options.image_column, options.caption_column, options.split, captions=options.captions
+        ),
     )
     for source in sources:
         log.info("ingest: %s", source.summary)
     out = Store(options.out)
-    config = _config(options, sources)
+    excluded = open_excluded(options.exclude, out)
+    config = _config(options, sources, excluded)
     out.check_writable()
     finished = None if options.overwrite else read_manifest(out)
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    with RowStream(sources, Limits(max_pixels=options.max_pixels), threads, options) as stream:
+    limits = Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side)
+    with RowStream(sources, limits, threads, options.duplicates, options.near_distance, options) as stream:
         whole = finished and _replay_all(stream, out, len(finished.shards))
         if finished and whole and not (options.retry_skipped and rows_to_retry(out, options)):
             return Result(finished, done_before=True)
@@ -65,6 +70,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
             raise SourceError(
                 " ".join(options.source), "there are no rows", "give an input with images and captions"
             )
+        for dataset in excluded:
+            dataset.add_to(stream.sieve, threads)
         prepare_directory(out, options.overwrite)
         with Progress("ingest", None, plain) as progress:
             counted = partial(_counted, progress=progress)
@@ -94,12 +101,12 @@ def _write_shards(stream: RowStream, out: Store, config: Config, size: int, coun
         shards += 1
         if sidecar:
             sidecar.check_config(out, config)
-            _replay(stream, out, sidecar)
+            _replay(stream, out, sidecar, retried)
             log.info("ingest: shard %s is there already", shard)
             continue
         elsewhere = retried.behind(shard)
         following, end = next(iter(starts[bisect_left(starts, (shards, 0)) :]), (None, None))
-        outcomes = stream.take_shard(size, lambda row: row not in elsewhere, end, following == shards)  # noqa: B023
+        outcomes = stream.take_shard(size, elsewhere, end, following == shards)
         write_shard(out, shard, count(outcomes), config, partial(_describe, stream, out, shards, retried))
     _clear_behind(out, shards, stream.position, retried)
     return remake_lost(stream, out, config, retried, shards, count)
@@ -152,6 +159,7 @@ def _counted(outcomes: Iterator[Outcome], progress: Progress) -> Iterator[Outcom
 
 def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
     """Read the rows of a finished dataset again; false where a shard has to be made again."""
+    retried = Retried(out)
     for index in range(shards):
         sidecar = Sidecar.read(out, shard_name(index))
         if sidecar is None:
@@ -159,15 +167,21 @@ def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
             return False
         if is_retried(sidecar):
             continue  # its rows were those of other shards
-        _replay(stream, out, sidecar)
+        _replay(stream, out, sidecar, retried)
     if stream.has_more():
         raise _input_changed(out, "it has more rows now")
     return True
 
 
-def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
+def _replay(stream: RowStream, out: Store, sidecar: Sidecar, retried: Retried) -> None:
     start, end = row_range(out, sidecar)
-    if stream.position != start or not stream.replay_shard(end - start).items() <= sidecar.input.items():
+    try:
+        pictures = retried.pictures_of(sidecar, stream.sieve.picture_bytes)
+        replayed = stream.replay_shard(end - start, pictures) if stream.position == start else {}
+    except (TypeError, ValueError) as error:
+        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
+        raise DatasetError(path, f"its pictures are not those of its rows: {error}", fix) from error
+    if replayed != {name: value for name, value in sidecar.input.items() if name not in ("pictures", "moved")}:
         raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
 
 
@@ -177,10 +191,21 @@ def _input_changed(out: Store, why: str) -> OptionsChangedError:
     )
 
 
-def _config(options: IngestOptions, sources: list[RowSource]) -> Config:
-    return {
-        "stage": "ingest",
-        "sources": [source.summary for source in sources],
-        "shard_size": options.shard_size,
-        "max_pixels": options.max_pixels,
-    }
+def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Excluded]) -> Config:
+    more: Config = {} if options.duplicates == "keep" else {"duplicates": options.duplicates}
+    if excluded:
+        more["exclude"] = [dataset.identity for dataset in excluded]
+    if excluded or options.duplicates == "near":
+        more["near_distance"] = options.near_distance
+    if options.max_side is not None:
+        more["max_side"] = options.max_side
+    return (
+        more
+        | {
+            "stage": "ingest",
+            "sources": [source.summary for source in sources],
+            "shard_size": options.shard_size,
+            "max_pixels": options.max_pixels,
+        }
+        | ({} if options.captions else {"captions": False})
+    )

@@ -2,11 +2,12 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.cluster import Cluster, choose_cluster
+from glitbuild.engine.derive import derive, open_input_and_output
 from glitbuild.engine.local_runner import LocalRunner
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.engine.options import MatchOptions
@@ -14,19 +15,10 @@ from glitbuild.engine.progress import Progress
 from glitbuild.engine.ray_runner import RayRunner
 from glitbuild.engine.result import Result
 from glitbuild.engine.task import BuildWorker, ShardFailure, ShardTask, Worker
-from glitbuild.engine.versions import versions_of
-from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
+from glitbuild.errors import ShardFailedError
 from glitbuild.flism.detectors.registry import DetectorSpec
-from glitbuild.shards.manifest import (
-    Manifest,
-    files_beyond,
-    open_dataset,
-    prepare_directory,
-    read_manifest,
-    write_manifest,
-)
-from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
-from glitbuild.shards.store import Store
+from glitbuild.shards.manifest import Manifest, require_captions
+from glitbuild.shards.sidecar import Config
 
 THREADS_A_GPU = 8
 """They decode and crop while the GPU computes."""
@@ -48,39 +40,30 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         ConfigError: the options are wrong; nothing has been written.
         ShardFailedError: some shards were given up; the others are done, and a new run tries again.
     """
-    source, manifest = open_dataset(options.dir)
-    out = Store(options.out)
-    if out.root == source.root:
-        raise ConfigError(f"--out {options.out}", "it is the input's directory", "choose another --out")
+    source, manifest, out = open_input_and_output(options.dir, options.out)
+    require_captions(options.dir, manifest)
     detector = DetectorSpec.parse(options.detector, options.score)
     out.check_writable()
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
     config = _config(options, detector, clip)
-    todo = list(_todo(manifest, out, config, options.overwrite))
-    if not todo and (done := read_manifest(out)):
-        return Result(done, done_before=True)
-    cluster = choose_cluster(options)
-    plan = MatchPlan(
-        source=source.root if source.is_local else source.url,
-        out=out.root if out.is_local else out.url,
-        detector=detector,
-        clip=clip,
-        min_area=options.min_area,
-        max_area=options.max_area,
-        default_regions=options.default_regions,
-        config=config,
-        device="cuda" if cluster and cluster.gpus_each else "cpu",
-        threads=THREADS_A_GPU if cluster and cluster.gpus_each else 1,
-    )
-    build_worker = partial(build or build_match_worker, plan)
-    shards = [entry.name for entry in manifest.shards]
-    prepare = partial(prepare_directory, out, options.overwrite, shards)
-    if todo:
-        rate = _run(build_worker, cluster, manifest, todo, prepare, plain)
-    else:
-        prepare()
-        rate = 0.0
-    return Result(write_manifest(out, finished_sidecars(out, shards), config, versions_of("match")), False, rate)
+
+    def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
+        cluster = choose_cluster(options)
+        plan = MatchPlan(
+            source=source.root if source.is_local else source.url,
+            out=out.root if out.is_local else out.url,
+            detector=detector,
+            clip=clip,
+            min_area=options.min_area,
+            max_area=options.max_area,
+            default_regions=options.default_regions,
+            config=config,
+            device="cuda" if cluster and cluster.gpus_each else "cpu",
+            threads=THREADS_A_GPU if cluster and cluster.gpus_each else 1,
+        )
+        return _run(partial(build or build_match_worker, plan), cluster, manifest, todo, prepare, plain)
+
+    return derive(manifest, out, config, options.overwrite, make)
 
 
 def _run(
@@ -94,7 +77,7 @@ def _run(
     """Make the shards that are left to do, and return the images a second."""
     sizes = {entry.name: entry.samples for entry in manifest.shards}
     failures: list[ShardFailure] = []
-    log.info("match: %d of %d shards to do; loading the models", len(todo), len(manifest.shards))
+    log.info("match: loading the models")
     with RayRunner(build_worker, cluster) if cluster else LocalRunner(build_worker) as runner:
         prepare()
         with Progress("match", sum(sizes[task.shard] for task in todo), plain) as progress:
@@ -145,24 +128,3 @@ def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Co
         "clip_pretrained": clip.identity,
         "splitter": SentenceSplitter.name,
     } | ({} if options.default_regions else {"default_regions": False})
-
-
-def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> Iterator[ShardTask]:
-    """Yield the shards that aren't done yet.
-
-    Raises:
-        OptionsChangedError: a finished shard was made with other options or from another input.
-    """
-    for entry in manifest.shards:
-        sidecar = None if overwrite else Sidecar.read(out, entry.name)
-        if sidecar is None:
-            yield ShardTask(entry.name, entry.sha256)
-            continue
-        sidecar.check_config(out, config)
-        if sidecar.input.get("sha256") != entry.sha256:
-            why = f"shard {entry.name} was made from another input than the one given now"
-            raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
-    beyond = files_beyond(out, {entry.name for entry in manifest.shards})
-    if not overwrite and any(name.endswith(".json") for name in beyond):
-        why = "it holds more shards than the input has"
-        raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
 from glitbuild.ingest.download.options import DownloadOptions
+from glitbuild.ingest.duplicates import MODES, Mode
+from glitbuild.ingest.images import MIN_SIDE
+from glitbuild.ingest.near import MAX_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,11 @@ class IngestOptions(DownloadOptions):
     split: str | None = None
     shard_size: int = 1000
     max_pixels: int = 100_000_000
+    max_side: int | None = None
+    duplicates: Mode = "exact"
+    near_distance: int = 4
+    exclude: tuple[str, ...] = ()
+    captions: bool = True
     overwrite: bool = False
     retry_skipped: bool = False
 
@@ -28,9 +36,18 @@ class IngestOptions(DownloadOptions):
             raise ConfigError("SOURCE", "none given", "name a folder, a file or a dataset")
         if self.overwrite and self.retry_skipped:
             raise ConfigError("--overwrite and --retry-skipped", "both given", "give one of the two")
+        if not self.captions and self.caption_column is not None:
+            raise ConfigError("--no-captions and --caption-column", "both given", "give one of the two")
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):
             if value < 1:
                 raise ConfigError(f"{name} {value}", "too small", "give at least 1")
+        if self.max_side is not None and self.max_side < MIN_SIDE:
+            raise ConfigError(f"--max-side {self.max_side}", "too small", f"give at least {MIN_SIDE}")
+        if self.duplicates not in MODES:
+            raise ConfigError(f"--duplicates {self.duplicates}", "unknown", f"give one of: {', '.join(MODES)}")
+        if not 0 <= self.near_distance <= MAX_DISTANCE:
+            what = f"--near-distance {self.near_distance}"
+            raise ConfigError(what, "out of range", f"give 0 to {MAX_DISTANCE} bits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,19 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts images and shows their number, rate and the time left, on standard error.
+    """Counts images, or other things, and shows their number, rate and the time left, on standard error.
 
     Args:
         what: the command, shown in front.
         total: images to do; None where that isn't known.
         plain: lines through the log instead of a bar, also on a terminal.
+        unit: what is counted.
     """
 
-    def __init__(self, what: str, total: int | None, plain: bool = False) -> None:
-        self._what, self._total, self._done = what, total, 0
+    def __init__(self, what: str, total: int | None, plain: bool = False, unit: str = "images") -> None:
+        self._what, self._total, self._unit, self._done = what, total, unit, 0
         self._start = self._last = time.monotonic()
-        self._bar = _bar(what, total) if sys.stderr.isatty() and not plain else None
+        self._bar = _bar(what, total, unit) if sys.stderr.isatty() and not plain else None
 
     def __enter__(self) -> "Progress":
         if self._bar:
@@ -44,7 +45,8 @@ class Progress:
             return
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            log.info(self._line(), extra={"images": self._done, "images_per_second": round(self.rate, 2)})
+            figures = {self._unit: self._done, f"{self._unit}_per_second": round(self.rate, 2)}
+            log.info(self._line(), extra=figures)
 
     @property
     def rate(self) -> float:
@@ -54,17 +56,18 @@ class Progress:
     def _line(self) -> str:
         line = f"{self._what}: {self._done:,}"
         if self._total is None:
-            return f"{line} images, {self.rate:.1f} images/s"
+            return f"{line} {self._unit}, {self.rate:.1f} {self._unit}/s"
         left = (self._total - self._done) / max(self.rate, 1e-9)
-        return f"{line} of {self._total:,} images, {self.rate:.1f} images/s, {left / 60:.1f} min left"
+        rate = f"{self.rate:.1f} {self._unit}/s"
+        return f"{line} of {self._total:,} {self._unit}, {rate}, {left / 60:.1f} min left"
 
 
-def _bar(what: str, total: int | None) -> Any:
+def _bar(what: str, total: int | None, unit: str) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    rate = TextColumn("{task.fields[rate]:.1f} images/s")
+    rate = TextColumn(f"{{task.fields[rate]:.1f}} {unit}/s")
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -65,15 +65,14 @@ def retry_rows(
         How many shards there are now.
     """
     total = stream.position
-    stream.restart()
+    stream.restart(keep_pictures=True)
     while stream.has_more():
-        taken: list[int] = []
-        outcomes = _noted(count(stream.take_shard(size, rows.__contains__)), taken)
+        outcomes = count(stream.take_rows(size, rows))
         begun = _up_to_sample(outcomes)
         if not begun or isinstance(begun[-1], Skip):
             break  # no sample came: the rows stay where they are
         shard = shard_name(shards)
-        write_shard(out, shard, chain(begun, outcomes), config, lambda: {"of": total, "retried": taken})  # noqa: B023
+        write_shard(out, shard, chain(begun, outcomes), config, lambda: {"of": total} | stream.describe_taken())
         log.info("ingest: shard %s holds rows that were skipped before", shard)
         shards += 1
     settle(out)
@@ -105,18 +104,12 @@ def remake_lost(stream: RowStream, out: Store, config: Config, retried: Retried,
         if Sidecar.read(out, shard):
             continue
         rows = retried.rows.get(shard, [])
-        own, behind = set(rows), retried.behind(shard)
-        stream.restart()
-        outcomes = stream.take_shard(len(rows), lambda row: row in own and row not in behind)  # noqa: B023
-        write_shard(out, shard, count(outcomes), config, lambda: {"of": total, "retried": rows})  # noqa: B023
+        behind = retried.behind(shard)
+        stream.restart(keep_pictures=True)
+        outcomes = stream.take_rows(len(rows), {row for row in rows if row not in behind})
+        write_shard(out, shard, count(outcomes), config, lambda: {"of": total} | stream.describe_taken())
     settle(out)
     return last + 1
-
-
-def _noted(outcomes: Iterator[Outcome], rows: list[int]) -> Iterator[Outcome]:
-    for outcome in outcomes:
-        rows.append(int(outcome.key if isinstance(outcome, Skip) else outcome[0].key))
-        yield outcome
 
 
 def _up_to_sample(outcomes: Iterator[Outcome]) -> list[Outcome]:

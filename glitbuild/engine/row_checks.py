@@ -1,61 +1,68 @@
 """Checks rows in threads, once their images are there."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from glitbuild.ingest.accept import Limits, accept
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.download.pool import Downloads
+from glitbuild.ingest.duplicates import Picture
 from glitbuild.ingest.source import Row
 from glitbuild.shards.writer import Outcome
+
+Checked = tuple[Outcome, Picture | None]
+"""What became of a row, and of a sample the picture where a later one may repeat it."""
+
+Check = Callable[[int, Row, str], Checked]
+"""Checks a row by itself: the number of its input, the row, and its key. Called in threads."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A row that was read; what becomes of it is known once it has been begun and is done."""
+    """A row that was read, and the number of its input; it is checked once it has been begun and is done."""
 
+    input: int
     row: Row
-    outcome: Future[Outcome] | None = None
+    checked: Future[Checked] | None = None
     download: Future[bytes] | None = None
 
 
 class RowChecks:
-    """Threads that read and decode images; the downloads they need begin with the first address.
+    """Threads that read and decode images; downloads start with the first address.
 
     Args:
-        limits: what a sample may be like.
+        check: what is done with each row.
         threads: how many.
         download: how images are downloaded.
     """
 
-    def __init__(self, limits: Limits, threads: int, download: DownloadOptions) -> None:
-        self._limits, self._options = limits, download
+    def __init__(self, check: Check, threads: int, download: DownloadOptions) -> None:
+        self._check, self._options = check, download
         self._pool = ThreadPoolExecutor(threads)
         self._downloads: Downloads | None = None
         self._closed = False
 
     def begin(self, waiting: Waiting, key: str) -> None:
         """Begin to check a row, unless it has been; an address is asked only where nothing else is wrong."""
-        row = waiting.row
-        if waiting.outcome:
+        if waiting.checked:
             return
-        if not row.url:
-            waiting.outcome = self._pool.submit(accept, row, key, self._limits)
+        if not waiting.row.url:
+            waiting.checked = self._pool.submit(self._check, waiting.input, waiting.row, key)
             return
-        waiting.outcome = Future()
+        waiting.checked = Future()
         try:
-            waiting.outcome.set_result(accept(replace(row, read_image=_not_yet), key, self._limits))
+            waiting.checked.set_result(self._check(waiting.input, replace(waiting.row, read_image=_not_yet), key))
         except _NotYetError:
             self._downloads = self._downloads or Downloads(self._options)
-            waiting.download = self._downloads.submit(row.url)
+            waiting.download = self._downloads.submit(waiting.row.url)
             waiting.download.add_done_callback(lambda _: self._downloaded(waiting, key))
 
     def drop(self, waiting: Waiting) -> None:
         """Say that a row was taken or is passed over; it is given up where it is not done."""
         if waiting.download and self._downloads and not waiting.download.cancel():
             waiting.download.add_done_callback(self._downloads.take)
-        if waiting.outcome:
-            waiting.outcome.cancel()
+        if waiting.checked:
+            waiting.checked.cancel()
 
     def close(self) -> None:
         """Give up what is not done."""
@@ -66,17 +73,18 @@ class RowChecks:
 
     def _downloaded(self, waiting: Waiting, key: str) -> None:
         if not self._closed:
-            self._pool.submit(self._check, waiting, key)
+            self._pool.submit(self._check_download, waiting, key)
 
-    def _check(self, waiting: Waiting, key: str) -> None:
-        outcome, download = waiting.outcome, waiting.download
-        assert outcome is not None and download is not None
-        if not outcome.set_running_or_notify_cancel():
+    def _check_download(self, waiting: Waiting, key: str) -> None:
+        checked, download = waiting.checked, waiting.download
+        assert checked is not None and download is not None
+        if not checked.set_running_or_notify_cancel():
             return
         try:
-            outcome.set_result(accept(replace(waiting.row, read_image=download.result), key, self._limits))
-        except BaseException as error:  # the one that waits for the outcome has it raised
-            outcome.set_exception(error)
+            row = replace(waiting.row, read_image=download.result)
+            checked.set_result(self._check(waiting.input, row, key))
+        except BaseException as error:  # the one that waits for it has it raised
+            checked.set_exception(error)
 
 
 class _NotYetError(Exception):

@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = {
+    "caption": ("glitbuild", "openai", "pillow"),
     "eval": ("glitbuild", "numpy", "open_clip_torch", "pillow", "spacy", "torch"),
     "ingest": ("glitbuild", "pillow"),
     "match": (

@@ -15,7 +15,7 @@ from glitbuild.evaluate.figures import SuiteReport, Suites
 from glitbuild.evaluate.options import EvalOptions
 from glitbuild.evaluate.plan import make_plan
 from glitbuild.shards.layout import MANIFEST
-from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.manifest import open_dataset, require_captions
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         EvaluationError: the model's embeddings are not finite.
     """
     store, manifest = open_dataset(options.dir)
+    require_captions(options.dir, manifest)
     plan = make_plan(options, store, manifest)
     device = choose_device(options.device)
     spec, embedder = _load(options, device)

@@ -1,7 +1,7 @@
 """From a row to what is stored: a checked caption and a checked image, or the reason there is none."""
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from glitbuild.ingest.files import why
 from glitbuild.ingest.images import store_image
@@ -11,10 +11,19 @@ from glitbuild.records import Sample, Skip, SkipReason, Source
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest image, as width times height, and the longest caption, in characters."""
+    """What a sample may be like.
+
+    Attributes:
+        max_pixels: of the largest image, width times height.
+        max_caption: characters of the longest caption.
+        captions: false where samples have none, whatever the rows have: each caption is then empty.
+        max_side: pixels of the longer side that larger images are made smaller to; None leaves them.
+    """
 
     max_pixels: int = 100_000_000
     max_caption: int = 100_000
+    captions: bool = True
+    max_side: int | None = None
 
 
 def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
@@ -30,17 +39,12 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
     Returns:
         The sample and its JPEG, or the skipped row; either can be written as UTF-8 JSON.
     """
-    source = Source(
-        _writable(row.source.dataset),
-        _writable(row.source.id),
-        _writable(row.source.url),
-        _writable(row.source.license),
-    )
+    source = Source(*map(_writable, astuple(row.source)))
     try:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))
-        caption = check_caption(row.caption, limits.max_caption)
-        data, image = store_image(row.read_image(), limits.max_pixels)
+        caption = check_caption(row.caption, limits.max_caption) if limits.captions else ""
+        data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side)
     except Rejected as rejected:
         return Skip(key, source, rejected.reason, _writable(rejected.detail))
     except OSError as error:

@@ -16,7 +16,7 @@ IMAGE_COLUMNS = (
 )
 CAPTION_COLUMNS = ("caption", "long_caption", "text", "txt", "description")
 NAME_COLUMNS = ("id", "key")
-CARRIED_COLUMNS = ("url", "license", "dataset")
+CARRIED_COLUMNS = ("url", "license", "dataset", "split", "origin")
 
 ReadPath = Callable[[str], bytes]
 """Reads the image at a path as the input wrote it; raises OSError or Rejected."""
@@ -24,14 +24,15 @@ ReadPath = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold the image, the caption and the row's own name (None: it has none)."""
+    """Which columns hold the image, the caption and the row's own name (None: there is none)."""
 
     image: str
-    caption: str
+    caption: str | None
     name: str | None = None
 
     def __str__(self) -> str:
-        return f'image column "{self.image}", caption column "{self.caption}"'
+        caption = f', caption column "{self.caption}"' if self.caption is not None else ""
+        return f'image column "{self.image}"{caption}'
 
     def used(self, present: Iterable[str]) -> list[str]:
         """Return those of the columns present that a row is made of, each once."""
@@ -45,15 +46,16 @@ def find_columns(what: str, present: Sequence[str], options: SourceOptions) -> C
     Args:
         what: the input, for the error.
         present: its columns.
-        options: ``image_column`` and ``caption_column`` are used.
+        options: ``image_column``, ``caption_column`` and ``captions`` are used.
 
     Raises:
         SourceError: a column is missing, or there twice.
     """
     name = next((column for column in NAME_COLUMNS if column in present), None)
     image = _find(what, present, "image", options.image_column, IMAGE_COLUMNS)
-    caption = _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS)
-    return Columns(image, caption, name)
+    if not options.captions:
+        return Columns(image, None, name)
+    return Columns(image, _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS), name)
 
 
 def _find(what: str, present: Sequence[str], kind: str, named: str | None, known: Sequence[str]) -> str:
@@ -79,17 +81,18 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
     """
     image = record.get(columns.image)
     name = to_text(record.get(columns.name)) if columns.name else ""
-    source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
     place = _unwrapped(image)
     url = place if isinstance(place, str) and is_url(place) else ""
+    picture = url or (image if isinstance(image, str) else "")
+    source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
     if url:
         source = replace(source, url=url)
     try:
-        caption = to_caption(record.get(columns.caption), columns.caption)
+        caption = to_caption(record.get(columns.caption), columns.caption) if columns.caption is not None else None
         read_image = _image_reader(place, columns.image, read_path)
     except Rejected as rejected:
         return Row.reject(source, rejected.reason, rejected.detail)
-    return Row(source, caption, read_image, named=bool(name), url=url)
+    return Row(source, caption, read_image, named=bool(name), picture=picture, url=url)
 
 
 def is_url(value: str) -> bool:
@@ -104,6 +107,8 @@ def to_source(record: Mapping[str, Any], dataset: str, name: str) -> Source:
         id=name,
         url=to_text(record.get("url")),
         license=to_text(record.get("license")),
+        split=to_text(record.get("split")),
+        origin=to_text(record.get("origin")),
     )
 
 

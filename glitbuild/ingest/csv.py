@@ -3,11 +3,11 @@
 import csv
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import find_columns, to_row
 from glitbuild.ingest.files import read_file, why
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
@@ -31,7 +31,7 @@ class CsvSource:
         OSError: the file can't be read.
     """
 
-    def __init__(self, path: Path, name: str, options: SourceOptions) -> None:
+    def __init__(self, path: AnyPath, name: str, options: SourceOptions) -> None:
         self._path, self._name = path, name
         self._format = "tsv" if path.suffix.lower() == ".tsv" else "csv"
         # The limit is the whole process's. It is only ever raised: two files may be read by turns.

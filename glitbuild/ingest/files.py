@@ -2,14 +2,14 @@
 
 import json
 import stat
-from pathlib import Path
 from typing import Any
 
+from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
 
-def read_file(root: Path, written: str) -> bytes:
+def read_file(root: AnyPath, written: str) -> bytes:
     """Read the image file that a row names.
 
     Args:
@@ -23,6 +23,8 @@ def read_file(root: Path, written: str) -> bytes:
         detail = f"{written}: an address, not a file; only those of http and https are downloaded"
         raise Rejected(SkipReason.IMAGE_MISSING, detail)
     try:
+        if isinstance(root, RemotePath):
+            return (root / written).read_bytes()
         path = root / written
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(path.stat().st_mode):

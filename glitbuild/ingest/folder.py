@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, read_file, why
+from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
@@ -41,14 +42,15 @@ class FolderSource:
         root: the folder.
         name: what its rows give as their dataset.
         options: ``caption_column``: the caption's field in the ``.json`` files, which then win over
-            ``.txt`` files.
+            ``.txt`` files; ``captions``: without them ``.txt`` files are as if they were not there.
 
     Raises:
         SourceError: there is no image, or no ``.json`` has the named field.
     """
 
-    def __init__(self, root: Path, name: str, options: SourceOptions) -> None:
+    def __init__(self, root: AnyPath, name: str, options: SourceOptions) -> None:
         self._root, self._name, self._column = root, name, options.caption_column
+        self._with_captions = options.captions
         if options.image_column is not None:
             raise SourceError(name, "a folder of images has no columns", "leave out --image-column")
         images = [file for file in islice(self._files(), PEEK) if file.problem is None]
@@ -59,7 +61,7 @@ class FolderSource:
         if self._column is not None:
             self._check_column(images)
         kinds = [".txt"] * any(file.text for file in images) + [".json"] * any(file.record for file in images)
-        self._captions = " or ".join(kinds) + " captions" if kinds else "no captions"
+        self._captions = " or ".join(kinds) + " captions" if kinds and self._with_captions else "no captions"
 
     @property
     def summary(self) -> str:
@@ -80,12 +82,14 @@ class FolderSource:
                 yield Row.reject(source, rejected.reason, rejected.detail)
             else:
                 read_image = partial(read_file, self._root, file.path)
-                yield Row(to_source(record, self._name, file.path), caption, read_image)
+                yield Row(to_source(record, self._name, file.path), caption, read_image, picture=file.path)
 
     def _record(self, file: _File) -> dict[str, Any]:
         return parse_object(self._read(file.record), file.record) if file.record is not None else {}
 
     def _caption(self, file: _File, record: dict[str, Any]) -> str | None:
+        if not self._with_captions:
+            return None
         if self._column is not None:
             return to_caption(record.get(self._column), self._column)
         if file.text is not None:
@@ -125,22 +129,30 @@ class FolderSource:
             else:
                 yield entry
 
+    def _kinds(self, folder: str, seen: set[tuple[int, int]]) -> dict[str, bool]:
+        """Return whether each entry of a folder is a folder; nothing for one that was entered before."""
+        path = self._root / folder
+        if isinstance(path, RemotePath):
+            return {entry.name: entry.is_dir() for entry in path.iterdir() if entry.name[0] != "."}
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return {}
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as entries:
+            return {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
+
     def _listing(self, folder: str, seen: set[tuple[int, int]]) -> Iterator[_File | str]:
         """Yield a folder's files and the paths of its subfolders, by name."""
         try:
-            status = (self._root / folder).stat()
-            if (status.st_dev, status.st_ino) in seen:
-                return
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(self._root / folder) as entries:
-                kinds = {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
+            kinds = self._kinds(folder, seen)
         except OSError as error:
             problem = Rejected(SkipReason.ROW_UNREADABLE, f"{folder or '.'}: {why(error)}")
             yield _File(folder or ".", problem=problem)
             return
         paths = [PurePosixPath(folder, name) for name in sorted(kinds)]
         files = [path for path in paths if not kinds[path.name]]
-        texts = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".txt"}
+        text = {".txt"} if self._with_captions else set()
+        texts = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() in text}
         records = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".json"}
         stems = {path.stem for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
         lone = records | texts  # a text and an object of one name are one row, the text's

@@ -9,6 +9,7 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason
 
@@ -16,7 +17,7 @@ SAVED_FILES = ("state.json", "dataset_dict.json")
 """Either of them makes a folder one that ``save_to_disk`` wrote."""
 
 
-def is_saved(path: Path) -> bool:
+def is_saved(path: AnyPath) -> bool:
     """Return whether ``datasets`` saved a dataset in this folder."""
     return any((path / name).is_file() for name in SAVED_FILES)
 
@@ -67,7 +68,9 @@ class HuggingFaceSource:
             for number, record in enumerate(self._records(split)):
                 row = to_row(record, split.columns, self._name, number, read_path)
                 if split.name:
-                    row = replace(row, source=replace(row.source, id=f"{split.name}/{row.source.id}"))
+                    name = f"{split.name}/{row.source.id}"
+                    source = replace(row.source, id=name, split=row.source.split or split.name)
+                    row = replace(row, source=source)
                 yield row
 
     def _records(self, split: _Split) -> Iterator[dict[str, Any]]:

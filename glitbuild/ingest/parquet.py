@@ -1,13 +1,14 @@
 """Parquet: one file or a folder of them; images as paths, bytes, or Hugging Face's {bytes, path}."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
+from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Row, SourceOptions
 from glitbuild.records import SkipReason, Source
 
@@ -32,7 +33,7 @@ class ParquetSource:
         OSError: a file can't be read.
     """
 
-    def __init__(self, paths: Sequence[Path], name: str, options: SourceOptions) -> None:
+    def __init__(self, paths: Sequence[AnyPath], name: str, options: SourceOptions) -> None:
         import pyarrow
         import pyarrow.parquet
 
@@ -41,7 +42,8 @@ class ParquetSource:
         self._used: list[list[str]] = []
         for path in paths:
             try:
-                present = pyarrow.parquet.read_schema(path).names
+                with _source(path) as source:
+                    present = pyarrow.parquet.read_schema(source).names
             except pyarrow.ArrowException as error:
                 raise SourceError(path.name, f"not a Parquet file: {why(error)}") from error
             self._columns.append(find_columns(path.name, present, options))
@@ -61,7 +63,7 @@ class ParquetSource:
                 yield row
                 number += 1
 
-    def _rows_of(self, path: Path, columns: Columns, used: list[str], number: int) -> Iterator[Row]:
+    def _rows_of(self, path: AnyPath, columns: Columns, used: list[str], number: int) -> Iterator[Row]:
         import pyarrow
 
         read_path = partial(read_file, path.parent)
@@ -74,15 +76,23 @@ class ParquetSource:
             yield Row.reject(Source(self._name, str(number)), SkipReason.ROW_UNREADABLE, detail)
 
 
-def _records(path: Path, used: list[str]) -> Iterator[dict[str, Any]]:
+def _records(path: AnyPath, used: list[str]) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
     # A buffered stream without read-ahead: otherwise a whole row group's column is held, images and all.
-    with pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+    with (
+        _source(path) as source,
+        pyarrow.parquet.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False) as file,
+    ):
         for batch in file.iter_batches(BATCH_ROWS, columns=used, use_threads=False):
             columns = {name: list(_values(batch.column(name))) for name in used}
             for index in range(batch.num_rows):
                 yield {name: values[index] for name, values in columns.items()}
+
+
+def _source(path: AnyPath) -> AbstractContextManager[Any]:
+    """Return what pyarrow reads a file from."""
+    return path.open("rb") if isinstance(path, RemotePath) else nullcontext(path)
 
 
 def _values(column: Any) -> Iterator[Any]:

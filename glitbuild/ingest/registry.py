@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from glitbuild.errors import SourceError
+from glitbuild.errors import GlitbuildError, SourceError
+from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.csv import CsvSource
 from glitbuild.ingest.files import why
 from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
 from glitbuild.ingest.hf import HuggingFaceSource, is_saved
 from glitbuild.ingest.jsonl import JsonlSource
 from glitbuild.ingest.parquet import ParquetSource
+from glitbuild.ingest.remote import AnyPath, RemotePath, locate
 from glitbuild.ingest.source import RowSource, SourceOptions
 from glitbuild.ingest.webdataset import WebDatasetSource
 
 __all__ = ["FORMATS", "SourceOptions", "open_sources"]
 
-FORMATS = ("auto", "folder", "jsonl", "csv", "parquet", "webdataset", "hf")
+FORMATS = ("auto", "folder", "jsonl", "csv", "parquet", "webdataset", "hf", *CORPORA)
 
 SUFFIXES = {
     ".jsonl": "jsonl",
@@ -31,7 +33,7 @@ def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource
     """Open and check every input, before any row is read.
 
     Args:
-        specs: paths, or with ``--format hf`` names on the Hugging Face Hub.
+        specs: paths or fsspec URLs, or with ``--format hf`` names on the Hugging Face Hub.
         options: apply to all of them.
 
     Raises:
@@ -40,10 +42,10 @@ def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource
     if options.format not in FORMATS:
         raise SourceError(f"--format {options.format}", f"unknown; the formats are: {', '.join(FORMATS)}")
     sources: list[RowSource] = []
-    seen: set[Path | str] = set()
+    seen: set[AnyPath | str] = set()
     for spec in specs:
-        path = Path(spec)
         try:
+            path = Path(spec) if options.format == "hf" else locate(spec)
             kind = _kind(spec, path, options)
             same = _tar_folder(path).resolve() if path.exists() else spec
             if same in seen:
@@ -52,19 +54,24 @@ def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource
             sources.append(_open(kind, spec, path, options))
         except OSError as error:
             raise SourceError(spec, f"can't be read: {why(error)}") from error
+        except Exception as error:  # every remote file system has errors of its own
+            if "://" not in spec or isinstance(error, GlitbuildError):
+                raise
+            raise SourceError(spec, f"can't be read: {why(error)}", "check address and credentials") from error
     return sources
 
 
-def _kind(spec: str, path: Path, options: SourceOptions) -> str:
+def _kind(spec: str, path: AnyPath, options: SourceOptions) -> str:
     kind = _detect(spec, path) if options.format == "auto" else options.format
     if kind != "hf" and not path.exists():
         raise SourceError(spec, "no such file or folder")
-    if kind != "hf" and options.split is not None:
-        raise SourceError(spec, f"--split is for Hugging Face datasets; this is a {kind}", "leave it out")
+    if kind != "hf" and kind not in CORPORA and options.split is not None:
+        why_not = f"--split is for Hugging Face datasets and known corpora; this is a {kind}"
+        raise SourceError(spec, why_not, "leave it out")
     return kind
 
 
-def _detect(spec: str, path: Path) -> str:
+def _detect(spec: str, path: AnyPath) -> str:
     if not path.exists():
         fix = "for a dataset on the Hugging Face Hub add --format hf"
         raise SourceError(spec, "no such file or folder", fix)
@@ -77,7 +84,7 @@ def _detect(spec: str, path: Path) -> str:
     return kind
 
 
-def _detect_folder(path: Path) -> str:
+def _detect_folder(path: AnyPath) -> str:
     if is_saved(path):
         return "hf"
     if _tar_folder(path) != path:
@@ -92,9 +99,13 @@ def _detect_folder(path: Path) -> str:
     return "folder"
 
 
-def _open(kind: str, spec: str, path: Path, options: SourceOptions) -> RowSource:
+def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSource:
     if kind == "hf":
+        if isinstance(path, RemotePath):
+            raise SourceError(spec, "what datasets saved can't be read by a URL", "download it first")
         return HuggingFaceSource(spec, path.resolve().name if path.exists() else spec, options)
+    if kind in CORPORA:
+        return CORPORA[kind](path.absolute(), options)  # a link stands where its pictures do
     name = path.resolve().name if path.is_dir() else path.stem
     if kind == "webdataset":
         return WebDatasetSource(_files(spec, _tar_folder(path), ".tar"), name, options)
@@ -107,13 +118,13 @@ def _open(kind: str, spec: str, path: Path, options: SourceOptions) -> RowSource
     return JsonlSource(path, name, options) if kind == "jsonl" else CsvSource(path, name, options)
 
 
-def _tar_folder(path: Path) -> Path:
+def _tar_folder(path: AnyPath) -> AnyPath:
     """Return ``shards/`` of a glitbuild dataset directory; any other path as it is."""
     shards = path / "shards"
     return shards if any(shards.glob("*.tar")) else path
 
 
-def _files(spec: str, path: Path, suffix: str) -> list[Path]:
+def _files(spec: str, path: AnyPath, suffix: str) -> list[AnyPath]:
     """Return a file itself, or the files of that suffix in a folder, by name."""
     if not path.is_dir():
         return [path]

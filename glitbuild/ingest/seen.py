@@ -8,24 +8,31 @@ from typing import Self
 CACHE_KIB = 16_384
 
 
+def temporary_database(*tables: str) -> sqlite3.Connection:
+    """Open a database on disk that is gone when it is closed; its cache is all the memory it takes.
+
+    It is SQLite's own temporary file (in ``$SQLITE_TMPDIR``, ``$TMPDIR`` or ``/var/tmp``), which has no
+    name, so that not even a killed process leaves it behind. For one thread.
+
+    Args:
+        tables: the statements that create them.
+    """
+    connection = sqlite3.connect("", isolation_level=None)
+    settings = ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}")
+    for statement in (*(f"PRAGMA {setting}" for setting in settings), *tables, "BEGIN"):
+        connection.execute(statement)
+    return connection
+
+
 class SeenKeys:
     """A set of row names on disk, for as long as the ``with`` block lasts.
 
-    It is SQLite's own temporary file (in ``$SQLITE_TMPDIR``, ``$TMPDIR`` or ``/var/tmp``), which has no
-    name, so that not even a killed process leaves it behind. It holds 16 bytes of hash a name: two of a
-    billion names agree by chance once in 10**20 runs. For one thread.
+    It holds 16 bytes of hash a name: two of a billion names agree by chance once in 10**20 runs. For one
+    thread.
     """
 
     def __enter__(self) -> Self:
-        self._connection = sqlite3.connect("", isolation_level=None)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            f"PRAGMA cache_size = -{CACHE_KIB}",
-            "CREATE TABLE seen (name BLOB PRIMARY KEY) WITHOUT ROWID",
-            "BEGIN",
-        ):
-            self._connection.execute(statement)
+        self._connection = temporary_database("CREATE TABLE seen (name BLOB PRIMARY KEY) WITHOUT ROWID")
         return self
 
     def __exit__(

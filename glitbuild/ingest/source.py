@@ -32,13 +32,15 @@ class SourceOptions:
         format: one of the registry's ``FORMATS``.
         image_column: the column, or a WebDataset's member extension, that holds the image.
         caption_column: likewise the caption's.
-        split: the split to take of a Hugging Face dataset that has several; None takes all.
+        split: the split to take of a Hugging Face dataset or a corpus that has several; None takes all.
+        captions: false where images alone are wanted: no caption is looked for, every row's is None.
     """
 
     format: str = "auto"
     image_column: str | None = None
     caption_column: str | None = None
     split: str | None = None
+    captions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Row:
         rejected: set where the row itself can't be read; the image is then never asked for.
         named: true where the input itself names its rows (an id column, a WebDataset key): such a name
             must not come twice.
+        picture: how the input names the picture's file; rows of one input that name the same file are
+            several captions of one picture. Empty where it gives bytes.
         url: where the image is to be downloaded from; ``read_image`` is replaced once it has been.
     """
 
@@ -61,6 +65,7 @@ class Row:
     read_image: Callable[[], bytes]
     rejected: Rejected | None = None
     named: bool = False
+    picture: str = ""
     url: str = ""
 
     @classmethod

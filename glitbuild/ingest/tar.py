@@ -5,10 +5,10 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from glitbuild.ingest.files import why
+from glitbuild.ingest.remote import AnyPath, RemotePath
 
 # As webdataset.tariterators has them; importing that package takes seconds, as it brings torch.
 KEY_AND_EXTENSION = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
@@ -48,21 +48,24 @@ class TarSample:
     cut: bool = False
 
 
-def read_member(path: Path, member: Member) -> bytes:
+def read_member(path: AnyPath, member: Member) -> bytes:
     """Read the bytes of a member.
 
     Raises:
         OSError: the tar can't be read, or is shorter than it was.
     """
-    with path.open("rb") as file:
-        file.seek(member.offset)
-        data = file.read(member.size)
+    if isinstance(path, RemotePath):
+        data = path.read_range(member.offset, member.size)
+    else:
+        with path.open("rb") as file:
+            file.seek(member.offset)
+            data = file.read(member.size)
     if len(data) < member.size:
         raise OSError(f"{member.name}: the tar is shorter than before")
     return data
 
 
-def read_samples(path: Path) -> Iterator[TarSample | TarBrokenError]:
+def read_samples(path: AnyPath) -> Iterator[TarSample | TarBrokenError]:
     """Yield the samples of an uncompressed tar; if it breaks off, the break after them.
 
     Members are grouped as WebDataset groups them. Only headers are read, so memory holds one sample's
@@ -92,10 +95,11 @@ def read_samples(path: Path) -> Iterator[TarSample | TarBrokenError]:
             yield sample
 
 
-def _read_members(path: Path) -> Iterator[Member]:
+def _read_members(path: AnyPath) -> Iterator[Member]:
     """Yield the regular files of a tar; raise TarBrokenError where it is damaged or cut off."""
     with path.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
         offset = 0
         try:
             tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - the file is what must be closed
@@ -113,7 +117,7 @@ def _read_members(path: Path) -> Iterator[Member]:
         _check_end(file, offset)
 
 
-def _check_end(file: BinaryIO, offset: int) -> None:
+def _check_end(file: IO[bytes], offset: int) -> None:
     """Raise TarBrokenError unless a block of zeros ends the tar: tarfile takes any other end as well."""
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)

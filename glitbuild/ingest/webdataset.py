@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source, to_text
 from glitbuild.ingest.files import decode, parse_object, why
+from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, read_member, read_samples
 from glitbuild.records import SkipReason, Source
@@ -32,7 +32,7 @@ class WebDatasetSource:
         OSError: a tar can't be read.
     """
 
-    def __init__(self, paths: Sequence[Path], name: str, options: SourceOptions) -> None:
+    def __init__(self, paths: Sequence[AnyPath], name: str, options: SourceOptions) -> None:
         self._paths, self._name, self._options = list(paths), name, options
         self._images = (options.image_column.lower(),) if options.image_column else IMAGE_EXTENSIONS
         for path in paths:
@@ -56,10 +56,11 @@ class WebDatasetSource:
                     continue
                 row = self._row(path, sample)
                 # What a sample lacks before a break is lost in the break, whose row stands for both.
-                if not (sample.cut and (row.rejected is not None or row.caption is None)):
+                lacks_caption = row.caption is None and self._options.captions
+                if not (sample.cut and (row.rejected is not None or lacks_caption)):
                     yield row
 
-    def _row(self, path: Path, sample: TarSample) -> Row:
+    def _row(self, path: AnyPath, sample: TarSample) -> Row:
         source = Source(self._name, sample.key)
         try:
             if sample.repeated is not None:
@@ -76,7 +77,7 @@ class WebDatasetSource:
             return Row.reject(source, rejected.reason, rejected.detail)
         return Row(source, caption, partial(read_member, path, image), named=named)
 
-    def _record(self, path: Path, sample: TarSample) -> dict[str, Any]:
+    def _record(self, path: AnyPath, sample: TarSample) -> dict[str, Any]:
         member = sample.members.get("json")
         return {} if member is None else parse_object(_read(path, member), member.name)
 
@@ -89,7 +90,9 @@ class WebDatasetSource:
         name = next((to_text(record[column]) for column in NAME_COLUMNS if record.get(column)), key)
         return to_source(record, self._name, name), True
 
-    def _caption(self, path: Path, sample: TarSample, record: Mapping[str, Any]) -> str | None:
+    def _caption(self, path: AnyPath, sample: TarSample, record: Mapping[str, Any]) -> str | None:
+        if not self._options.captions:
+            return None
         named = self._options.caption_column
         member = sample.members.get("txt" if named is None else named.lower())
         if member is not None and (named is None or named not in record):
@@ -119,7 +122,7 @@ class WebDatasetSource:
             raise SourceError(self._name, problem, "name one with --caption-column")
 
 
-def _read(path: Path, member: Member) -> bytes:
+def _read(path: AnyPath, member: Member) -> bytes:
     try:
         return read_member(path, member)
     except OSError as error:

@@ -62,7 +62,9 @@ def make_sample(options: ScenesOptions, index: int) -> tuple[Sample, bytes, byte
     image = render(scene)
     jpeg = encode(image)
     info = ImageInfo(image.width, image.height, hashlib.sha256(jpeg).hexdigest(), "jpeg", reencoded=False)
-    source = Source("glitbuild-scenes", f"{scene.split}/{scene.seed}/{index}", license="Apache-2.0")
+    source = Source(
+        "glitbuild-scenes", f"{scene.split}/{scene.seed}/{index}", license="Apache-2.0", split=scene.split
+    )
     return Sample(scene.key, caption, info, source), jpeg, to_json(truth)
 
 

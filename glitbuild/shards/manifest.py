@@ -10,6 +10,7 @@ from glitbuild.records import SCHEMA
 from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_of, tar_path
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Config, Sidecar, add_counts
+from glitbuild.shards.sources import SourceCounts, add_sources, most_frequent
 from glitbuild.shards.store import Store
 
 TOTALS = ("samples", "skipped", "bytes")
@@ -29,21 +30,31 @@ class ShardEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished dataset holds and how it was made; see ``schemas/manifest.schema.json``."""
+    """What a finished dataset holds and how it was made; see ``schemas/manifest.schema.json``.
+
+    ``sources`` is None where an older version wrote a part of it.
+    """
 
     versions: dict[str, str]
     config: Config
     totals: dict[str, int]
     skipped: dict[str, int]
     shards: tuple[ShardEntry, ...]
+    sources: SourceCounts | None = None
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether its samples have captions: all have one, or none has."""
+        return self.config.get("captions") is not False
 
 
 @dataclass(slots=True)
 class Sums:
-    """What the manifest says of all shards together: their totals, and the inputs left out by reason."""
+    """What the manifest says of all shards together: totals, inputs left out by reason, where samples are from."""
 
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     skipped: dict[str, int] = field(default_factory=dict)
+    sources: SourceCounts | None = field(default_factory=dict)
 
     def add(self, sidecar: Sidecar) -> None:
         """Add a shard."""
@@ -51,6 +62,13 @@ class Sums:
         counts = dict(zip(TOTALS, (sidecar.samples, sum(sidecar.skipped.values()), size), strict=True))
         self.totals = add_counts(self.totals, counts | sidecar.totals)
         self.skipped = add_counts(self.skipped, sidecar.skipped)
+        known = self.sources is not None and sidecar.sources is not None
+        self.sources = add_sources(self.sources or {}, sidecar.sources or {}) if known else None
+
+    @property
+    def most_frequent_sources(self) -> SourceCounts | None:
+        """What the manifest says of ``sources``."""
+        return None if self.sources is None else most_frequent(self.sources)
 
 
 def write_manifest(store: Store, sidecars: Iterable[Sidecar], config: Config, versions: dict[str, str]) -> Manifest:
@@ -62,9 +80,19 @@ def write_manifest(store: Store, sidecars: Iterable[Sidecar], config: Config, ve
         skipped = sum(sidecar.skipped.values())
         entries.append(ShardEntry(sidecar.shard, sidecar.samples, skipped, tar.bytes, tar.sha256))
         sums.add(sidecar)
-    manifest = Manifest(dict(sorted(versions.items())), config, sums.totals, sums.skipped, tuple(entries))
+    manifest = Manifest(
+        dict(sorted(versions.items())),
+        config,
+        sums.totals,
+        sums.skipped,
+        tuple(entries),
+        sums.most_frequent_sources,
+    )
+    content = {"schema": SCHEMA} | asdict(manifest)
+    if manifest.sources is None:
+        del content["sources"]
     store.write(SIZES, sizes_json(entries))
-    store.write(MANIFEST, _pretty({"schema": SCHEMA} | asdict(manifest)))
+    store.write(MANIFEST, _pretty(content))
     return manifest
 
 
@@ -101,6 +129,17 @@ def open_dataset(url: str) -> tuple[Store, Manifest]:
         why = "the dataset isn't finished: it has no manifest.json" if unfinished else "not a dataset directory"
         raise ConfigError(url, why, "run the command that makes it (glitbuild ingest or match) to its end")
     return store, manifest
+
+
+def require_captions(url: str, manifest: Manifest) -> None:
+    """Refuse a dataset of images alone.
+
+    Raises:
+        ConfigError: its samples have no captions.
+    """
+    if not manifest.has_captions:
+        fix = f"have them written first: glitbuild caption {url} --out ..."
+        raise ConfigError(url, "its images have no captions", fix)
 
 
 def remove_dataset(store: Store) -> None:

@@ -16,7 +16,9 @@ class RowSet:
         self._masks[index] = mask | 1 << bit
         return not mask >> bit & 1
 
-    def __contains__(self, row: int) -> bool:
+    def __contains__(self, row: object) -> bool:
+        if not isinstance(row, int):
+            return False
         index, bit = divmod(row, BITS)
         return bool(self._masks.get(index, 0) >> bit & 1)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glitbuild.errors import DatasetError
-from glitbuild.records import Sample
+from glitbuild.records import Sample, Source
 from glitbuild.shards.consistency import inconsistencies
 from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.manifest import Manifest, ShardEntry
@@ -17,6 +17,7 @@ from glitbuild.shards.reader import read_members
 from glitbuild.shards.row_order import RowOrder
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Sidecar, add_counts
+from glitbuild.shards.sources import count_sources
 from glitbuild.shards.store import Store, StoredFile
 from glitbuild.shards.truth import Described, truth_problems
 from glitbuild.shards.writer import sample_counts
@@ -43,6 +44,7 @@ class _Content:
     totals: dict[str, int] | None = field(default_factory=dict)
     pairs: list[dict[str, Any]] | None = field(default_factory=list)
     described: list[Described] | None = field(default_factory=list)
+    sources: list[Source] | None = field(default_factory=list)
 
 
 class ShardCheck:
@@ -52,7 +54,7 @@ class ShardCheck:
         self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: RowOrder
     ) -> None:
         self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
-        self._stage = manifest.config["stage"]
+        self._stage, self._has_captions = manifest.config["stage"], manifest.has_captions
         self._rows: list[int] = []  # keys of samples and skipped rows
         self._keys_are_right = True
 
@@ -79,8 +81,12 @@ class ShardCheck:
                     yield Problem(truth_path(entry.name), what)
         if sidecar and content.totals is not None and sidecar.totals != content.totals:
             yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
+        if sidecar and sidecar.sources is not None and content.sources is not None:
+            counted = count_sources(content.sources)
+            if sidecar.sources != counted:
+                yield self._of_sidecar(f"says its samples are from {sidecar.sources}, the records say {counted}")
         whole = content.samples is not None and skipped is not None
-        if sidecar and self._stage == "match" and sidecar.input.get("shard") != entry.name:
+        if sidecar and self._stage in ("match", "caption") and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
         elif sidecar and self._stage in ("ingest", "scenes") and whole:
             count = (content.samples or 0) + sum((skipped or {}).values())
@@ -122,7 +128,7 @@ class ShardCheck:
                 yield Problem(path, f"{size} bytes, but {stated.bytes} in the manifest")
         except (DatasetError, FileNotFoundError) as error:
             yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
-            return _Content(None, None, None, None)
+            return _Content(None, None, None, None, None)
         self._order.add_keys()
         return content
 
@@ -133,7 +139,7 @@ class ShardCheck:
             sample = Sample.from_json(record)
             wrong = list(inconsistencies(sample))
         except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
-            content.totals = content.pairs = content.described = None
+            content.totals = content.pairs = content.described = content.sources = None
             self._keys_are_right = False
             yield str(error)
             return
@@ -144,9 +150,15 @@ class ShardCheck:
         problems += [_image_problem(sample, jpeg), *wrong]
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
+        if self._has_captions != bool(sample.caption):
+            problems.append("a caption in a dataset without captions" if sample.caption else "no caption")
+        if self._stage == "caption" and sample.captioned is None:
+            problems.append("it isn't said who wrote its caption")
         yield from filter(None, problems)
         if self._stage == "scenes" and content.described is not None:
             content.described.append(Described.of(sample))
+        if content.sources is not None:
+            content.sources.append(sample.source)
         if content.totals is not None:
             content.totals = add_counts(content.totals, sample_counts(sample))
         if content.pairs is not None:

@@ -9,6 +9,7 @@ from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import SCHEMA, to_json
 from glitbuild.shards.layout import sidecar_path
 from glitbuild.shards.schemas import parse
+from glitbuild.shards.sources import SourceCounts
 from glitbuild.shards.store import Store, StoredFile
 
 Config = dict[str, Any]
@@ -27,6 +28,7 @@ class Sidecar:
         files: the shard's other files, by their path in the dataset directory.
         config: the options it was made with.
         input: what it was made from: the rows of the sources, or the input's shard and its SHA-256.
+        sources: its samples by dataset, licence, split and origin; None where an older version wrote it.
     """
 
     shard: str
@@ -36,6 +38,7 @@ class Sidecar:
     config: Config
     input: dict[str, Any]
     totals: dict[str, int] = field(default_factory=dict)
+    sources: SourceCounts | None = None
 
     def write(self, store: Store) -> None:
         """Write it to its place: from now on the shard is done."""
@@ -43,7 +46,10 @@ class Sidecar:
 
     def to_json(self) -> bytes:
         """Return the content of its file; equal sidecars are equal bytes."""
-        return to_json({"schema": SCHEMA} | asdict(self))
+        content = asdict(self)
+        if self.sources is None:
+            del content["sources"]
+        return to_json({"schema": SCHEMA} | content)
 
     @classmethod
     def read(cls, store: Store, shard: str) -> "Sidecar | None":

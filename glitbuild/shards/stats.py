@@ -68,6 +68,7 @@ class Stats:
         similarity: cosine of every pair.
         best_similarity: of each image's best pair.
         area: of each pair's region, as a share of the image.
+        kinds: candidates by kind.
         chosen: how often a sentence's best region was of which kind.
         labels: of detected regions, the most frequent first once ``as_dict`` is called.
     """
@@ -78,12 +79,14 @@ class Stats:
     similarity: Histogram = field(default_factory=lambda: Histogram(SIMILARITY_EDGES))
     best_similarity: Histogram = field(default_factory=lambda: Histogram(SIMILARITY_EDGES))
     area: Histogram = field(default_factory=lambda: Histogram(AREA_EDGES))
+    kinds: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
         """Count one sample."""
-        self.words.add([len(sample.caption.split())])
+        if sample.caption:
+            self.words.add([len(sample.caption.split())])
         matched = sample.matched
         if matched is None:
             return
@@ -97,6 +100,7 @@ class Stats:
         for region in chosen:
             self.chosen[region.kind] = self.chosen.get(region.kind, 0) + 1
         for region in matched.regions:
+            self.kinds[region.kind] = self.kinds.get(region.kind, 0) + 1
             if region.label:
                 self.labels[region.label] = self.labels.get(region.label, 0) + 1
 
@@ -104,8 +108,8 @@ class Stats:
         """Return them for JSON."""
         names = ("words", "sentences", "regions", "similarity", "best_similarity", "area")
         labels = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
-        counts = {"chosen": dict(sorted(self.chosen.items())), "labels": dict(labels)}
-        return {name: getattr(self, name).as_dict() for name in names} | counts
+        kinds = {"kinds": dict(sorted(self.kinds.items())), "chosen": dict(sorted(self.chosen.items()))}
+        return {name: getattr(self, name).as_dict() for name in names} | kinds | {"labels": dict(labels)}
 
 
 def collect(store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None) -> Stats:

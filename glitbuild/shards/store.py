@@ -5,7 +5,7 @@ import os
 import posixpath
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -13,6 +13,9 @@ from glitbuild.errors import ConfigError
 
 TEMPORARY = ".part-"
 """Stands in the name of every file that is being written; nothing with it is ever read."""
+
+OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "hf"}
+"""Protocols whose files are seen only once their upload is complete, large ones in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,16 @@ class Store:
         from fsspec.core import url_to_fs
 
         try:
-            self._fs, self._root = url_to_fs(url)
+            # A listing kept from before would hide what other processes have written since.
+            self._fs, self._root = url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise ConfigError(
                 url, str(error), "give a local path, or install the driver (s3: glitbuild[s3])"
             ) from error
         self.url = url
-        protocol = self._fs.protocol
-        self.is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
+        self.is_local = "file" in protocols
+        self._is_object_store = bool(protocols & OBJECT_STORES)
 
     @property
     def root(self) -> str:
@@ -120,6 +125,15 @@ class Store:
         found = (posixpath.basename(path) for path in self._fs.ls(self.path(folder), detail=False))
         return sorted(f"{folder}/{name}" for name in found if TEMPORARY not in name)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the sizes in bytes of the whole files in a folder, by name; ``""`` is the directory itself."""
+        self._fs.invalidate_cache()
+        if not self._fs.isdir(self.path(folder)):
+            return {}
+        entries = [entry for entry in self._fs.ls(self.path(folder), detail=True) if entry["type"] == "file"]
+        found = {posixpath.basename(entry["name"]): int(entry["size"]) for entry in entries}
+        return {posixpath.join(folder, name): found[name] for name in sorted(found) if TEMPORARY not in name}
+
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         if self.exists(name):
@@ -130,8 +144,12 @@ class Store:
         """Write a file that appears under its name when the block ends, and not at all if it raises.
 
         Locally the bytes are on the disk before the name is: a temporary file beside it, fsync, rename.
-        Object stores show an object only once its upload is complete.
+        Object stores show an object only once its upload is complete; one that fails is aborted.
         """
+        if self._is_object_store:
+            with self._uploading(self.path(name)) as output:
+                yield output
+            return
         final = self.path(name)
         self._fs.makedirs(posixpath.dirname(final), exist_ok=True)
         part = posixpath.join(
@@ -151,6 +169,20 @@ class Store:
         except BaseException:
             if self._fs.exists(part):
                 self._fs.rm_file(part)
+            raise
+
+    @contextmanager
+    def _uploading(self, path: str) -> Iterator[HashingFile]:
+        """Upload an object under its own name: a move would be a copy, of at most 5 GB in S3."""
+        file = self._fs.open(path, "wb")
+        try:
+            yield HashingFile(file)
+            file.close()
+        except BaseException:
+            # Closing it, which its finalizer does too, would complete the upload with what there is.
+            file.closed = True
+            with suppress(Exception):  # the upload may be gone already; what matters is the first error
+                file.discard()
             raise
 
     def write(self, name: str, data: bytes) -> StoredFile:

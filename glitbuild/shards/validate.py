@@ -42,8 +42,9 @@ def validate(
         progress(entry.samples)
     for shard in order.moved if order.complete else ():
         yield Problem(MANIFEST, f"rows were moved to shard {shard}, which it doesn't name")
-    if summable and (manifest.totals, manifest.skipped) != (sums.totals, sums.skipped):
-        yield Problem(MANIFEST, "its totals or its skipped inputs are not the sums over the shards")
+    of_manifest = manifest.totals, manifest.skipped, manifest.sources
+    if summable and of_manifest != (sums.totals, sums.skipped, sums.most_frequent_sources):
+        yield Problem(MANIFEST, "its totals, sources or skipped inputs are not the sums over the shards")
     # Where the manifest is wrong about a shard, that was said above.
     sizes = [sizes_json(manifest.shards), sizes_json(sidecar_sizes)]
     if not store.exists(SIZES) or store.read(SIZES) not in sizes:

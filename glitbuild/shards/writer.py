@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import IO, Any, cast
 
-from glitbuild.records import Sample, Skip
+from glitbuild.records import Sample, Skip, Source
 from glitbuild.shards.layout import pairs_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.pairs import pair_rows, write_pairs
 from glitbuild.shards.sidecar import Config, Sidecar, add_counts
+from glitbuild.shards.sources import count_sources
 from glitbuild.shards.store import Store, StoredFile
 
 Outcome = tuple[Sample, bytes] | Skip
@@ -27,7 +28,7 @@ def write_shard(
     """Write a shard's files and, once all of them are whole, its sidecar.
 
     Nothing appears if ``outcomes`` raises. Samples are streamed into the tar; what is kept in memory are
-    the skipped rows and, after ``match``, the rows of the table of pairs.
+    the skipped rows, where samples are from and, after ``match``, the rows of the table of pairs.
 
     Args:
         store: the dataset directory.
@@ -39,7 +40,8 @@ def write_shard(
     """
     skips: list[Skip] = []
     rows: list[dict[str, Any]] = []
-    samples, totals = 0, dict[str, int]()
+    sources: list[Source] = []
+    totals = dict[str, int]()
     with store.create(tar_path(shard)) as output, _open_tar(cast(IO[bytes], output)) as tar:
         for outcome in outcomes:
             if isinstance(outcome, Skip):
@@ -50,7 +52,7 @@ def write_shard(
             _add_member(tar, f"{sample.key}.json", sample.to_json())
             rows.extend(pair_rows(sample))
             totals = add_counts(totals, sample_counts(sample))
-            samples += 1
+            sources.append(sample.source)
     files: dict[str, StoredFile] = {tar_path(shard): output.stored}
     if config["stage"] == "match":
         with store.create(pairs_path(shard)) as table:
@@ -64,12 +66,13 @@ def write_shard(
     reasons = Counter(str(skip.reason) for skip in skips)
     sidecar = Sidecar(
         shard=shard,
-        samples=samples,
+        samples=len(sources),
         skipped=dict(sorted(reasons.items())),
         files=files,
         config=config,
         input=describe_input(),
         totals=totals,
+        sources=count_sources(sources),
     )
     sidecar.write(store)
     return sidecar

@@ -13,7 +13,7 @@ from glitbuild.clip.saved import is_saved
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.files import write_whole
-from glitbuild.shards.manifest import Manifest, open_dataset
+from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
 from glitbuild.shards.sidecar import Config, refuse_changes
 from glitbuild.train.checkpoint import FOLDER, State, has_checkpoint
 from glitbuild.train.options import TrainOptions
@@ -66,6 +66,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
         TrainingError: a loss is not a number, or a process died.
     """
     store, manifest = open_dataset(options.dir)
+    require_captions(options.dir, manifest)
     if manifest.config.get("stage") != "match":
         raise DatasetError(options.dir, "its records have no best_pair", "run `glitbuild match` on it first")
     clip = ClipSpec.parse(options.model, options.pretrained)

@@ -19,7 +19,7 @@ def figures(table: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows if row[0]}  # the second line of a long cell has nothing in front
 
 
-def test_the_demo_is_right_about_most_regions_and_leaves_a_picture(
+def test_the_demo_is_right_about_most_regions_and_leaves_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "SCENES", 32)
@@ -27,11 +27,14 @@ def test_the_demo_is_right_about_most_regions_and_leaves_a_picture(
     first = here("demo", "--out", "demo", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     rows = figures(first.stdout)
-    assert list(rows)[:6] == ["scenes", "scenes --split test", "ingest", "match", "train", "eval"]
+    stages_run = ["scenes", "scenes --split test", "ingest", "match", "train", "eval", "preview"]
+    assert list(rows)[:7] == stages_run
     for name in ("sentences found in the caption", "regions of sentences about one object", "best pairs"):
         assert float(rows[name][0].rstrip("%")) > 70
     assert 0 < float(rows["text to image, R@1"][0]) < 100
-    assert "Look at demo/contact-sheet.png" in first.stdout
+    assert "demo/contact-sheet.png" in first.stdout
+    assert first.stdout.endswith("Look at demo/preview.html\n")
+    assert (tmp_path / "demo" / "preview.html").read_text().count("<article") == 32
     assert Image.open(tmp_path / "demo" / "contact-sheet.png").width > 1000
     again = here("demo", "--out", "demo", cwd=tmp_path)
     assert again.stdout.count("was there") == 5
@@ -49,7 +52,7 @@ def test_without_a_network_the_real_demo_says_what_is_missing(tmp_path: Path, yo
     result = glitbuild("demo", "--real", cwd=tmp_path)
     last = result.stderr.splitlines()[-1]
     if result.returncode == 0:  # there is a network
-        assert "contact-sheet.png" in result.stdout
+        assert "preview.html" in result.stdout
         return
     assert result.returncode == 2
     assert last.startswith("glitbuild: error: --clip-pretrained openai: ")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from glitbuild.engine import row_stream
+from glitbuild.engine import rows_ahead
 from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
@@ -28,6 +28,7 @@ QUICK: dict[str, Any] = {
     "max_download_bytes": 1 << 20,
     "allow_private_hosts": True,
     "shard_size": 5,
+    "duplicates": "keep",
 }
 SHORT: dict[str, Any] = {"timeout": 1.5, "total_timeout": 2.5}
 """For servers that stall; others have more time than a busy machine ever takes."""
@@ -84,7 +85,7 @@ def test_a_slow_row_does_not_change_the_order_or_the_bytes(
     source = write_rows(tmp_path / "rows.jsonl", server, ["stall", *["ok"] * 20, "status-503-once", "html"])
     run(tmp_path / "out", source, **SHORT)
     server.asked.clear()
-    monkeypatch.setattr(row_stream, "DOWNLOADS_AHEAD", 3)
+    monkeypatch.setattr(rows_ahead, "DOWNLOADS_AHEAD", 3)
     monkeypatch.setattr(pool, "HELD_BYTES", 1)
     run(tmp_path / "one", source, connections=1, **SHORT)
     details = [tree(tmp_path / name, "*.tar") for name in ("out", "one")]

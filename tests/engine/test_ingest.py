@@ -133,14 +133,14 @@ def test_two_sources_are_one_stream(tmp_path: Path, out: Path, source: Path) -> 
     for number, data in enumerate(JPEGS[:2]):
         (folder / f"{number}.jpg").write_bytes(data)
         (folder / f"{number}.txt").write_text("A picture.")
-    result = run(out, source, folder, size=3)
+    result = run(out, source, folder, size=3, duplicates="keep")
     assert sizes(out) == [(3, 1), (3, 1), (3, 1)]
     samples = [s for entry in result.manifest.shards for s, _ in read_shard(Store(str(out)), entry.name)]
     assert [int(sample.key) for sample in samples] == [0, 2, 3, 4, 5, 7, 8, 10, 11]
     assert [sample.source.dataset for sample in samples] == ["rows"] * 7 + ["photos"] * 2
-    assert run(out, source, folder, size=3).done_before
+    assert run(out, source, folder, size=3, duplicates="keep").done_before
     with pytest.raises(OptionsChangedError, match="sources"):
-        run(out, folder, source, size=3)
+        run(out, folder, source, size=3, duplicates="keep")
 
 
 def test_an_id_that_comes_twice_is_skipped_the_second_time(tmp_path: Path, out: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_shard_that_its_successors_do_not_go_on_from_is_not_finished(
 
 
 @pytest.mark.parametrize("gone", [[], ["manifest.json"], [*SIDECARS[:1]], ["manifest.json", *SIDECARS[:3]]])
-@pytest.mark.parametrize(("name", "value"), [("shard_size", 3), ("max_pixels", 99)])
+@pytest.mark.parametrize(("name", "value"), [("shard_size", 3), ("max_pixels", 99), ("max_side", 99)])
 def test_another_option_is_named_and_nothing_is_written(
     source: Path, out: Path, name: str, value: int, gone: list[str]
 ) -> None:

@@ -36,6 +36,15 @@ def test_lines_come_now_and_then_with_rate_and_time_left(lines: list[str], monke
     assert "images/s" in line and "min left" in line
 
 
+def test_other_things_than_images_are_counted(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with Progress("push", 3, plain=True, unit="files") as shown:
+        shown.advance(1)
+    (line,) = lines
+    assert line.startswith("push: 1 of 3 files, ")
+    assert "files/s" in line
+
+
 def test_no_lines_in_between(lines: list[str]) -> None:
     with Progress("ingest", None, plain=True) as shown:
         for _ in range(100):

@@ -119,6 +119,41 @@ def test_rows_are_tried_again_and_again(source: Path, out: Path, server: Server)
     assert [(entry.samples, entry.skipped) for entry in result.manifest.shards[3:]] == [(2, 0), (2, 0), (1, 1)]
 
 
+@pytest.mark.parametrize("lost", [[3], [5], [0, 3], [3, 5], [1, 3, 5]])
+def test_a_shard_that_rows_came_to_and_went_from_comes_back(
+    source: Path, out: Path, server: Server, lost: list[int]
+) -> None:
+    del server.asked[f"/{ONCE}/4.jpg"]
+    again(out, source, retry_skipped=True)
+    again(out, source, retry_skipped=True)
+    for shard in lost:
+        (out / f"shards/{shard:05d}.json").unlink()
+    again(out, source)
+    assert samples(out) == sorted(FIRST + LATER)
+    assert again(out, source).done_before
+
+
+@pytest.mark.parametrize("mode", ["keep", "exact", "near"])
+def test_a_picture_that_comes_late_must_not_repeat_another(
+    source: Path, out: Path, server: Server, mode: str
+) -> None:
+    """Rows four apart have one picture. 1, 3 and 7 come late: 1 repeats 5, which came before, and 7 repeats 3."""
+    rows = write_rows(source.with_name("repeats.jsonl"), server, ["ok", ONCE, "ok", ONCE, "ok", "ok", "ok", ONCE])
+    other = out.with_name("repeats")
+    server.asked.clear()
+    again(other, rows, duplicates=mode)
+    again(other, rows, duplicates=mode, retry_skipped=True)
+    late = {1: "duplicate_image", 4: "duplicate_image", 6: "duplicate_image", 7: "duplicate_image"}
+    expected = {row: late.get(row) if mode != "keep" else None for row in range(8)}
+    assert outcomes(other) == expected
+    assert again(other, rows, duplicates=mode).done_before
+    # What came late is known to a later run, too.
+    (other / "shards/00000.json").unlink()
+    (other / "manifest.json").unlink()
+    again(other, rows, duplicates=mode)
+    assert outcomes(other) == expected
+
+
 class Stopped(BaseException):
     """Stands for a kill."""
 

@@ -1,15 +1,10 @@
 import json
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 
-import pytest
-
-from glitbuild.errors import ConfigError
 from glitbuild.evaluate.figures import SuiteReport
-from glitbuild.evaluate.report import as_json, as_markdown, check_writable, print_report, write_file
+from glitbuild.evaluate.report import as_json, as_markdown, print_report
 from glitbuild.evaluate.run import Report
-from tests.run import tree
 
 REPORT = Report(
     model="runs/[one]",
@@ -55,22 +50,3 @@ def test_the_terminal_shows_it_too() -> None:
         print_report(REPORT)
     assert "runs/[one] on data" in shown.getvalue()
     assert "58.53" in shown.getvalue() and "drop low" in shown.getvalue()
-
-
-def test_files_appear_whole_and_folders_are_made(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "figures.json"
-    check_writable(str(path))
-    assert tree(tmp_path) == {}
-    write_file(str(path), b"one")
-    check_writable(str(path))
-    write_file(str(path), b"two")
-    assert tree(tmp_path) == {"new/figures.json": b"two"}
-
-
-def test_what_cannot_be_written_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in ("/proc/figures.json", str(tmp_path)):
-        with pytest.raises(ConfigError, match="can't be written to"):
-            check_writable(path)
-    monkeypatch.chdir(tmp_path)
-    write_file("plain.json", b"1")
-    assert tree(tmp_path) == {"plain.json": b"1"}

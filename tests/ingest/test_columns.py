@@ -1,7 +1,15 @@
 import pytest
 
 from glitbuild.errors import SourceError
-from glitbuild.ingest.columns import CAPTION_COLUMNS, IMAGE_COLUMNS, Columns, find_columns, to_row, to_text
+from glitbuild.ingest.columns import (
+    CAPTION_COLUMNS,
+    CARRIED_COLUMNS,
+    IMAGE_COLUMNS,
+    Columns,
+    find_columns,
+    to_row,
+    to_text,
+)
 from glitbuild.ingest.source import SourceOptions
 from glitbuild.records import SkipReason, Source
 
@@ -81,9 +89,9 @@ def test_images(image, expected):
 )
 def test_carried_values_are_text(value, expected):
     assert to_text(value) == expected
-    carried = dict.fromkeys(("url", "license", "dataset"), value)
+    carried = dict.fromkeys(CARRIED_COLUMNS, value)
     assert row({"image": "a", "caption": "c", "id": "n"} | carried).source == Source(
-        expected or "data", "n", expected, expected
+        expected or "data", "n", expected, expected, expected, expected
     )
 
 

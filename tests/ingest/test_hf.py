@@ -59,7 +59,8 @@ def test_splits(tmp_path):
     assert "split train, test, validation, " in source.summary
     expected = ["train/0", "train/1", "train/2", "test/0", "validation/0", "validation/1"]
     assert [row.source.id for row in source.rows()] == expected
-    assert [row.source.id for row in opened(tmp_path / "saved", split="test").rows()] == ["test/0"]
+    (row,) = opened(tmp_path / "saved", split="test").rows()
+    assert (row.source.id, row.source.split) == ("test/0", "test")
     with pytest.raises(SourceError, match='no split "dev"; its splits are: train, test, validation'):
         opened(tmp_path / "saved", split="dev")
 

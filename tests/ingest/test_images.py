@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from glitbuild.ingest.images import open_rgb, store_image
+from glitbuild.ingest.source import Rejected
 
 from .conftest import encode_image, exif, save
 
@@ -173,3 +174,41 @@ class TestConversion:
         expected = store_image(data, LIMIT)
         with ThreadPoolExecutor(8) as pool:
             assert all(result == expected for result in pool.map(lambda _: store_image(data, LIMIT), range(64)))
+
+
+class TestMaxSide:
+    def test_a_jpeg_within_it_keeps_its_bytes(self):
+        for data in (encode_image(), encode_image(exif=exif(6))):
+            stored, info = store_image(data, LIMIT, max_side=24)
+            assert stored == data
+            assert info.reencoded is False
+
+    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize(
+        ("size", "expected"), [((300, 200), (120, 80)), ((200, 300), (80, 120)), ((1200, 100), (120, 10))]
+    )
+    def test_a_larger_picture_is_made_smaller(self, format, size, expected):
+        data = encode_image(size=size, format=format, color=RED)
+        stored, info = store_image(data, LIMIT, max_side=120)
+        assert open_rgb(stored).size == (info.width, info.height) == expected
+        assert info.reencoded is True
+        assert info.source_format == format.lower()
+        assert info.sha256 == sha256(stored).hexdigest()
+        assert near(stored, RED, tolerance=40)
+        assert Image.open(BytesIO(stored)).layer[0][1:3] == (1, 1), "no chroma subsampling"
+
+    def test_it_is_turned_as_its_exif_data_say(self):
+        data = encode_image(size=(300, 200), color=RED, exif=exif(6))
+        stored, info = store_image(data, LIMIT, max_side=120)
+        assert (info.width, info.height) == (80, 120)
+        assert near(stored, RED, at=(40, 10), tolerance=40)
+        assert near(stored, (0, 0, 0), at=(40, 110), tolerance=40)
+        assert not Image.open(BytesIO(stored)).getexif()
+
+    def test_it_is_never_made_larger(self):
+        _, info = store_image(encode_image(format="PNG"), LIMIT, max_side=1000)
+        assert (info.width, info.height) == (24, 16)
+
+    def test_what_would_have_too_short_a_side_is_refused(self):
+        with pytest.raises(Rejected, match="6 x 120 pixels once it is made smaller, at least 8 a side"):
+            store_image(encode_image(size=(20, 400)), LIMIT, max_side=120)

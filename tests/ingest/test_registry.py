@@ -84,7 +84,7 @@ def test_the_format_can_be_named(inputs):
         (["photos"], {"format": "webdataset"}, "no .tar file in this folder"),
         (["photos"], {"format": "parquet"}, "no .parquet file in this folder"),
         (["rows.csv"], {"format": "parquet"}, "not a Parquet file"),
-        (["rows.csv"], {"split": "train"}, "--split is for Hugging Face datasets; this is a csv"),
+        (["rows.csv"], {"split": "train"}, "--split is for Hugging Face datasets and known corpora; this is a csv"),
         (["rows.csv", "rows.csv"], {}, "the same input is given twice"),
         (["photos", "photos/../photos/"], {}, "the same input is given twice"),
         (["dataset", "dataset/shards"], {}, "the same input is given twice"),

@@ -222,6 +222,6 @@ def test_the_written_files_fit_their_schemas_for_another_reader(tmp_path: Path) 
 def test_an_empty_manifest_is_a_finished_dataset() -> None:
     store = Store("memory://empty-manifest")
     manifest = write_manifest(store, [], CONFIG, {})
-    assert manifest == Manifest({}, CONFIG, {"samples": 0, "skipped": 0, "bytes": 0}, {}, ())
+    assert manifest == Manifest({}, CONFIG, {"samples": 0, "skipped": 0, "bytes": 0}, {}, (), {})
     assert read_manifest(store) == manifest
     remove_dataset(store)

@@ -81,6 +81,7 @@ def test_the_stats_are_those_of_a_plain_count(samples: list[Sample]) -> None:
             figures = [found[name]["mean"], found[name]["min"], found[name]["max"]]
             assert figures == pytest.approx([fmean(values), min(values), max(values)], abs=2e-5), name
     assert found["chosen"] == Counter(region.kind for region, _ in chosen)
+    assert found["kinds"] == Counter(region.kind for each in matched for region in each.regions)
     labels = Counter(region.label for each in matched for region in each.regions if region.label)
     assert found["labels"] == labels
     assert list(found["labels"].values()) == sorted(labels.values(), reverse=True)

@@ -43,6 +43,16 @@ def test_leftovers_of_killed_runs_are_unseen_and_swept(store: Store) -> None:
 
 def test_a_folder_that_is_not_there_has_no_names(store: Store) -> None:
     assert store.names("pairs") == []
+    assert store.sizes("pairs") == {}
+
+
+def test_sizes_are_those_of_whole_files(store: Store) -> None:
+    for name, data in (("b", b"22"), ("shards/a.tar", b"333"), ("shards/deep/c", b"1")):
+        store.write(name, data)
+    assert store.sizes("") == {"b": 2}
+    assert store.sizes("shards") == {"shards/a.tar": 3}
+    with store.create("shards/d.tar"):
+        assert store.sizes("shards") == {"shards/a.tar": 3}
 
 
 def test_an_unknown_protocol_is_a_configuration_error() -> None:

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from glitbuild.demo.sheet import BEST, FOUND, KNOWN, Example, contact_sheet
+from glitbuild.publish.sheet import BEST, FOUND, KNOWN, Example, contact_sheet
 from glitbuild.records import ImageInfo, Matched, Pair, Region, Sample, Source
 from tests.factories import jpeg
 
@@ -40,3 +41,9 @@ def test_without_truth_nothing_is_green(tmp_path: Path) -> None:
     path = contact_sheet(tmp_path / "sheet.png", [Example(SAMPLE, jpeg(200, 150), [])])
     assert ImageColor.getrgb(KNOWN) not in colours(path)
     assert ImageColor.getrgb(BEST) in colours(path)
+
+
+def test_a_sample_that_is_not_matched_has_no_boxes(tmp_path: Path) -> None:
+    path = contact_sheet(tmp_path / "sheet.png", [Example(replace(SAMPLE, matched=None), jpeg(200, 150))])
+    assert Image.open(path).height == 358 + 36
+    assert not {ImageColor.getrgb(colour) for colour in (KNOWN, FOUND, BEST)} & colours(path)

@@ -1,4 +1,4 @@
-"""A contact sheet: pictures with their regions, and below each the sentence of its best pair."""
+"""A contact sheet: pictures with their regions, and below each the sentence of its best pair, or its caption."""
 
 import io
 from collections.abc import Sequence
@@ -26,15 +26,21 @@ PAPER, INK = "#ffffff", "#222222"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A matched sample, its JPEG, and the boxes that are known to be true, if any."""
+    """A sample, its JPEG, and the boxes that are known to be true, if any."""
 
     sample: Sample
     jpeg: bytes
-    known: Sequence[Box]
+    known: Sequence[Box] = ()
 
 
 def contact_sheet(path: Path, examples: Sequence[Example]) -> Path:
-    """Write a PNG with up to twelve examples, four in a row.
+    """Write the sheet of up to twelve examples as a file."""
+    write_whole(path, sheet_png(examples))
+    return path
+
+
+def sheet_png(examples: Sequence[Example]) -> bytes:
+    """Return a PNG with up to twelve examples, four in a row.
 
     Green: what is known to be there. Yellow: the regions that sentences were given. Red: the best pair's region.
     """
@@ -45,9 +51,10 @@ def contact_sheet(path: Path, examples: Sequence[Example]) -> Path:
     width, height = CELL[0] + MARGIN, CELL[1] + TEXT_HEIGHT + MARGIN
     sheet = Image.new("RGB", (COLUMNS * width + MARGIN, rows * height + 3 * MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    legend = [("known", KNOWN), ("chosen for a sentence", FOUND), ("best pair: the sentence below", BEST)]
+    known = [("known", KNOWN)] if any(example.known for example in examples) else []
+    matched = [("chosen for a sentence", FOUND), ("best pair: the sentence below", BEST)]
     left = MARGIN
-    for name, colour in legend if any(example.known for example in examples) else legend[1:]:
+    for name, colour in known + (matched if any(example.sample.matched for example in examples) else []):
         draw.rectangle((left, 8, left + 14, 20), outline=colour, width=3)
         draw.text((left + 20, 6), name, INK, font)
         left += 50 + round(draw.textlength(name, font))
@@ -56,12 +63,11 @@ def contact_sheet(path: Path, examples: Sequence[Example]) -> Path:
         y = 2 * MARGIN + MARGIN // 2 + number // COLUMNS * height
         picture = _with_boxes(example)
         sheet.paste(picture, (x + (CELL[0] - picture.width) // 2, y))
-        for line, text in enumerate(_lines(_best_sentence(example.sample), draw, font)):
+        for line, text in enumerate(_lines(_text(example.sample), draw, font)):
             draw.text((x, y + CELL[1] + 4 + 17 * line), text, INK, font)
     content = io.BytesIO()
     sheet.save(content, "PNG")
-    write_whole(path, content.getvalue())
-    return path
+    return content.getvalue()
 
 
 def _with_boxes(example: Example) -> "Image.Image":
@@ -71,21 +77,21 @@ def _with_boxes(example: Example) -> "Image.Image":
     picture = ImageOps.contain(whole, CELL)
     scale = picture.width / whole.width
     draw = ImageDraw.Draw(picture)
-    matched = example.sample.matched
-    assert matched
-    best = matched.pairs[matched.best_pair].region
-    chosen = {pair.region for pair in matched.pairs} - {best}
     drawn = [(box, KNOWN, 1) for box in example.known]
-    drawn += [(matched.regions[i].box, FOUND, 2) for i in sorted(chosen)] + [(matched.regions[best].box, BEST, 3)]
+    if matched := example.sample.matched:
+        best = matched.pairs[matched.best_pair].region
+        chosen = sorted({pair.region for pair in matched.pairs} - {best})
+        drawn += [(matched.regions[i].box, FOUND, 2) for i in chosen] + [(matched.regions[best].box, BEST, 3)]
     for box, colour, width in drawn:
         x1, y1, x2, y2 = (value * scale for value in box)
         draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=width)
     return picture
 
 
-def _best_sentence(sample: Sample) -> str:
+def _text(sample: Sample) -> str:
     matched = sample.matched
-    assert matched
+    if not matched:
+        return sample.caption
     pair = matched.pairs[matched.best_pair]
     start, end = matched.sentences[pair.sentence]
     return f"{pair.similarity:.2f}  {sample.caption[start:end]}"

@@ -1,0 +1,26 @@
+"""``glitbuild preview``."""
+
+from typing import Any
+
+import click
+
+from glitbuild.commands.common import common
+
+
+@click.command(epilog="Example: glitbuild preview data/pairs --out preview.html")
+@click.argument("dir")
+@click.option("--out", required=True, help="HTML file to write; a local path or an fsspec URL.")
+@click.option("--samples", default=200, show_default=True, help="Samples to show, spread evenly.")
+@click.option("--seed", type=int, help="Draw the samples by this seed instead.")
+@click.option("--max-side", default=512, show_default=True, help="Longest edge of a picture, in pixels.")
+@common
+def preview(plain: bool, **options: Any) -> None:
+    """Write one HTML file with pictures, their regions and their sentences, to look at.
+
+    It needs nothing beside it and no network. Pointing at a sentence lights its region and the other way round.
+    """
+    from glitbuild.publish.page.options import PreviewOptions
+    from glitbuild.publish.page.preview import run_preview
+
+    made = run_preview(PreviewOptions(**options), plain)
+    click.echo(f"{made.samples:,} of {made.of:,} samples, {made.bytes / 1e6:.1f} MB. Look at {made.out}")

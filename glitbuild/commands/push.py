@@ -1,0 +1,34 @@
+"""``glitbuild push``."""
+
+from typing import Any
+
+import click
+
+from glitbuild.commands.common import common
+
+
+@click.command(epilog="Example: glitbuild push data/pairs anna/birds --private")
+@click.argument("path")
+@click.argument("repo", metavar="NAMESPACE/NAME")
+@click.option("--private", is_flag=True, help="Make the repository private, if it isn't there yet.")
+@click.option("--create-pr", is_flag=True, help="Send everything to one pull request, which others can merge.")
+@click.option("--license", default="", help="The Hub's name of one.  [default: those that the samples say]")
+@click.option("--eval", default="", help="Figures for a model's card: what `glitbuild eval --out` wrote.")
+@click.option("--message", default="", help="Of the last commit, and the title of a pull request.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and the card; no network, no token.")
+@common
+def push(plain: bool, **options: Any) -> None:
+    """Send a dataset or a model to the Hugging Face Hub, with a card.
+
+    PATH is a finished dataset directory, or the folder of a run or of an export. The token comes from HF_TOKEN or
+    from the file that `hf auth login` writes. Interrupted, the same command sends what is still lacking.
+    """
+    from glitbuild.publish.hub.options import PushOptions
+    from glitbuild.publish.hub.report import print_plan, print_pushed
+    from glitbuild.publish.hub.run import plan_push, run_push
+
+    given = PushOptions(**options)
+    if given.dry_run:
+        print_plan(plan_push(given, plain), given)
+    else:
+        print_pushed(run_push(given, plain))

@@ -1,0 +1,141 @@
+"""What all corpora have in common: a folder as published, splits, and entries that become rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+from glitbuild.errors import SourceError
+from glitbuild.ingest.files import read_file
+from glitbuild.ingest.remote import AnyPath
+from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.records import SkipReason, Source
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture with one of its captions.
+
+    Attributes:
+        id: names it within the corpus.
+        image: path of the picture, relative to the corpus's folder.
+        caption: None where it has none.
+        split: the part of the corpus that it is in.
+        origin: what the corpus says the picture came from.
+    """
+
+    id: str
+    image: str
+    caption: str | None
+    split: str = ""
+    origin: str = ""
+
+
+class CorpusSource(ABC):
+    """A corpus in the layout of its official download.
+
+    A subclass says what the corpus is like, reads its records, and makes entries of a record.
+
+    Args:
+        path: the folder, or where ``is_list`` the file.
+        options: ``split``: one or, with commas, several of ``splits``; ``caption_column``: one of
+            the fields in ``captions``; ``captions``: without them every row's is None.
+
+    Raises:
+        SourceError: something of the layout is missing, or there is no such split or caption.
+    """
+
+    name: ClassVar[str]
+    """Of ``--format``; also the rows' dataset."""
+    license: ClassVar[str]
+    layout: ClassVar[tuple[str, ...]] = ()
+    """Files and folders without which it is not this corpus."""
+    is_list: ClassVar[bool] = False
+    """Whether the corpus is named by a file, with pictures beside it."""
+    splits: ClassVar[tuple[str, ...]] = ()
+    captions: ClassVar[tuple[str, ...]] = ()
+    """Fields with a caption, of which ``--caption-column`` takes another than the usual one."""
+    unique: ClassVar[bool] = True
+    """Whether the ids of entries must not come twice."""
+
+    def __init__(self, path: AnyPath, options: SourceOptions) -> None:
+        what, see = path.name, "see docs/corpora.md"
+        if path.is_dir() == self.is_list:
+            kind = "a file" if self.is_list else "a folder"
+            raise SourceError(what, f"--format {self.name} takes {kind}", see)
+        for name in self.layout:
+            if not (path / name).exists():
+                raise SourceError(what, f"it is not laid out as {self.name}: no {name} in it", see)
+        if options.image_column is not None:
+            raise SourceError(what, f"--format {self.name} knows its images", "leave out --image-column")
+        self._path, self._root = path, path.parent if self.is_list else path
+        self._column = _choice(what, "--caption-column", options.caption_column, self.captions)
+        self._with_captions = options.captions
+        chosen = options.split.split(",") if options.split is not None else []
+        self._split = [_choice(what, "--split", split, self.splits) for split in chosen]
+
+    @property
+    def summary(self) -> str:
+        """The corpus, and what was chosen of it."""
+        splits = f", split {','.join(map(str, self._split))}" if self._split else ""
+        return f"{self._path.name}: {self.name}{splits}" + (f', caption "{self._column}"' if self._column else "")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a row a caption, in the order of the corpus."""
+        for number, record in enumerate(self.records()):
+            try:
+                if isinstance(record, Rejected):
+                    raise record
+                entries = list(self.entries(record))
+            except Rejected as rejected:
+                yield Row.reject(Source(self.name, str(number)), rejected.reason, rejected.detail)
+                continue
+            yield from (self._row(entry) for entry in entries if not self._split or entry.split in self._split)
+
+    @abstractmethod
+    def records(self) -> Iterator[Any]:
+        """Yield what the corpus is a list of, or ``Rejected`` for what can't be read."""
+
+    @abstractmethod
+    def entries(self, record: Any) -> Iterable[Entry]:
+        """Return the entries of a record.
+
+        Raises:
+            Rejected: it lacks something.
+        """
+
+    def _row(self, entry: Entry) -> Row:
+        source = Source(self.name, entry.id, license=self.license, split=entry.split, origin=entry.origin)
+        read_image = partial(read_file, self._root, entry.image)
+        caption = entry.caption if self._with_captions else None
+        return Row(source, caption, read_image, named=self.unique, picture=entry.image)
+
+
+def value_of(record: Any, name: str, kind: type[T]) -> T:
+    """Return a value of a record.
+
+    Raises:
+        Rejected: it is missing or of another type.
+    """
+    if not isinstance(record, Mapping):
+        raise Rejected(SkipReason.ROW_UNREADABLE, f"a {type(record).__name__}, not an object")
+    value = record.get(name)
+    if not isinstance(value, kind):
+        found = "nothing" if value is None else f"a {type(value).__name__}"
+        raise Rejected(SkipReason.ROW_UNREADABLE, f'"{name}" is {found}, not a {kind.__name__}')
+    return value
+
+
+def by_number(name: str) -> tuple[int, str]:
+    """Sort names that differ in a number, as ``sa_9.jpg`` and ``sa_10.jpg``, by that number."""
+    return len(name), name
+
+
+def _choice(what: str, option: str, given: str | None, known: tuple[str, ...]) -> str | None:
+    if given is not None and given not in known:
+        fix = f"give one of: {', '.join(known)}" if known else f"leave out {option}"
+        raise SourceError(f"{option} {given}", f"{what} has no such thing", fix)
+    return given

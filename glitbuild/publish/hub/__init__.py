@@ -1,0 +1,1 @@
+"""A dataset or a model as a repository on the Hugging Face Hub."""
