@@ -25,6 +25,11 @@ class SkipReason(StrEnum):
 
     ROW_UNREADABLE = "row_unreadable"
     DUPLICATE_KEY = "duplicate_key"
+    DOWNLOAD_FAILED = "download_failed"
+    DOWNLOAD_TIMEOUT = "download_timeout"
+    DOWNLOAD_TOO_LARGE = "download_too_large"
+    DOWNLOAD_REFUSED = "download_refused"
+    DOWNLOAD_OPT_OUT = "download_opt_out"
     IMAGE_MISSING = "image_missing"
     IMAGE_EMPTY = "image_empty"
     IMAGE_NOT_AN_IMAGE = "image_not_an_image"

@@ -20,6 +20,7 @@ from glitbuild.shards.schemas import schema
 from tests.caption.standin import StandIn
 from tests.factories import jpeg
 from tests.ingest.corpora.layouts import PLACES, lay_out
+from tests.ingest.download.server import Server
 from tests.publish.hub_client import logged_in
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos
@@ -52,6 +53,13 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
+def pictures() -> Iterator[Server]:
+    """The server that the addresses in the inputs lead to."""
+    with Server([jpeg(64, 48, seed=seed) for seed in range(3)]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """The address of a server that writes captions."""
     with StandIn() as server:
@@ -59,7 +67,9 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path, endpoint: str) -> Path:
+def inputs(
+    tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint: Path, endpoint: str, pictures: Server
+) -> Path:
     """A folder with every input that the pages name."""
     folder = tmp_path_factory.mktemp("docs")
     rows = []
@@ -80,6 +90,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, yolo: Path, clip_checkpoint
     table = {"image": [(folder / row["image"]).read_bytes() for row in rows], "caption": ["Noise."] * 3}
     pq.write_table(datasets.Dataset.from_dict(table).data.table, folder / "parquet" / "0.parquet")
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(table)}).save_to_disk(str(folder / "saved"))
+    urls = [pictures.url(f"{fault}/{number}.jpg") for number, fault in enumerate(("ok", "status-503-once", "ok"))]
+    table = datasets.Dataset.from_dict({"url": urls, "caption": ["Noise."] * 3})
+    table.to_parquet(folder / "urls.parquet")
+    table.rename_column("url", "photo").to_csv(folder / "urls.csv", index=False)
     for tar_path in (folder / "cc12m" / "00000.tar", folder / "web" / "00000.tar"):
         with tarfile.open(tar_path, "w") as tar:
             for path in sorted((folder / "photos").iterdir()):
@@ -123,6 +137,8 @@ def _local(command: list[str]) -> list[str]:
     if command[0] == "train":
         small = ["--model", "runs/base", "--pretrained", "", "--batch-size", "3", "--epochs", "1"]
         return [*small, "--loader-workers", "0"]
+    if any(word.startswith("urls.") for word in command):
+        return ["--allow-private-hosts", "--retry-wait", "0"]
     if command[0] != "match":
         return []
     if "demo" in command:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common, overwrite
+from glitbuild.commands.downloads import downloads
 from glitbuild.commands.report import report
 
 
@@ -17,7 +18,7 @@ from glitbuild.commands.report import report
     show_default=True,
     help="folder, jsonl, csv, parquet, webdataset, hf, or a corpus: docci, dci, coco, ...",
 )
-@click.option("--image-column", help="Column with the image or its path.  [default: found by its name]")
+@click.option("--image-column", help="Column with the image, its path or URL.  [default: found by its name]")
 @click.option("--caption-column", help="Column with the caption.  [default: found by its name]")
 @click.option("--split", help="Split of a corpus or a Hugging Face dataset.  [default: all of them]")
 @click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
@@ -32,14 +33,16 @@ from glitbuild.commands.report import report
     show_default=True,
     help="Without: images alone, for `glitbuild caption`; captions that the input has are left out.",
 )
+@downloads
+@click.option("--retry-skipped", is_flag=True, help="Then try failed downloads again, into new shards.")
 @overwrite
 @common
 def ingest(plain: bool, **options: Any) -> None:
     """Read images with captions and write them as checked WebDataset shards.
 
     SOURCE is a folder of images with .txt or .json files of the same name, a .jsonl, .csv or .parquet
-    file, WebDataset tars, a Hugging Face dataset, or a known corpus as it is downloaded. What can't be
-    used is listed in OUT/skipped/.
+    file, WebDataset tars, a Hugging Face dataset, or a known corpus as it is downloaded. Images given as
+    http(s) addresses are downloaded. What can't be used is listed in OUT/skipped/.
     """
     from glitbuild.engine.ingest import run_ingest
     from glitbuild.engine.options import IngestOptions

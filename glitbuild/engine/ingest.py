@@ -2,6 +2,7 @@
 
 import logging
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -11,6 +12,7 @@ from glitbuild.engine.exclude import Excluded, open_excluded
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
+from glitbuild.engine.retry import Count, remake_lost, retry_rows, rows_to_retry
 from glitbuild.engine.row_stream import RowStream
 from glitbuild.engine.versions import versions_of
 from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
@@ -20,6 +22,7 @@ from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
 from glitbuild.shards.layout import shard_name, shard_of, sidecar_path
 from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.retried import Retried, first_row, first_rows, is_retried, row_range
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
@@ -32,7 +35,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
 
     A shard holds ``shard_size`` samples and the rows skipped among and right after them, so only the
     last one is smaller, and none is empty as long as there is a sample. A run that was stopped goes on
-    after its finished shards: their rows are read again, without the images, and must be the same.
+    after its finished shards: their rows are read again, without the images, and must be the same. With
+    ``retry_skipped``, rows whose download failed are then tried again, and those that come are in new shards.
 
     Args:
         options: of the command.
@@ -58,8 +62,9 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
     limits = Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side)
-    with RowStream(sources, limits, threads, options.duplicates, options.near_distance) as stream:
-        if finished and _replay_all(stream, out, len(finished.shards)):
+    with RowStream(sources, limits, threads, options.duplicates, options.near_distance, options) as stream:
+        whole = finished and _replay_all(stream, out, len(finished.shards))
+        if finished and whole and not (options.retry_skipped and rows_to_retry(out, options)):
             return Result(finished, done_before=True)
         if not stream.position and not stream.has_more():
             raise SourceError(
@@ -69,43 +74,54 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
             dataset.add_to(stream.sieve, threads)
         prepare_directory(out, options.overwrite)
         with Progress("ingest", None, plain) as progress:
-            count = _write_shards(stream, out, config, options.shard_size, progress)
+            counted = partial(_counted, progress=progress)
+            if finished and whole:
+                count = len(finished.shards)
+            else:
+                count = _write_shards(stream, out, config, options.shard_size, counted)
+            if options.retry_skipped and (rows := rows_to_retry(out, options)):
+                count = retry_rows(stream, out, config, options.shard_size, rows, count, counted)
             rate = progress.rate
-    sidecars = finished_sidecars(out, map(shard_name, range(count)))
-    manifest = write_manifest(out, sidecars, config, versions_of("ingest"))
+    done = finished_sidecars(out, map(shard_name, range(count)))
+    manifest = write_manifest(out, done, config, versions_of("ingest"))
     if not manifest.totals["samples"]:
         log.warning("ingest: no row became a sample; see %s", out.path("skipped"))
     return Result(manifest, False, rate)
 
 
-def _write_shards(stream: RowStream, out: Store, config: Config, size: int, progress: Progress) -> int:
+def _write_shards(stream: RowStream, out: Store, config: Config, size: int, count: Count) -> int:
     """Write the shards that are missing, and return how many there are now."""
-    count = 0
+    retried, starts = Retried(out), first_rows(out)
+    shards = 0
     while stream.has_more():
-        shard = shard_name(count)
-        count += 1
+        shard = shard_name(shards)
+        if shard in retried.rows:
+            raise _input_changed(out, "it has more rows now")
         sidecar = Sidecar.read(out, shard)
+        shards += 1
         if sidecar:
             sidecar.check_config(out, config)
-            _replay(stream, out, sidecar)
+            _replay(stream, out, sidecar, retried)
             log.info("ingest: shard %s is there already", shard)
-        else:
-            outcomes = _counted(stream.take_shard(size), progress)
-            write_shard(out, shard, outcomes, config, partial(_describe, stream, out, count))
-    _clear_behind(out, count)
-    return count
+            continue
+        elsewhere = retried.behind(shard)
+        following, end = next(iter(starts[bisect_left(starts, (shards, 0)) :]), (None, None))
+        outcomes = stream.take_shard(size, elsewhere, end, following == shards)
+        write_shard(out, shard, count(outcomes), config, partial(_describe, stream, out, shards, retried))
+    _clear_behind(out, shards, stream.position, retried)
+    return remake_lost(stream, out, config, retried, shards, count)
 
 
-def _describe(stream: RowStream, out: Store, following: int) -> dict[str, Any]:
+def _describe(stream: RowStream, out: Store, following: int, retried: Retried) -> dict[str, Any]:
     """Return what a sidecar says of the shard just read, unless the finished shards behind it don't go on from it.
 
     The sidecar isn't there yet: with the old input again, the run can still go on.
     """
     described = stream.describe_shard()
     if not stream.has_more():
-        _clear_behind(out, following)
+        _clear_behind(out, following, stream.position, retried)
     elif sidecar := Sidecar.read(out, shard_name(following)):
-        start, _ = _rows(out, sidecar)
+        start = first_row(out, sidecar)
         if start != stream.position:
             raise _input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
     return described
@@ -120,14 +136,14 @@ def _check_options(out: Store, config: Config) -> None:
         sidecar.check_config(out, config)
 
 
-def _clear_behind(out: Store, count: int) -> None:
-    """Remove what a stopped run left of shards that this input, shorter than its own, no longer reaches.
+def _clear_behind(out: Store, count: int, rows: int, retried: Retried) -> None:
+    """Remove what a stopped run left of shards that this input, of so many rows, no longer reaches.
 
     Raises:
         OptionsChangedError: one of these is finished.
     """
-    behind = files_beyond(out, {shard_name(index) for index in range(count)})
-    if any(name.endswith(".json") for name in behind):
+    behind = files_beyond(out, {shard_name(index) for index in range(count)} | retried.rows.keys())
+    if retried.total not in (None, rows) or any(name.endswith(".json") for name in behind):
         raise _input_changed(out, "it has fewer rows now")
     for name in behind:
         out.remove(name)
@@ -143,36 +159,30 @@ def _counted(outcomes: Iterator[Outcome], progress: Progress) -> Iterator[Outcom
 
 def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
     """Read the rows of a finished dataset again; false where a shard has to be made again."""
+    retried = Retried(out)
     for index in range(shards):
         sidecar = Sidecar.read(out, shard_name(index))
         if sidecar is None:
             stream.restart()
             return False
-        _replay(stream, out, sidecar)
+        if is_retried(sidecar):
+            continue  # its rows were those of other shards
+        _replay(stream, out, sidecar, retried)
     if stream.has_more():
         raise _input_changed(out, "it has more rows now")
     return True
 
 
-def _replay(stream: RowStream, out: Store, sidecar: Sidecar) -> None:
-    start, end = _rows(out, sidecar)
-    pictures = sidecar.input.get("pictures", "")
+def _replay(stream: RowStream, out: Store, sidecar: Sidecar, retried: Retried) -> None:
+    start, end = row_range(out, sidecar)
     try:
+        pictures = retried.pictures_of(sidecar, stream.sieve.picture_bytes)
         replayed = stream.replay_shard(end - start, pictures) if stream.position == start else {}
     except (TypeError, ValueError) as error:
         path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
         raise DatasetError(path, f"its pictures are not those of its rows: {error}", fix) from error
-    if replayed != {name: value for name, value in sidecar.input.items() if name != "pictures"}:
+    if replayed != {name: value for name, value in sidecar.input.items() if name not in ("pictures", "moved")}:
         raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
-
-
-def _rows(out: Store, sidecar: Sidecar) -> tuple[int, int]:
-    try:
-        start, end = map(int, sidecar.input["rows"])
-    except (KeyError, TypeError, ValueError) as error:
-        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
-        raise DatasetError(path, "it doesn't say which rows the shard is made from", fix) from error
-    return start, end
 
 
 def _input_changed(out: Store, why: str) -> OptionsChangedError:

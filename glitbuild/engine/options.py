@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
+from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.duplicates import MODES, Mode
 from glitbuild.ingest.images import MIN_SIDE
 from glitbuild.ingest.near import MAX_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)
-class IngestOptions:
+class IngestOptions(DownloadOptions):
     """Options of ``glitbuild ingest``; see ``glitbuild ingest --help``."""
 
     source: tuple[str, ...]
@@ -27,10 +28,14 @@ class IngestOptions:
     exclude: tuple[str, ...] = ()
     captions: bool = True
     overwrite: bool = False
+    retry_skipped: bool = False
 
     def __post_init__(self) -> None:
+        DownloadOptions.__post_init__(self)
         if not self.source:
             raise ConfigError("SOURCE", "none given", "name a folder, a file or a dataset")
+        if self.overwrite and self.retry_skipped:
+            raise ConfigError("--overwrite and --retry-skipped", "both given", "give one of the two")
         if not self.captions and self.caption_column is not None:
             raise ConfigError("--no-captions and --caption-column", "both given", "give one of the two")
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):

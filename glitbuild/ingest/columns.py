@@ -1,7 +1,7 @@
 """From a record with columns to a row: which column is what, and what its values may be."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from glitbuild.records import SkipReason, Source
 IMAGE_COLUMNS = (
     *("image", "image_path", "path", "file", "file_name", "filename"),
     *("jpg", "jpeg", "png", "webp"),
+    *("image_url", "url"),
 )
 CAPTION_COLUMNS = ("caption", "long_caption", "text", "txt", "description")
 NAME_COLUMNS = ("id", "key")
@@ -80,14 +81,23 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
     """
     image = record.get(columns.image)
     name = to_text(record.get(columns.name)) if columns.name else ""
-    picture = image if isinstance(image, str) else ""
-    source = to_source(record, dataset, name or picture or str(number))
+    place = _unwrapped(image)
+    url = place if isinstance(place, str) and is_url(place) else ""
+    picture = url or (image if isinstance(image, str) else "")
+    source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
+    if url:
+        source = replace(source, url=url)
     try:
         caption = to_caption(record.get(columns.caption), columns.caption) if columns.caption is not None else None
-        read_image = _image_reader(image, columns.image, read_path)
+        read_image = _image_reader(place, columns.image, read_path)
     except Rejected as rejected:
         return Row.reject(source, rejected.reason, rejected.detail)
-    return Row(source, caption, read_image, named=bool(name), picture=picture)
+    return Row(source, caption, read_image, named=bool(name), picture=picture, url=url)
+
+
+def is_url(value: str) -> bool:
+    """Return whether an image's place is an address that can be downloaded from, no path."""
+    return value.lstrip()[:8].lower().startswith(("http://", "https://"))
 
 
 def to_source(record: Mapping[str, Any], dataset: str, name: str) -> Source:
@@ -123,10 +133,15 @@ def to_caption(value: object, column: str) -> str | None:
     raise Rejected(SkipReason.ROW_UNREADABLE, detail)
 
 
-def _image_reader(value: object, column: str, read_path: ReadPath) -> Callable[[], bytes]:
-    """Return what reads the image: from a path, from bytes, or from Hugging Face's {bytes, path}."""
+def _unwrapped(value: Any) -> Any:
+    """Return the bytes or the path in Hugging Face's {bytes, path}; any other value as it is."""
     if isinstance(value, Mapping) and {"bytes", "path"} & value.keys():
-        value = value.get("path") if value.get("bytes") is None else value["bytes"]
+        return value.get("path") if value.get("bytes") is None else value["bytes"]
+    return value
+
+
+def _image_reader(value: object, column: str, read_path: ReadPath) -> Callable[[], bytes]:
+    """Return what reads the image: from a path or from bytes."""
     if isinstance(value, bytes):
         data = value
         return lambda: data

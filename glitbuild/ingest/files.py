@@ -20,7 +20,8 @@ def read_file(root: AnyPath, written: str) -> bytes:
         Rejected: there is no such file, or it can't be read.
     """
     if "://" in written:
-        raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: an address, not a file; download it first")
+        detail = f"{written}: an address, not a file; only those of http and https are downloaded"
+        raise Rejected(SkipReason.IMAGE_MISSING, detail)
     try:
         if isinstance(root, RemotePath):
             return (root / written).read_bytes()

@@ -134,7 +134,7 @@ def _undecoded(data: Any, column: str) -> Any:
 
 def _read_path(root: Path, written: str) -> bytes:
     # Rows of the Hub point to files there (hf://), or in archives there (zip://a.jpg::hf://...). Other
-    # addresses are not followed: a dataset must not make this machine ask others.
+    # addresses are not followed here: a dataset must not make this machine ask just any other.
     if not written.rpartition("::")[2].startswith("hf://"):
         return read_file(root, written)
     import fsspec

@@ -57,6 +57,7 @@ class Row:
             must not come twice.
         picture: how the input names the picture's file; rows of one input that name the same file are
             several captions of one picture. Empty where it gives bytes.
+        url: where the image is to be downloaded from; ``read_image`` is replaced once it has been.
     """
 
     source: Source
@@ -65,6 +66,7 @@ class Row:
     rejected: Rejected | None = None
     named: bool = False
     picture: str = ""
+    url: str = ""
 
     @classmethod
     def reject(cls, source: Source, reason: SkipReason, detail: str) -> "Row":

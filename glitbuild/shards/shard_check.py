@@ -14,6 +14,7 @@ from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_
 from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_members
+from glitbuild.shards.row_order import RowOrder
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Sidecar, add_counts
 from glitbuild.shards.sources import count_sources
@@ -36,23 +37,6 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Order:
-    """How far the shards before went: keys rise from sample to sample, and rows follow one another.
-
-    As keys rise none can come twice. ``rows`` is None behind a shard that could not be read.
-    """
-
-    last_key: str = ""
-    rows: int | None = 0
-
-    def key_problem(self, key: str) -> str:
-        """Count a sample; return what is wrong with its key, or an empty string."""
-        last, self.last_key = self.last_key, key
-        rising = (len(last), last) < (len(key), key)
-        return "" if rising else f"key {key} after {last}: keys must rise"
-
-
-@dataclass(slots=True)
 class _Content:
     """What a shard's tar holds: None for what could not be read of it."""
 
@@ -67,10 +51,12 @@ class ShardCheck:
     """Checks one shard; without a sidecar, against what the manifest says of it alone."""
 
     def __init__(
-        self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: Order
+        self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: RowOrder
     ) -> None:
         self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
         self._stage, self._has_captions = manifest.config["stage"], manifest.has_captions
+        self._rows: list[int] = []  # keys of samples and skipped rows
+        self._keys_are_right = True
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the shard's files, reading each once, the tar as a stream."""
@@ -103,9 +89,12 @@ class ShardCheck:
         if sidecar and self._stage in ("match", "caption") and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
         elif sidecar and self._stage in ("ingest", "scenes") and whole:
-            yield from self._check_rows(sidecar, (content.samples or 0) + sum((skipped or {}).values()))
+            count = (content.samples or 0) + sum((skipped or {}).values())
+            rows = self._rows if self._keys_are_right else None
+            if problem := self._order.row_problem(sidecar, count, rows):
+                yield self._of_sidecar(problem)
         else:
-            self._order.rows = None
+            self._order.pass_over()
 
     def _of_sidecar(self, what: str) -> Problem:
         return Problem(sidecar_path(self._entry.name), what)
@@ -124,7 +113,8 @@ class ShardCheck:
     def _check_tar(self) -> Generator[Problem, None, _Content]:
         entry, path = self._entry, tar_path(self._entry.name)
         stated = StoredFile(entry.bytes, entry.sha256)
-        content, key_before = _Content(), self._order.last_key
+        content = _Content()
+        self._order.begin_shard()
         try:
             if self._sidecar and self._sidecar.files[path] != stated:
                 actual = _stored(self._store, path)
@@ -138,8 +128,8 @@ class ShardCheck:
                 yield Problem(path, f"{size} bytes, but {stated.bytes} in the manifest")
         except (DatasetError, FileNotFoundError) as error:
             yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
-            self._order.last_key = key_before  # the keys of a damaged tar say nothing of the next shard's
             return _Content(None, None, None, None, None)
+        self._order.add_keys()
         return content
 
     def _sample_problems(self, stem: str, jpeg: bytes, record: bytes, content: _Content) -> Iterator[str]:
@@ -150,11 +140,14 @@ class ShardCheck:
             wrong = list(inconsistencies(sample))
         except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
             content.totals = content.pairs = content.described = content.sources = None
+            self._keys_are_right = False
             yield str(error)
             return
-        if sample.key != stem:
-            yield f"its record is that of {sample.key}"
-        problems = [self._order.key_problem(sample.key), _image_problem(sample, jpeg), *wrong]
+        wrong_key = f"its record is that of {sample.key}" if sample.key != stem else ""
+        problems = [wrong_key, self._order.key_problem(sample.key)]
+        self._rows.append(int(sample.key))
+        self._keys_are_right = self._keys_are_right and not any(problems)
+        problems += [_image_problem(sample, jpeg), *wrong]
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
         if self._has_captions != bool(sample.caption):
@@ -198,7 +191,9 @@ class ShardCheck:
         readable = True
         for number, line in enumerate(data.splitlines(), 1):
             try:
-                found[parse("skipped", line)["reason"]] += 1
+                skip = parse("skipped", line)
+                found[skip["reason"]] += 1
+                self._rows.append(int(skip["key"]))
             except ValueError as error:
                 yield Problem(name, f"line {number}: {error}")
                 readable = False
@@ -216,15 +211,6 @@ class ShardCheck:
             return
         if expected is not None and rows != expected:
             yield Problem(name, "its rows are not the pairs of the records")
-
-    def _check_rows(self, sidecar: Sidecar, count: int) -> Iterator[Problem]:
-        """Every row of the input became a sample or was skipped, and no row is in two shards or in none."""
-        stated, start = sidecar.input.get("rows"), self._order.rows
-        if start is None and isinstance(stated, list):
-            start = next(iter(stated), None)
-        if not isinstance(start, int) or stated != [start, start + count]:
-            yield self._of_sidecar(f"says it is made from the rows {stated}, but it holds {count} from {start}")
-        self._order.rows = start + count if isinstance(start, int) else None
 
 
 def _stored(store: Store, name: str) -> StoredFile:

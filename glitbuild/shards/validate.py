@@ -6,7 +6,8 @@ from dataclasses import replace
 from glitbuild.errors import DatasetError
 from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_files, sidecar_path
 from glitbuild.shards.manifest import Manifest, ShardEntry, Sums, sizes_json
-from glitbuild.shards.shard_check import Order, Problem, ShardCheck
+from glitbuild.shards.row_order import RowOrder
+from glitbuild.shards.shard_check import Problem, ShardCheck
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
 
@@ -25,7 +26,7 @@ def validate(
         progress: called with the number of samples checked, a shard at a time.
     """
     listed: set[str] = set()
-    order = Order()
+    order = RowOrder()
     sums, summable = Sums(), True
     sidecar_sizes: list[ShardEntry] = []
     for entry in manifest.shards:
@@ -39,6 +40,8 @@ def validate(
             sums.add(sidecar)
         sidecar_sizes.append(replace(entry, samples=sidecar.samples if sidecar else entry.samples))
         progress(entry.samples)
+    for shard in order.moved if order.complete else ():
+        yield Problem(MANIFEST, f"rows were moved to shard {shard}, which it doesn't name")
     of_manifest = manifest.totals, manifest.skipped, manifest.sources
     if summable and of_manifest != (sums.totals, sums.skipped, sums.most_frequent_sources):
         yield Problem(MANIFEST, "its totals, sources or skipped inputs are not the sums over the shards")

@@ -93,3 +93,18 @@ def test_carried_values_are_text(value, expected):
     assert row({"image": "a", "caption": "c", "id": "n"} | carried).source == Source(
         expected or "data", "n", expected, expected, expected, expected
     )
+
+
+@pytest.mark.parametrize(
+    "image", ["http://a.org/b.jpg", " HTTPS://a.org/b.jpg", {"bytes": None, "path": "https://a"}]
+)
+def test_an_address_is_to_be_downloaded(image):
+    result = row({"image": image, "caption": "c", "id": "n", "url": "https://a.org/page.html"})
+    address = image["path"] if isinstance(image, dict) else image
+    assert (result.url, result.source) == (address, Source("data", "n", address))
+
+
+@pytest.mark.parametrize("image", ["a.jpg", "http/a.jpg", "ftp://a.org/b.jpg", "s3://a/b.jpg", b"http://a.org/b"])
+def test_anything_else_is_not(image):
+    result = row({"image": image, "caption": "c", "id": "n", "url": "https://a.org/b.jpg"})
+    assert (result.url, result.source.url) == ("", "https://a.org/b.jpg")

@@ -1,0 +1,101 @@
+"""What becomes of rows whose images are asked of a server that fails one request in five, in every way it can.
+
+    python benchmarks/faults.py
+
+Prints a Markdown table: fault, rows, how they ended. Fails if a row ended otherwise than it should, or if the
+rows that were read aren't those that were written and skipped.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
+
+from glitbuild.engine.ingest import run_ingest
+from glitbuild.engine.options import IngestOptions
+from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.reader import read_shard, read_skipped
+from glitbuild.shards.validate import validate
+from tests.factories import jpeg
+from tests.ingest.download.server import FAULTS, Server
+
+EVERY = 5
+"""Of so many rows one is to fail."""
+
+
+def write_rows(path: Path, server: Server, count: int) -> list[str]:
+    """Write an input, and return each row's fault: every fifth has one, each in its turn."""
+    names = list(FAULTS)
+    faults = [
+        names[number // EVERY % len(names)] if number % EVERY == EVERY - 1 else "ok" for number in range(count)
+    ]
+    with path.open("w") as file:
+        for number, fault in enumerate(faults):
+            row = {"url": server.url(f"{fault}/{number}.jpg"), "caption": f"Picture number {number}."}
+            file.write(json.dumps(row) + "\n")
+    return faults
+
+
+def outcomes(folder: str) -> dict[int, str]:
+    """Return how each row ended, having validated the dataset."""
+    store, manifest = open_dataset(folder)
+    problems = [str(problem) for problem in validate(store, manifest)]
+    if problems:
+        sys.exit("\n".join(problems))
+    found: dict[int, str] = {}
+    for entry in manifest.shards:
+        found |= {int(sample.key): "sample" for sample, _ in read_shard(store, entry.name)}
+        found |= {int(skip.key): str(skip.reason) for skip in read_skipped(store, entry.name)}
+    return found
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--timeout", type=float, default=1.0, help="seconds without a byte")
+    options = parser.parse_args()
+    pictures = [jpeg(320, 240, seed=seed) for seed in range(8)]
+    with tempfile.TemporaryDirectory() as folder, Server(pictures) as server:
+        faults = write_rows(Path(folder) / "rows.jsonl", server, options.rows)
+        start = time.perf_counter()
+        run_ingest(
+            IngestOptions(
+                (f"{folder}/rows.jsonl",),
+                f"{folder}/out",
+                shard_size=100,
+                timeout=options.timeout,
+                total_timeout=3 * options.timeout,
+                retry_wait=0.1,
+                max_download_bytes=4 << 20,
+                connections_per_host=64,
+                allow_private_hosts=True,  # the server is on this machine; metadata addresses stay forbidden
+            ),
+            plain=True,
+        )
+        seconds = time.perf_counter() - start
+        found = outcomes(f"{folder}/out")
+    table: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for number, fault in enumerate(faults):
+        table[fault][found.pop(number)] += 1
+    print("| fault | rows | ended as |\n| --- | ---: | --- |")
+    for fault, ends in table.items():
+        print(f"| {fault} | {ends.total()} | {', '.join(f'{count} `{end}`' for end, count in ends.items())} |")
+    failing = sum(fault != "ok" for fault in faults)
+    print(f"\n{len(faults)} rows, {failing} with a fault: {seconds:.1f} s")
+    wrong = {
+        fault: dict(ends)
+        for fault, ends in table.items()
+        if not {None if end == "sample" else end for end in ends} <= FAULTS.get(fault, {None})
+    }
+    if found or wrong:
+        sys.exit(f"rows that should not be there: {found}; faults with the wrong end: {wrong}")
+
+
+if __name__ == "__main__":
+    main()

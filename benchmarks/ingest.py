@@ -1,0 +1,215 @@
+"""Downloading: glitbuild beside img2dataset, from one local server, the same pictures, processes and threads.
+
+    python benchmarks/ingest.py --img2dataset OTHER/bin/python
+
+img2dataset needs an environment of its own: it wants webdataset < 0.3. Without one glitbuild runs alone. Each
+is one process of so many connections (threads there) and writes WebDataset shards of 1,000; the server is a process
+of its own. img2dataset is run twice: with ``resize_mode=no``, where like glitbuild it decodes each picture, and
+then encodes it again; and with ``disable_all_reencoding``, where it looks at none.
+
+Images a second are counted from the first request that the server sees to the last tar that is written; seconds
+are those of the whole command, with all it imports, and so are those of the processor. Memory is the most that all
+processes of the command had together (PSS). With ``--repeat`` the commands take turns, and medians are printed.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image, ImageFilter
+
+GLITBUILD = "from glitbuild.cli import main; main()"
+DIFFERENT = 64
+"""Pictures that are drawn; the rows take them in turn."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one command took."""
+
+    images_per_second: float
+    seconds: float
+    processor_seconds: float
+    peak_mib: float
+
+
+def draw(number: int, width: int, height: int) -> bytes:
+    """Return a JPEG about as detailed as a photograph."""
+    generator = np.random.default_rng(number)
+    small = generator.integers(0, 255, (height // 16, width // 16, 3), dtype=np.uint8)
+    image = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+    grain = Image.fromarray(generator.integers(0, 255, (height, width, 3), dtype=np.uint8))
+    image = Image.blend(image, grain.filter(ImageFilter.GaussianBlur(1)), 0.3)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def serve(pictures: list[bytes], connection: Connection) -> None:
+    """Serve until told to end; to any other word answer with the time of the first request since the last word."""
+    first: list[float] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                name = head.split(b" ", 2)[1]
+                body = pictures[int(name[1:-4]) % len(pictures)]
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n")
+                writer.write(f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+                if not first:
+                    first.append(time.time())
+                if b"onnection: close" in head:
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)
+        connection.send(server.sockets[0].getsockname()[1])
+        while await asyncio.to_thread(connection.recv) != "end":
+            connection.send(first.pop())
+
+    asyncio.run(run())
+
+
+@contextmanager
+def server(pictures: list[bytes]) -> Iterator[tuple[int, Connection]]:
+    """Run the server in a process of its own, and give its port and what to talk to it through."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=serve, args=[pictures, there], daemon=True)
+    process.start()
+    try:
+        yield here.recv(), here
+    finally:
+        here.send("end")
+        process.join()
+
+
+def measure(command: list[str], connection: Connection, out: Path, samples: int) -> Measured:
+    """Run a command that writes tars below ``out``, watching its memory."""
+    shutil.rmtree(out, ignore_errors=True)
+    start, peak, used = time.perf_counter(), 0, processor_seconds()
+    # One of img2dataset's libraries would ask the network for a newer version.
+    environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        peak = max(peak, memory(watched))
+        time.sleep(0.2)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"{command}: {process.stderr.read() if process.stderr else ''}")
+    tars = list(out.rglob("*.tar"))
+    found = sum(map(pictures_in, tars))
+    if found != samples:
+        sys.exit(f"{command}: {found} pictures of {samples}")
+    connection.send("first request")
+    written = max(path.stat().st_mtime for path in tars)
+    rate = samples / (written - connection.recv())
+    return Measured(rate, seconds, processor_seconds() - used, peak / 2**20)
+
+
+def pictures_in(path: Path) -> int:
+    """Return how many pictures a shard has."""
+    with tarfile.open(path) as tar:
+        return sum(name.endswith(".jpg") for name in tar.getnames())
+
+
+def processor_seconds() -> float:
+    """Return the processor time of all commands so far that have ended, with what they started."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def memory(process: psutil.Process) -> int:
+    """Return the memory of a process and all it started, shared pages counted once."""
+    total = 0
+    try:
+        for member in (process, *process.children(recursive=True)):
+            total += member.memory_full_info().pss
+    except psutil.Error:
+        pass  # one of them has ended just now
+    return total
+
+
+def glitbuild(folder: Path, threads: int) -> list[str]:
+    """Return the command."""
+    connections = ["--connections", str(threads), "--connections-per-host", str(threads)]
+    out = ["--out", str(folder / "glitbuild"), "--allow-private-hosts"]
+    return [sys.executable, "-c", GLITBUILD, "ingest", str(folder / "rows.jsonl"), *out, *connections]
+
+
+def img2dataset(python: str, folder: Path, threads: int, name: str, *more: str) -> list[str]:
+    """Return the command that does the same."""
+    columns = ["--input_format=jsonl", "--url_col=url", "--caption_col=caption"]
+    size = ["--processes_count=1", f"--thread_count={threads}", "--number_sample_per_shard=1000"]
+    fair = ["--output_format=webdataset", "--retries=2", "--timeout=10", *more]
+    start = [python, "-m", "img2dataset.main", f"--url_list={folder}/rows.jsonl"]
+    return [*start, f"--output_folder={folder}/{name}", *columns, *size, *fair]
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--img2dataset", metavar="PYTHON", help="of an environment with img2dataset")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--size", default="640x480", help="of the pictures")
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    pictures = [draw(number, width, height) for number in range(DIFFERENT)]
+    mean = sum(map(len, pictures)) / len(pictures) / 1024
+    with tempfile.TemporaryDirectory() as name, server(pictures) as (port, connection):
+        folder = Path(name)
+        rows = [
+            {"url": f"http://127.0.0.1:{port}/{number}.jpg", "caption": f"Picture {number}."}
+            for number in range(options.images)
+        ]
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        commands = {"glitbuild": glitbuild(folder, options.threads)}
+        if options.img2dataset:
+            for kind, more in (
+                ("resize_mode=no", "--resize_mode=no"),
+                ("undecoded", "--disable_all_reencoding=True"),
+            ):
+                ours = img2dataset(options.img2dataset, folder, options.threads, kind, more)
+                commands[f"img2dataset, {kind}"] = ours
+        print(f"{options.images:,} pictures of {options.size}, {mean:.0f} KiB; {options.threads} connections\n")
+        measured: dict[str, list[Measured]] = {what: [] for what in commands}
+        for _ in range(options.repeat):
+            for what, command in commands.items():
+                out = folder / what.removeprefix("img2dataset, ")
+                measured[what].append(measure(command, connection, out, options.images))
+    print("| | images/s | seconds | of the processor | peak memory, MiB |\n| --- | ---: | ---: | ---: | ---: |")
+    for what, runs in measured.items():
+        values = (statistics.median(values) for values in zip(*map(astuple, runs), strict=True))
+        rate, seconds, processor, peak = values
+        print(f"| {what} | {rate:.0f} | {seconds:.1f} | {processor:.1f} | {peak:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""``ingest --retry-skipped``: the rows that could not be downloaded, once more, into shards of their own."""
+
+import logging
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from glitbuild.engine.row_stream import RowStream
+from glitbuild.ingest.download.fetch import too_large
+from glitbuild.ingest.download.options import DownloadOptions
+from glitbuild.records import Skip, SkipReason
+from glitbuild.shards.layout import shard_name
+from glitbuild.shards.reader import read_skipped
+from glitbuild.shards.retried import Retried, settle, sidecars
+from glitbuild.shards.row_set import RowSet
+from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import Outcome, write_shard
+
+Count = Callable[[Iterator[Outcome]], Iterator[Outcome]]
+"""Passes outcomes on and counts them."""
+
+log = logging.getLogger(__name__)
+
+
+def rows_to_retry(out: Store, options: DownloadOptions) -> RowSet:
+    """Return the rows whose download failed, or was not allowed and is now."""
+    rows = RowSet()
+    for sidecar in sidecars(out):
+        if any(reason.startswith("download_") for reason in sidecar.skipped):
+            for skip in read_skipped(out, sidecar.shard):
+                if may_succeed(skip, options):
+                    rows.add(int(skip.key))
+    return rows
+
+
+def may_succeed(skip: Skip, options: DownloadOptions) -> bool:
+    """Return whether it makes sense to try a skipped row again."""
+    match skip.reason:
+        case SkipReason.DOWNLOAD_FAILED | SkipReason.DOWNLOAD_TIMEOUT:
+            return True
+        case SkipReason.DOWNLOAD_TOO_LARGE:
+            return skip.detail != too_large(options.max_download_bytes).detail
+        case SkipReason.DOWNLOAD_REFUSED:
+            return options.allow_private_hosts
+        case SkipReason.DOWNLOAD_OPT_OUT:
+            return options.ignore_opt_out
+    return False
+
+
+def retry_rows(
+    stream: RowStream, out: Store, config: Config, size: int, rows: RowSet, shards: int, count: Count
+) -> int:
+    """Write shards of the rows that are tried again, as long as that brings samples.
+
+    Args:
+        stream: at its end, so that it knows how many rows there are.
+        out: the dataset directory, without a manifest.
+        config: of the command.
+        size: samples a shard.
+        rows: those to try.
+        shards: how many there are.
+        count: counts the outcomes.
+
+    Returns:
+        How many shards there are now.
+    """
+    total = stream.position
+    stream.restart(keep_pictures=True)
+    while stream.has_more():
+        outcomes = count(stream.take_rows(size, rows))
+        begun = _up_to_sample(outcomes)
+        if not begun or isinstance(begun[-1], Skip):
+            break  # no sample came: the rows stay where they are
+        shard = shard_name(shards)
+        write_shard(out, shard, chain(begun, outcomes), config, lambda: {"of": total} | stream.describe_taken())
+        log.info("ingest: shard %s holds rows that were skipped before", shard)
+        shards += 1
+    settle(out)
+    return shards
+
+
+def remake_lost(stream: RowStream, out: Store, config: Config, retried: Retried, shards: int, count: Count) -> int:
+    """Make those shards of retried rows again that were lost, each of the same rows.
+
+    One whose rows no other shard remembers was lost with those they came from, which have them again: it is made
+    empty, as there are no gaps between shards.
+
+    Args:
+        stream: at its end, so that it knows how many rows there are.
+        out: the dataset directory, without a manifest.
+        config: of the command.
+        retried: the shards of retried rows.
+        shards: how many there are in front of these.
+        count: counts the outcomes.
+
+    Returns:
+        How many shards there are now.
+    """
+    if not retried.rows:
+        return shards
+    total = stream.position
+    last = max(map(int, retried.rows))
+    for shard in map(shard_name, range(shards, last + 1)):
+        if Sidecar.read(out, shard):
+            continue
+        rows = retried.rows.get(shard, [])
+        behind = retried.behind(shard)
+        stream.restart(keep_pictures=True)
+        outcomes = stream.take_rows(len(rows), {row for row in rows if row not in behind})
+        write_shard(out, shard, count(outcomes), config, lambda: {"of": total} | stream.describe_taken())
+    settle(out)
+    return last + 1
+
+
+def _up_to_sample(outcomes: Iterator[Outcome]) -> list[Outcome]:
+    """Return the outcomes up to the first sample; all of them where there is none."""
+    begun: list[Outcome] = []
+    for outcome in outcomes:
+        begun.append(outcome)
+        if not isinstance(outcome, Skip):
+            break
+    return begun
