@@ -69,6 +69,7 @@ def main() -> None:
                 (f"{folder}/rows.jsonl",),
                 f"{folder}/out",
                 shard_size=100,
+                duplicates="keep",  # the server has only a few pictures
                 timeout=options.timeout,
                 total_timeout=3 * options.timeout,
                 retry_wait=0.1,

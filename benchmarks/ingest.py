@@ -158,7 +158,7 @@ def memory(process: psutil.Process) -> int:
 def glitbuild(folder: Path, threads: int) -> list[str]:
     """Return the command."""
     connections = ["--connections", str(threads), "--connections-per-host", str(threads)]
-    out = ["--out", str(folder / "glitbuild"), "--allow-private-hosts"]
+    out = ["--out", str(folder / "glitbuild"), "--allow-private-hosts", "--duplicates=keep"]
     return [sys.executable, "-c", GLITBUILD, "ingest", str(folder / "rows.jsonl"), *out, *connections]
 
 
