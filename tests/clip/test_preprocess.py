@@ -46,9 +46,10 @@ def test_a_crop_is_what_open_clips_own_transform_makes_of_it(
         interpolation=mode[1],
     )
     theirs = transform(image.crop(box)).numpy()
-    # One level of 255, divided by the smallest std, is 0.0153; a few pixels round the other way.
+    # One level of 255, divided by the smallest std, is 0.0153; a few pixels round the other way. Where a strip of
+    # two pixels is enlarged each of them becomes many, so there they may be more than a few.
     assert np.abs(ours - theirs).max() < 0.035
-    assert np.abs(ours - theirs).mean() < 0.002
+    assert np.abs(ours - theirs).mean() < (0.002 if min(box[2] - left, box[3] - top) > 8 else 0.006)
 
 
 @pytest.mark.parametrize("change", [{"size": (64, 32)}, {"resize_mode": "longest"}])
