@@ -11,18 +11,20 @@ from typing import Any
 from glitbuild.engine.exclude import Excluded, open_excluded
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
+from glitbuild.engine.replay import input_changed, replay, replay_all
 from glitbuild.engine.result import Result
 from glitbuild.engine.retry import Count, remake_lost, retry_rows, rows_to_retry
 from glitbuild.engine.row_stream import RowStream
+from glitbuild.engine.shard_pictures import pictures_by_row
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
+from glitbuild.errors import SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.records import Skip
-from glitbuild.shards.layout import shard_name, shard_of, sidecar_path
+from glitbuild.shards.layout import shard_name, shard_of
 from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
-from glitbuild.shards.retried import Retried, first_row, first_rows, is_retried, row_range
+from glitbuild.shards.retried import Retried, first_row, first_rows
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
@@ -63,7 +65,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     threads = min(os.cpu_count() or 1, 32)
     limits = Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side)
     with RowStream(sources, limits, threads, options.duplicates, options.near_distance, options) as stream:
-        whole = finished and _replay_all(stream, out, len(finished.shards))
+        whole = finished and replay_all(stream, out, len(finished.shards))
         if finished and whole and not (options.retry_skipped and rows_to_retry(out, options)):
             return Result(finished, done_before=True)
         if not stream.position and not stream.has_more():
@@ -92,16 +94,19 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
 def _write_shards(stream: RowStream, out: Store, config: Config, size: int, count: Count) -> int:
     """Write the shards that are missing, and return how many there are now."""
     retried, starts = Retried(out), first_rows(out)
+    if [shard for shard, _ in starts] != list(range(len(starts))):
+        # What can be downloaded only now must not repeat a picture of a finished shard behind the lost one.
+        stream.learn(pictures_by_row(out, stream.sieve.picture_bytes))
     shards = 0
     while stream.has_more():
         shard = shard_name(shards)
         if shard in retried.rows:
-            raise _input_changed(out, "it has more rows now")
+            raise input_changed(out, "it has more rows now")
         sidecar = Sidecar.read(out, shard)
         shards += 1
         if sidecar:
             sidecar.check_config(out, config)
-            _replay(stream, out, sidecar, retried)
+            replay(stream, out, sidecar)
             log.info("ingest: shard %s is there already", shard)
             continue
         elsewhere = retried.behind(shard)
@@ -123,7 +128,7 @@ def _describe(stream: RowStream, out: Store, following: int, retried: Retried) -
     elif sidecar := Sidecar.read(out, shard_name(following)):
         start = first_row(out, sidecar)
         if start != stream.position:
-            raise _input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
+            raise input_changed(out, f"shard {sidecar.shard} begins with row {start}, not {stream.position}")
     return described
 
 
@@ -144,7 +149,7 @@ def _clear_behind(out: Store, count: int, rows: int, retried: Retried) -> None:
     """
     behind = files_beyond(out, {shard_name(index) for index in range(count)} | retried.rows.keys())
     if retried.total not in (None, rows) or any(name.endswith(".json") for name in behind):
-        raise _input_changed(out, "it has fewer rows now")
+        raise input_changed(out, "it has fewer rows now")
     for name in behind:
         out.remove(name)
 
@@ -155,40 +160,6 @@ def _counted(outcomes: Iterator[Outcome], progress: Progress) -> Iterator[Outcom
             log.debug("skipped %s: %s (%s)", outcome.source.id, outcome.reason, outcome.detail)
         progress.advance(1)
         yield outcome
-
-
-def _replay_all(stream: RowStream, out: Store, shards: int) -> bool:
-    """Read the rows of a finished dataset again; false where a shard has to be made again."""
-    retried = Retried(out)
-    for index in range(shards):
-        sidecar = Sidecar.read(out, shard_name(index))
-        if sidecar is None:
-            stream.restart()
-            return False
-        if is_retried(sidecar):
-            continue  # its rows were those of other shards
-        _replay(stream, out, sidecar, retried)
-    if stream.has_more():
-        raise _input_changed(out, "it has more rows now")
-    return True
-
-
-def _replay(stream: RowStream, out: Store, sidecar: Sidecar, retried: Retried) -> None:
-    start, end = row_range(out, sidecar)
-    try:
-        pictures = retried.pictures_of(sidecar, stream.sieve.picture_bytes)
-        replayed = stream.replay_shard(end - start, pictures) if stream.position == start else {}
-    except (TypeError, ValueError) as error:
-        path, fix = out.path(sidecar_path(sidecar.shard)), "remove it and run the command again"
-        raise DatasetError(path, f"its pictures are not those of its rows: {error}", fix) from error
-    if replayed != {name: value for name, value in sidecar.input.items() if name not in ("pictures", "moved")}:
-        raise _input_changed(out, f"rows {start} to {end - 1} (shard {sidecar.shard}) are not what they were")
-
-
-def _input_changed(out: Store, why: str) -> OptionsChangedError:
-    return OptionsChangedError(
-        out.url, f"begun with another input: {why}", "give the same input, another --out, or --overwrite"
-    )
 
 
 def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Excluded]) -> Config:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from glitbuild.engine.row_stream import RowStream
+from glitbuild.engine.shard_pictures import pictures_by_row
 from glitbuild.ingest.download.fetch import too_large
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.records import Skip, SkipReason
@@ -65,7 +66,7 @@ def retry_rows(
         How many shards there are now.
     """
     total = stream.position
-    stream.restart(keep_pictures=True)
+    stream.learn(pictures_by_row(out, stream.sieve.picture_bytes))
     while stream.has_more():
         outcomes = count(stream.take_rows(size, rows))
         begun = _up_to_sample(outcomes)
@@ -100,12 +101,13 @@ def remake_lost(stream: RowStream, out: Store, config: Config, retried: Retried,
         return shards
     total = stream.position
     last = max(map(int, retried.rows))
-    for shard in map(shard_name, range(shards, last + 1)):
-        if Sidecar.read(out, shard):
-            continue
+    lost = [shard for shard in map(shard_name, range(shards, last + 1)) if not Sidecar.read(out, shard)]
+    if lost:
+        stream.learn(pictures_by_row(out, stream.sieve.picture_bytes))
+    for shard in lost:
         rows = retried.rows.get(shard, [])
         behind = retried.behind(shard)
-        stream.restart(keep_pictures=True)
+        stream.restart()
         outcomes = stream.take_rows(len(rows), {row for row in rows if row not in behind})
         write_shard(out, shard, count(outcomes), config, lambda: {"of": total} | stream.describe_taken())
     settle(out)

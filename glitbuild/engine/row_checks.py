@@ -4,10 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from glitbuild.ingest.accept import Limits, accept
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.download.pool import Downloads
-from glitbuild.ingest.duplicates import Picture
+from glitbuild.ingest.duplicates import DIGEST, Picture, Sieve
+from glitbuild.ingest.near import perceptual_hash
 from glitbuild.ingest.source import Row
+from glitbuild.records import Skip
 from glitbuild.shards.writer import Outcome
 
 Checked = tuple[Outcome, Picture | None]
@@ -85,6 +88,25 @@ class RowChecks:
             checked.set_result(self._check(waiting.input, row, key))
         except BaseException as error:  # the one that waits for it has it raised
             checked.set_exception(error)
+
+
+def check_row(limits: Limits, sieve: Sieve, input: int, row: Row, key: str) -> Checked:
+    """Check a row by itself.
+
+    Args:
+        limits: what a sample may be like.
+        sieve: tells what must be known of a picture; whether it came before is not asked here.
+        input: the number of its input.
+        row: to be checked.
+        key: the sample's.
+    """
+    outcome = accept(row, key, limits)
+    if isinstance(outcome, Skip) or not sieve.is_needed:
+        return outcome, None
+    sample, jpeg = outcome
+    hash = perceptual_hash(jpeg) if sieve.needs_hash else 0
+    digest = bytes.fromhex(sample.image.sha256)[:DIGEST]
+    return outcome, Picture(input, row.picture, sample.caption, digest, hash)
 
 
 class _NotYetError(Exception):

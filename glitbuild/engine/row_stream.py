@@ -1,19 +1,18 @@
 """The rows of all sources in one numbered stream, checked ahead in threads, handed out in order."""
 
 import hashlib
-from base64 import b64encode
-from collections.abc import Container, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-from glitbuild.engine.row_checks import Checked, RowChecks
+from glitbuild.engine.row_checks import Checked, RowChecks, check_row
 from glitbuild.engine.rows_ahead import IsWanted, RowsAhead
-from glitbuild.ingest.accept import Limits, accept
+from glitbuild.engine.shard_pictures import describe_pictures
+from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.download.options import DownloadOptions
-from glitbuild.ingest.duplicates import DIGEST, Mode, Picture, Sieve
-from glitbuild.ingest.near import perceptual_hash
-from glitbuild.ingest.source import Rejected, Row, RowSource
+from glitbuild.ingest.duplicates import Mode, Picture, Sieve
+from glitbuild.ingest.source import Rejected, RowSource
 from glitbuild.records import Skip
 from glitbuild.shards.writer import Outcome
 
@@ -53,7 +52,7 @@ class RowStream:
         self._download = download or DownloadOptions()
 
     def __enter__(self) -> "RowStream":
-        checks = RowChecks(self._check, self._threads, self._download)
+        checks = RowChecks(partial(check_row, self._limits, self.sieve), self._threads, self._download)
         self._rows = RowsAhead(self._sources, checks, self._threads * AHEAD)
         self._rows.__enter__()
         self.sieve.__enter__()
@@ -66,15 +65,9 @@ class RowStream:
         self._rows.__exit__(kind, error, traceback)
         self.sieve.__exit__(kind, error, traceback)
 
-    def restart(self, keep_pictures: bool = False) -> None:
-        """Go back to the first row.
-
-        Args:
-            keep_pictures: of the rows so far, behind which those that are taken from now on come.
-        """
+    def restart(self) -> None:
+        """Go back to the first row. The sieve goes on to know the pictures of samples that came so far."""
         self._rows.restart()
-        if not keep_pictures:
-            self.sieve.restart()
         self._start_shard()
 
     @property
@@ -131,30 +124,35 @@ class RowStream:
             self._advance(picture)
             yield outcome
 
-    def replay_shard(self, rows: int, pictures: bytes = b"") -> dict[str, Any]:
-        """Pass over so many rows without reading their images.
+    def replay_shard(self, pictures: Iterable[bytes]) -> dict[str, Any]:
+        """Pass over as many rows as there are pictures, without reading their images.
 
         Args:
-            rows: how many.
-            pictures: what ``describe_shard`` said of them, not in base64.
+            pictures: what a sidecar keeps of each row's.
 
         Returns:
-            Their description, without the pictures.
-
-        Raises:
-            ValueError: the pictures are not those of so many rows.
+            The description of the rows, without the pictures.
         """
         self._start_shard()
-        size = self.sieve.picture_bytes
-        if len(pictures) != rows * size:
-            raise ValueError(f"{len(pictures)} bytes of pictures for {rows} rows")
-        for start in range(0, rows * size, size) if size else repeat(0, rows):
+        for data in pictures:
             if not self.has_more():
                 break
-            number, row = self._rows.next_row
-            caption = (row.caption or "").strip() if self._limits.captions else ""
-            self._advance(Picture.from_bytes(number, row.picture, caption, pictures[start : start + size]))
+            self._advance(self._known(data))
         return self.describe_rows()
+
+    def learn(self, pictures: Iterable[tuple[int, bytes]]) -> None:
+        """Have the sieve know the pictures of rows, wherever they come; then go back to the first row.
+
+        Args:
+            pictures: the numbers of the rows, rising, each with what a sidecar keeps of its picture.
+        """
+        self.restart()
+        for number, data in pictures:
+            while self.position < number and self.has_more():
+                self._rows.pass_over()
+            if self.has_more() and (picture := self._known(data)):
+                self.sieve.add(picture, number)
+        self.restart()
 
     def describe_rows(self) -> dict[str, Any]:
         """Return which rows the shard has that was last taken or replayed, and their hash."""
@@ -169,7 +167,7 @@ class RowStream:
         return {"retried": self._taken} | self._describe_pictures()
 
     def _describe_pictures(self) -> dict[str, Any]:
-        return {"pictures": b64encode(self._pictures).decode()} if self.sieve.picture_bytes else {}
+        return describe_pictures(bytes(self._pictures)) if self.sieve.picture_bytes else {}
 
     def _start_shard(self) -> None:
         self._first, self._hash, self._pictures = self.position, hashlib.sha256(), bytearray()
@@ -182,21 +180,17 @@ class RowStream:
         if isinstance(outcome, Skip) or picture is None:
             return outcome, None
         try:
-            self.sieve.check(picture)
+            self.sieve.check(picture, self.position)
         except Rejected as repeated:
             sample = outcome[0]
             return Skip(sample.key, sample.source, repeated.reason, repeated.detail), None
         return outcome, picture
 
-    def _check(self, number: int, row: Row, key: str) -> Checked:
-        """Check a row by itself; called in the threads."""
-        outcome = accept(row, key, self._limits)
-        if isinstance(outcome, Skip) or not self.sieve.is_needed:
-            return outcome, None
-        sample, jpeg = outcome
-        hash = perceptual_hash(jpeg) if self.sieve.needs_hash else 0
-        digest = bytes.fromhex(sample.image.sha256)[:DIGEST]
-        return outcome, Picture(number, row.picture, sample.caption, digest, hash)
+    def _known(self, data: bytes) -> Picture | None:
+        """Return the next row's picture from what a sidecar keeps of it."""
+        number, row = self._rows.next_row
+        caption = (row.caption or "").strip() if self._limits.captions else ""
+        return Picture.from_bytes(number, row.picture, caption, data)
 
     def _advance(self, picture: Picture | None) -> None:
         if picture:

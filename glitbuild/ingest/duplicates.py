@@ -47,7 +47,7 @@ class Picture:
 
 
 class Sieve:
-    """Finds the rows whose picture came before, in the order of the rows.
+    """Finds the rows whose picture another sample has that came before, or is in a finished shard.
 
     Rows of one input that name the same file, or that give the same bytes without a name, with different
     captions, are captions of one picture: none of them repeats another. It is all on disk. For one thread.
@@ -76,12 +76,6 @@ class Sieve:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-
-    def restart(self) -> None:
-        """Forget the rows, but not what is excluded."""
-        self._near.clear()
-        for table in ("pictures", "captions"):
-            self._connection.execute(f"DELETE FROM {table}")
 
     def exclude(self, name: str) -> NearHashes:
         """Find rows, too, whose pictures look like those of the dataset of this name.
@@ -112,8 +106,12 @@ class Sieve:
         """Whether pictures must come with their perceptual hash."""
         return self.mode == "near" or bool(self._excluded)
 
-    def check(self, picture: Picture) -> None:
-        """Pass a picture that repeats none.
+    def check(self, picture: Picture, key: int) -> None:
+        """Pass a picture that repeats none but its own, which may be known already.
+
+        Args:
+            picture: of a sample.
+            key: the sample's number.
 
         Raises:
             Rejected: it repeats one.
@@ -126,26 +124,26 @@ class Sieve:
             return
         query = "SELECT place, key FROM pictures WHERE digest = ?"
         if same := self._connection.execute(query, (picture.digest,)).fetchone():
-            place, key = same
+            place, repeated = same
             if place == _place(picture):
                 query = "SELECT key FROM captions WHERE digest = ?"
-                repeated = self._connection.execute(query, (_caption(picture),)).fetchone()
-                if repeated is None:
+                (repeated,) = self._connection.execute(query, (_caption(picture),)).fetchone() or (key,)
+                if repeated == key:
                     return
-                key = repeated[0]
-            raise Rejected(SkipReason.DUPLICATE_IMAGE, f"repeats {key:09d}: the same bytes")
+            raise Rejected(SkipReason.DUPLICATE_IMAGE, f"repeats {repeated:09d}: the same bytes")
         if self.mode == "near" and (found := self._near.find(picture.hash)):
             detail = f"repeats {found[0]:09d}: {_differ(found[1])}"
             raise Rejected(SkipReason.DUPLICATE_IMAGE, detail)
 
     def add(self, picture: Picture, key: int) -> None:
-        """Remember the picture of a sample."""
+        """Remember the picture of a sample; of equal ones the lowest key, in whatever order they come."""
         if self.mode == "keep":
             return
+        lowest = "ON CONFLICT DO UPDATE SET key = excluded.key WHERE excluded.key < key"
         row = picture.digest, _place(picture), key
-        is_new = self._connection.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?)", row).rowcount
-        self._connection.execute("INSERT OR IGNORE INTO captions VALUES (?, ?)", (_caption(picture), key))
-        if is_new and self.mode == "near":
+        is_lowest = self._connection.execute(f"INSERT INTO pictures VALUES (?, ?, ?) {lowest}", row).rowcount
+        self._connection.execute(f"INSERT INTO captions VALUES (?, ?) {lowest}", (_caption(picture), key))
+        if is_lowest and self.mode == "near":
             self._near.add(picture.hash, key)
 
 

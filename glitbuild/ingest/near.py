@@ -61,10 +61,6 @@ class NearHashes:
     ) -> None:
         self._connection.close()
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._connection.execute("DELETE FROM near")
-
     def add(self, hash: int, key: int) -> None:
         """Add a hash under a number that no other has."""
         rows = [(band, bits, key, _signed(hash)) for band, bits in enumerate(self._cut(hash))]

@@ -6,7 +6,6 @@ the sidecar says where they went (``moved``). Wherever a run is stopped between 
 told from the sidecars alone; where a row is claimed twice it belongs to the later shard.
 """
 
-from base64 import b64decode
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,11 +35,9 @@ class Retried:
         self.total: int | None = None
         found: dict[str, list[int]] = {}
         moved: dict[str, list[int]] = {}
-        self._pictures: dict[str, Any] = {}
         for sidecar in sidecars(store):
             if is_retried(sidecar):
                 found[sidecar.shard] = sidecar.input["retried"]
-                self._pictures[sidecar.shard] = sidecar.input.get("pictures", "")
                 self.total = sidecar.input["of"]
             for shard, rows in sidecar.input.get("moved", {}).items():
                 moved.setdefault(shard, []).extend(rows)
@@ -55,27 +52,6 @@ class Retried:
                 for row in rows:
                     later.add(row)
         return later
-
-    def pictures_of(self, sidecar: Sidecar, size: int) -> bytes:
-        """Return what is known of the pictures of a shard's rows, those that moved from it included.
-
-        Args:
-            sidecar: of a shard of the stage ``ingest`` that isn't one of these.
-            size: bytes a row.
-
-        Raises:
-            TypeError, ValueError: a sidecar doesn't hold so many bytes for each of its rows.
-        """
-        pictures = bytearray(b64decode(sidecar.input.get("pictures", ""), validate=True))
-        start, end = sidecar.input["rows"]
-        for shard, encoded in self._pictures.items() if size else ():
-            moved, rows = b64decode(encoded, validate=True), self.rows[shard]
-            if len(moved) != len(rows) * size or len(pictures) != (end - start) * size:
-                raise ValueError(f"{len(moved)} bytes of pictures for {len(rows)} rows of shard {shard}")
-            for index in range(bisect_left(rows, start), bisect_left(rows, end)):
-                picture, at = moved[index * size : (index + 1) * size], (rows[index] - start) * size
-                pictures[at : at + size] = picture
-        return bytes(pictures)
 
     def moved_from(self, sidecar: Sidecar) -> dict[str, list[int]]:
         """Return the rows that a shard began with and that are in others now, by shard."""

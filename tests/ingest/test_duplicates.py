@@ -1,3 +1,4 @@
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ def repeated(mode: Mode, *pictures: Picture) -> list[str]:
     with Sieve(mode, 4) as sieve:
         for key, picture in enumerate(pictures):
             try:
-                sieve.check(picture)
+                sieve.check(picture, key)
             except Rejected as rejected:
                 assert rejected.reason == SkipReason.DUPLICATE_IMAGE
                 found.append(rejected.detail)
@@ -80,9 +81,8 @@ def test_an_excluded_picture_has_its_own_reason_and_stays_excluded() -> None:
         assert sieve.needs_hash and sieve.is_needed
         for _ in range(2):
             with pytest.raises(Rejected, match="repeats 000000012 of urban1k: 2 of 64") as caught:
-                sieve.check(FIRST)
+                sieve.check(FIRST, 0)
             assert caught.value.reason == SkipReason.EXCLUDED_IMAGE
-            sieve.restart()
 
 
 pictures = st.builds(
@@ -108,3 +108,27 @@ def test_what_a_sidecar_keeps_is_enough(mode: Mode, rows: Sequence[Picture | Non
             else:
                 read = Picture.from_bytes(row.input, row.name, row.caption, data)
                 assert read == (row if mode == "near" else replace(row, hash=0))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["exact", "near"]), st.lists(st.tuples(pictures, st.integers(0, 5)), max_size=12), st.randoms()
+)
+def test_the_order_in_which_samples_become_known_does_not_matter(
+    mode: Mode, drawn: Sequence[tuple[Picture, int]], order: random.Random
+) -> None:
+    """A shard in the middle that is made again is made as it was."""
+    rows = [replace(row, digest=bytes([look + 1]) * 16, hash=look * 31) for row, look in drawn]
+    expected = repeated(mode, *rows)
+    known = [key for key, detail in enumerate(expected) if not detail]
+    order.shuffle(known)
+    with Sieve(mode, 4) as sieve:
+        for key in known:
+            sieve.add(rows[key], key)
+        for key, row in enumerate(rows):
+            try:
+                sieve.check(row, key)
+            except Rejected as rejected:
+                assert rejected.detail == expected[key]
+            else:
+                assert not expected[key]
