@@ -68,6 +68,11 @@ class ClipSpec:
         return cls(model, pretrained, pretrained)
 
     @property
+    def name(self) -> str:
+        """What records call it: of a folder the last part of its path; where it lies is nobody else's business."""
+        return Path(self.model).name
+
+    @property
     def is_local(self) -> bool:
         """Whether the weights are a file; otherwise loading may download them."""
         return not self.pretrained or Path(self.pretrained).is_file()

@@ -124,7 +124,7 @@ def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Co
         "score": detector.score,
         "min_area": options.min_area,
         "max_area": options.max_area,
-        "clip_model": clip.model,
+        "clip_model": clip.name,
         "clip_pretrained": clip.identity,
         "splitter": SentenceSplitter.name,
     } | ({} if options.default_regions else {"default_regions": False})

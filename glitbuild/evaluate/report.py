@@ -15,7 +15,7 @@ def as_json(report: Report) -> bytes:
         "schema": SCHEMA,
         "model": {"name": report.model, "identity": report.identity, "context_length": report.context_length},
         "dataset": {
-            "dir": report.dataset,
+            "name": report.dataset,
             "manifest": report.manifest,
             "samples": report.samples,
             "images": report.images,

@@ -86,10 +86,10 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         log.debug("suite %s", name)
         found[name] = suites.run(name)
     return Report(
-        model=spec.model,
+        model=spec.name,
         identity=spec.identity,
         context_length=options.context_length,
-        dataset=options.dir,
+        dataset=store.name,
         manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
         samples=samples,
         images=len(embedded.images),

@@ -90,6 +90,11 @@ class Store:
         """The directory as the file system names it; two URLs of one directory have the same."""
         return os.path.realpath(self._root) if self.is_local else str(self._root)
 
+    @property
+    def name(self) -> str:
+        """What pages and reports call the directory; where it lies is nobody else's business."""
+        return posixpath.basename(self._root.rstrip("/")) or "dataset"
+
     def __str__(self) -> str:
         return self.url
 

@@ -118,7 +118,7 @@ def _train(
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
     config = {name: value for name, value in asdict(options).items() if name not in FREE}
     shards = hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()
-    return config | {"stage": "train", "dir": f"sha256:{shards}", "model": clip.model, "pretrained": clip.identity}
+    return config | {"stage": "train", "dir": f"sha256:{shards}", "model": clip.name, "pretrained": clip.identity}
 
 
 def _begun(run: Path, config: Config, out: str) -> dict[str, Any] | None:

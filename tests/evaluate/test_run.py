@@ -31,13 +31,15 @@ def test_scenes_are_evaluated_against_their_truth(scenes: Path, model: Path, tmp
     found = json.loads((tmp_path / "new" / "figures.json").read_text())
     assert list(found["suites"]) == ["retrieval", "localization", "robustness", "averaging"]
     assert found["dataset"] | {"manifest": ""} == {
-        "dir": str(scenes),
+        "name": scenes.name,
         "manifest": "",
         "samples": 8,
         "images": 8,
         "truncated_captions": found["dataset"]["truncated_captions"],
     }
+    assert found["model"]["name"] == model.name
     assert found["model"]["identity"].startswith("sha256:")
+    assert str(model.parent) not in json.dumps(found) + first.stdout, "where they lie is nobody else's business"
     assert found["model"]["context_length"] == 248
     assert found["suites"]["localization"]["places"] == "truth"
     assert found["suites"]["retrieval"]["figures"]["text_to_image"]["R@10"] == 100
@@ -50,6 +52,7 @@ def test_scenes_are_evaluated_against_their_truth(scenes: Path, model: Path, tmp
 
 
 def test_pairs_serve_all_suites(pairs: Path, model: Path, long_model: Path, tmp_path: Path) -> None:
+    assert json.loads((pairs / "manifest.json").read_text())["config"]["clip_model"] == model.name
     for one, more in ((long_model, []), (model, ["--joint-pairs", "all", "--context-length", 77])):
         result = here("eval", one, pairs, "--out", "figures.json", *more, cwd=tmp_path)
         assert result.returncode == 0, result.stderr

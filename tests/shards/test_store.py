@@ -13,6 +13,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(f"memory://{tmp_path.name}")
 
 
+def test_its_name_is_not_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in (str(tmp_path), f"{tmp_path}/", ".", f"memory://bucket/{tmp_path.name}"):
+        assert Store(url).name == tmp_path.name
+    assert Store("memory://").name == "dataset"
+
+
 def test_a_file_is_there_when_its_block_ends(store: Store) -> None:
     with store.create("shards/a.tar") as file:
         file.write(b"one")

@@ -1,7 +1,6 @@
 """The card of a model: front matter that the Hub reads, then what people read."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from glitbuild.publish.hub.licences import metadata
@@ -65,10 +64,6 @@ def model_card(options: PushOptions, model: Model, figures: list[Figures]) -> st
         base_model_relation="finetune" if base else None,
         **metadata([options.license]),
     )
-    # A model or a checkpoint may be a path, which is nobody else's business.
-    shown = {
-        key: Path(value).name if key == "model" else value for key, value in (model.options | model.done).items()
-    }
     text: ModelCard = ModelCard.from_template(
         card_data,
         template_str=TEMPLATE,
@@ -78,7 +73,7 @@ def model_card(options: PushOptions, model: Model, figures: list[Figures]) -> st
         open_clip=model.open_clip,
         hf=model.hf,
         figures=[(_headline(content), _tables(content)) for content in figures],
-        trained=options_table(shown),
+        trained=options_table(model.options | model.done),
     )
     return str(text)
 
@@ -101,7 +96,7 @@ def base_model(options: dict[str, Any]) -> str | None:
 def _results(content: Figures) -> list[Any]:
     from huggingface_hub import EvalResult
 
-    dataset = Path(content["dataset"]["dir"]).name
+    dataset = content["dataset"]["name"]
     results = []
     for suite, items in (("retrieval", ""), ("joint", ", with regions")):
         for row, columns in content["suites"].get(suite, {}).get("figures", {}).items():
@@ -122,7 +117,7 @@ def _results(content: Figures) -> list[Any]:
 def _headline(content: Figures) -> str:
     dataset, tokens = content["dataset"], content["model"]["context_length"]
     what = f"{dataset['samples']:,} captions, {dataset['images']:,} images, {tokens} tokens"
-    return f"On {Path(dataset['dir']).name}: {what}."
+    return f"On {dataset['name']}: {what}."
 
 
 def _tables(content: Figures) -> list[str]:

@@ -9,7 +9,7 @@ from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.publish.page.card import BAR_WIDTH, card
 from glitbuild.publish.page.choose import choose, read_chosen
 from glitbuild.publish.page.options import PreviewOptions
-from glitbuild.publish.page.template import dataset_name, render
+from glitbuild.publish.page.template import render
 from glitbuild.publish.page.thumbnails import data_url, fit, thumbnail
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import Manifest, open_dataset
@@ -52,12 +52,12 @@ def run_preview(options: PreviewOptions, plain: bool = False) -> Preview:
             samples.append(sample)
             pictures.append(_thumbnail(options, sample, jpeg))
             progress.advance(1)
-    room = MOST_BYTES - len(_page(options, manifest, samples, [""] * len(samples)))
+    room = MOST_BYTES - len(_page(options, store.name, manifest, samples, [""] * len(samples)))
     if room < 0:
         why = f"their captions alone are more than a page's {MOST_BYTES / 1e6:.0f} MB"
         raise ConfigError(f"{len(samples):,} samples", why, "give fewer --samples")
     fitting, shrunk = fit(pictures, room)
-    page = _page(options, manifest, samples, [data_url(picture) for picture in fitting])
+    page = _page(options, store.name, manifest, samples, [data_url(picture) for picture in fitting])
     write_file(options.out, page)
     if shrunk:
         log.info(f"{shrunk:,} pictures were made smaller to keep the page below {MOST_BYTES / 1e6:.0f} MB")
@@ -72,14 +72,16 @@ def _thumbnail(options: PreviewOptions, sample: Sample, jpeg: bytes) -> bytes:
         raise DatasetError(f"sample {sample.key} of {options.dir}", str(error), fix) from error
 
 
-def _page(options: PreviewOptions, manifest: Manifest, samples: Sequence[Sample], pictures: Sequence[str]) -> bytes:
+def _page(
+    options: PreviewOptions, name: str, manifest: Manifest, samples: Sequence[Sample], pictures: Sequence[str]
+) -> bytes:
     found = [pair.similarity for sample in samples if sample.matched for pair in sample.matched.pairs]
     low, high = min(found, default=0.0), max(found, default=0.0)
     return render(
         "preview.html",
         ("base.css", "preview.css"),
         "preview.js",
-        name=dataset_name(options.dir),
+        name=name,
         manifest=manifest,
         chosen="spread evenly" if options.seed is None else f"drawn with seed {options.seed}",
         low=low,

@@ -7,7 +7,7 @@ from glitbuild.errors import DatasetError
 from glitbuild.publish.page.card import region_name
 from glitbuild.publish.page.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, chart, rows
 from glitbuild.publish.page.figures import Extreme, Figures, collect_figures
-from glitbuild.publish.page.template import dataset_name, render
+from glitbuild.publish.page.template import render
 from glitbuild.publish.page.thumbnails import crop, data_url
 from glitbuild.records import Region
 from glitbuild.shards.manifest import Manifest
@@ -64,7 +64,7 @@ def write_statistics(store: Store, manifest: Manifest, out: str, plain: bool = F
     tokenizer = clip_tokenizer("ViT-B-16")  # all of OpenAI's architectures have the same
     with Progress("stats", manifest.totals["samples"], plain) as progress:
         figures = collect_figures(store, manifest, tokenizer, progress.advance)
-    write_file(out, statistics_page(dataset_name(store.url), manifest, figures))
+    write_file(out, statistics_page(store.name, manifest, figures))
     return figures.stats
 
 

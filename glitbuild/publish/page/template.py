@@ -35,11 +35,6 @@ def render(template: str, styles: Sequence[str], script: str = "", **values: Any
     return page.encode(errors="replace")  # half a surrogate pair, which no encoding has, must not cost the page
 
 
-def dataset_name(url: str) -> str:
-    """Return what a page calls a dataset: the last part of its path; where it lies is nobody else's business."""
-    return url.rstrip("/").rpartition("/")[2] or "dataset"
-
-
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FunctionLoader, StrictUndefined
