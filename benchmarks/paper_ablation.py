@@ -80,7 +80,7 @@ class MisplacedBatches(Batches):
 
 def prepare(work: Path, given: argparse.Namespace) -> None:
     """Make and match the scenes."""
-    difficulty = {"min_objects": given.min_objects, "contrast": given.contrast, "kinds": given.kinds}
+    difficulty = {name: getattr(given, name) for name in ("min_objects", "contrast", "late", "kinds")}
     train = ScenesOptions(given.scenes, str(work / "scenes"), seed=101, shard_size=320, **difficulty)
     gallery = ScenesOptions(given.gallery, str(work / given.split), seed=102, split=given.split, **difficulty)
     run_scenes(train, plain=True)
@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--min-objects", type=int, default=6)
     parser.add_argument("--contrast", type=float, default=0.5)
+    parser.add_argument("--late", type=float, default=0.8)
     parser.add_argument("--kinds", default="car,cat,ball,robot")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()

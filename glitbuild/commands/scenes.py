@@ -18,6 +18,7 @@ from glitbuild.commands.report import report
 @click.option("--kinds", default="", help="Kinds of objects, separated by commas.  [default: all of the split]")
 @click.option("--held-out-kinds", is_flag=True, help="With --split test: kinds that training never sees.")
 @click.option("--contrast", default=0.5, show_default=True, help="Share in groups of 4 that differ in one thing.")
+@click.option("--late", default=0.8, show_default=True, help="Share of these groups that tell it last.")
 @click.option("--noise", default=0.0, show_default=True, help="Share of captions with a false sentence.")
 @click.option("--size", default=384, show_default=True, help="Height of the pictures in pixels.")
 @click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")

@@ -59,8 +59,8 @@ def compose(scene: Scene) -> Caption:
             units[i].append(writer.second(i, numbers[i]))
             said.append(units[i][-1])
     places = [float(number) for number in numbers[count + 5]]
-    if scene.focus >= 0 and u[4] < 0.8:
-        places[scene.focus] = 0.75 + places[scene.focus] / 4  # what tells the scene apart comes late
+    if scene.focus >= 0 and u[4] < scene.late:
+        places[scene.focus] = 0.75 + places[scene.focus] / 4
     caption = Caption()
     caption.add(opening)
     for k in sorted(range(len(units)), key=lambda k: places[k]):

@@ -25,6 +25,7 @@ class ScenesOptions:
     kinds: str = ""
     held_out_kinds: bool = False
     contrast: float = 0.5
+    late: float = 0.8
     noise: float = 0.0
     size: int = 384
     shard_size: int = 1000
@@ -38,7 +39,7 @@ class ScenesOptions:
             raise ConfigError(f"--seed {self.seed}", "out of range", "give a whole number from 0 to 2**63 - 1")
         if self.split not in SPLITS:
             raise ConfigError(f"--split {self.split}", "unknown split", "give train, val or test")
-        for name, share in (("--contrast", self.contrast), ("--noise", self.noise)):
+        for name, share in (("--contrast", self.contrast), ("--late", self.late), ("--noise", self.noise)):
             if not 0 <= share <= 1:
                 raise ConfigError(f"{name} {share}", "not a share", "give a number from 0 to 1")
         if not SIDES[0] <= self.size <= SIDES[1]:

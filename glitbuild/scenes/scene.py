@@ -79,6 +79,7 @@ class Scene:
         differs: in what it differs from the others of its contrast group: ``colour``, ``pattern`` or
             ``place``; empty where it is in none.
         focus: the thing that differs, or -1.
+        late: how likely it is, from 0 to 1, that what tells it from its group comes among the last sentences.
         false: its caption has a sentence that is not true.
     """
 
@@ -92,6 +93,7 @@ class Scene:
     things: tuple[Thing, ...]
     differs: str = ""
     focus: int = -1
+    late: float = 0.0
     false: bool = False
 
     @property

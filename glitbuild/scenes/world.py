@@ -43,6 +43,7 @@ def make_scene(options: ScenesOptions, index: int) -> Scene:
         options.size,
         setting,
         (),
+        late=options.late,
         false=bool(noise < options.noise),
     )
     for attempt in range(100):

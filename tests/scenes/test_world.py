@@ -150,6 +150,19 @@ def test_only_sentences_about_the_focus_tell_the_scenes_of_a_group_apart() -> No
         assert len({caption for _, caption, _ in rows[start : start + GROUP]}) == GROUP
 
 
+def test_what_tells_scenes_apart_comes_late_in_the_share_asked_for() -> None:
+    """Among the last: as far behind as if all places were drawn from the last quarter."""
+    behind = {}
+    for late in (0.0, 0.8, 1.0):
+        rows = world("train", 240, contrast=1.0, late=late)
+        places = []
+        for scene, _, truth in rows:
+            own = [place for place, s in enumerate(truth["sentences"]) if s["objects"] == [scene.focus]]
+            places.append(own[0] / len(truth["sentences"]))
+        behind[late] = sum(places) / len(places)
+    assert behind[0.0] < 0.6 < behind[0.8] < behind[1.0]
+
+
 def test_the_share_of_contrast_scenes_is_the_one_asked_for() -> None:
     assert not any(scene.group for scene, _, _ in world("train", 40, contrast=0.0))
     grouped = sum(bool(make_scene(options(contrast=0.25), index).group) for index in range(0, 800, 4))

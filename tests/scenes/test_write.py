@@ -152,6 +152,7 @@ def test_damage_to_the_truth_is_found(damage: str, tmp_path: Path) -> None:
         ({"held_out_kinds": True}, "kept for test"),
         ({"held_out_kinds": True, "split": "test", "kinds": "car,bus"}, "no held-out kind"),
         ({"contrast": 1.5}, "--contrast 1.5"),
+        ({"late": -0.1}, "--late -0.1"),
         ({"noise": float("nan")}, "--noise nan"),
         ({"size": 100}, "--size 100"),
     ],
