@@ -1,6 +1,6 @@
 """The paper's ablation in miniature: what each loss, the regions and the pairs are worth on drawn scenes.
 
-    python benchmarks/paper_ablation.py --work DIR [--scenes 2560] [--gallery 2000] [--seeds 0,1,2] [--split val]
+    python benchmarks/paper_ablation.py --work DIR [--scenes 2560] [--gallery 4000] [--seeds 0,1,2] [--split val]
 
 The base is the embedded CLIP, stretched to 248 tokens. Each arm fine-tunes it on the same matched scenes of the
 split ``train``, once for each seed of the order, and is measured on scenes of another split. Use ``val`` to choose
@@ -79,14 +79,14 @@ class MisplacedBatches(Batches):
 
 
 def prepare(work: Path, given: argparse.Namespace) -> None:
-    """Make and match the scenes."""
+    """Make the scenes, and match them as the arms need them."""
     difficulty = {name: getattr(given, name) for name in ("min_objects", "contrast", "late", "kinds")}
     train = ScenesOptions(given.scenes, str(work / "scenes"), seed=101, shard_size=320, **difficulty)
     gallery = ScenesOptions(given.gallery, str(work / given.split), seed=102, split=given.split, **difficulty)
     run_scenes(train, plain=True)
     run_scenes(gallery, plain=True)
-    for name, defaults in (("pairs", True), ("pairs-detections", False)):
-        out = str(work / name)
+    for name in sorted({ARMS[arm].pairs for arm in given.arms.split(",")}):
+        out, defaults = str(work / name), name == "pairs"
         match = MatchOptions(
             train.out, out, workers=0, detector="demo", clip_model="demo", default_regions=defaults
         )
@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=2560)
-    parser.add_argument("--gallery", type=int, default=2000)
+    parser.add_argument("--gallery", type=int, default=4000)
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--arms", default=",".join(ARMS))
