@@ -29,8 +29,11 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = {"--ray-address": "--ray-address", "--gpus": "--gpus", "NAMESPACE/NAME": "NAMESPACE/NAME"}
-"""Parts of commands that need what a test machine lacks, and what their one line of error must name."""
+ELSEWHERE = ("--ray-address", "--gpus", "NAMESPACE/NAME")
+"""Parts of commands that need what a test machine lacks; their one line of error must name one of these.
+
+Which one depends on the machine: another test's Ray may answer at the address, and have no GPUs.
+"""
 
 IN_OTHER_TESTS = {"demo": "tests/demo/test_run.py"}
 """Commands that are run, as they are, by a test of their own."""
@@ -170,10 +173,10 @@ def test_a_command_of_the_pages_does_what_it_says(
     if hub and "--dry-run" not in args:
         assert "verified" in result.stdout, result.stderr
         assert hub.received
-    missing = [says for part, says in ELSEWHERE.items() if part in args]
+    missing = [part for part in ELSEWHERE if part in args]
     if missing:
         assert result.returncode == 2, result.stderr
-        assert missing[0] in result.stderr.splitlines()[-1]
+        assert any(part in result.stderr.splitlines()[-1] for part in missing), result.stderr
         return
     assert result.returncode == 0, result.stderr
     if args[0] in ("ingest", "caption", "match", "scenes"):
