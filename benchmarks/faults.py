@@ -49,7 +49,7 @@ def outcomes(folder: str) -> dict[int, str]:
         sys.exit("\n".join(problems))
     found: dict[int, str] = {}
     for entry in manifest.shards:
-        found |= {int(sample.key): "sample" for sample, _ in read_shard(store, entry.name)}
+        found |= {int(sample.key): "sample" for sample, _ in read_shard(store, entry.name, entry.sha256)}
         found |= {int(skip.key): str(skip.reason) for skip in read_skipped(store, entry.name)}
     return found
 

@@ -28,7 +28,7 @@ from glitbuild.publish.page.options import PreviewOptions
 from glitbuild.publish.page.preview import MOST_BYTES, run_preview
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.scenes.write import run_scenes
-from glitbuild.shards.manifest import open_dataset, write_manifest
+from glitbuild.shards.manifest import ShardEntry, open_dataset, write_manifest
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
@@ -58,8 +58,8 @@ def with_noise(source: str, folder: Path) -> Path:
     store, manifest = open_dataset(source)
     pixels = np.random.default_rng(0)
 
-    def samples(shard: str) -> Iterator[Outcome]:
-        for sample, _ in read_shard(store, shard):
+    def samples(shard: ShardEntry) -> Iterator[Outcome]:
+        for sample, _ in read_shard(store, shard.name, shard.sha256):
             noise = pixels.integers(0, 256, (sample.image.height, sample.image.width, 3), dtype=np.uint8)
             jpeg = io.BytesIO()
             Image.fromarray(noise).save(jpeg, "JPEG", quality=95)
@@ -68,7 +68,7 @@ def with_noise(source: str, folder: Path) -> Path:
 
     out = Store(str(folder / "noise"))
     sidecars = [
-        write_shard(out, entry.name, samples(entry.name), manifest.config, dict) for entry in manifest.shards
+        write_shard(out, entry.name, samples(entry), manifest.config, dict) for entry in manifest.shards
     ]
     write_manifest(out, sidecars, manifest.config, manifest.versions)
     return folder / "noise"

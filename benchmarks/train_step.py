@@ -161,7 +161,7 @@ def main() -> None:
         run_scenes(ScenesOptions(given.scenes, scenes, split="val", shard_size=80, size=given.size), plain=True)
         run_match(MatchOptions(scenes, pairs, workers=0, detector="none", clip_model="demo"), plain=True)
         store, manifest = open_dataset(pairs)
-        samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name)]
+        samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name, entry.sha256)]
         maker = ExampleMaker(preprocess, clip_tokenizer(spec.architecture), model.context_length)
         batches = Batches(pairs, manifest, maker, 0)
         plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)

@@ -127,7 +127,7 @@ def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
         (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch.pt"], "no such file"),
         (["match", "{raw}", "--out", "{out}", "--score", "2"], "--score 2.0"),
         (["match", "{raw}", "--out", "{out}", "--min-area", "0.9"], "min-area"),
-        (["match", "{raw}", "--out", "{raw}"], "input's directory"),
+        (["match", "{raw}", "--out", "{raw}"], "is the input"),
         (
             ["caption", "{folder}", "--out", "{out}", "--endpoint", "localhost", "--model", "m"],
             "--endpoint localhost",

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from glitbuild.engine.exclude import open_excluded
 from glitbuild.errors import ConfigError
-from glitbuild.shards.store import Store
+from glitbuild.shards.overlap import refuse_overlap
 from tests.factories import jpeg
 from tests.run import here, tree
 
@@ -65,6 +64,6 @@ def test_inputs_and_excluded_datasets_on_s3(s3: str, photos: Path, tmp_path: Pat
     assert (tmp_path / "again/shards/00000.tar").read_bytes() == (tmp_path / "raw/shards/00000.tar").read_bytes()
     said = done("ingest", photos, "--out", "none", "--exclude", f"{s3}/raw", cwd=tmp_path)
     assert "skipped 5: excluded_image" in said
-    with pytest.raises(ConfigError, match="what is to be written"):
-        open_excluded([f"{s3}/raw"], Store(f"{s3}/raw/"))
+    with pytest.raises(ConfigError, match="/raw/: it is the input"):
+        refuse_overlap([f"{s3}/raw"], f"{s3}/raw/")
     assert "no such file or folder" in here("ingest", f"{s3}/gone", "--out", "x", cwd=tmp_path).stderr

@@ -13,6 +13,7 @@ from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
 from glitbuild.engine.task import ShardTask
 from glitbuild.errors import ConfigError
+from glitbuild.shards.lock import writing
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.sidecar import Config
 from glitbuild.shards.writer import write_shard
@@ -35,7 +36,6 @@ def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
         raise ConfigError(options.dir, "its images have captions", fix)
     prompt = read_prompt(options.prompt)
     require_openai()
-    out.check_writable()
     config = _config(options, prompt)
 
     def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
@@ -52,7 +52,8 @@ def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
                 write_shard(out, task.shard, outcomes, config, partial(_origin, task))
             return progress.rate
 
-    return derive(manifest, out, config, options.overwrite, make)
+    with writing(out):
+        return derive(manifest, out, config, options.overwrite, make)
 
 
 def _origin(task: ShardTask) -> dict[str, Any]:

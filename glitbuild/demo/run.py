@@ -101,7 +101,7 @@ def _examples(out: Path, truth: bool) -> list[Example]:
     """Return the first matched samples, with the boxes that are known."""
     rows = _truth(out) if truth else {}
     store, manifest = open_dataset(str(out / "pairs"))
-    samples = (found for entry in manifest.shards for found in read_shard(store, entry.name))
+    samples = (found for entry in manifest.shards for found in read_shard(store, entry.name, entry.sha256))
     examples = []
     for sample, jpeg in samples:
         boxes: list[Box] = [tuple(thing["box"]) for thing in rows[sample.key]["objects"]] if truth else []
@@ -116,7 +116,7 @@ def _accuracy(out: Path) -> Accuracy:
     accuracy = Accuracy()
     store, manifest = open_dataset(str(out / "pairs"))
     for entry in manifest.shards:
-        for sample, _ in read_shard(store, entry.name):
+        for sample, _ in read_shard(store, entry.name, entry.sha256):
             assert sample.matched
             accuracy.add(sample.matched, rows[sample.key])
     return accuracy

@@ -7,7 +7,7 @@ from functools import partial
 from glitbuild.engine.result import Result
 from glitbuild.engine.task import ShardTask
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import ConfigError, OptionsChangedError
+from glitbuild.errors import OptionsChangedError
 from glitbuild.shards.manifest import (
     Manifest,
     files_beyond,
@@ -16,6 +16,7 @@ from glitbuild.shards.manifest import (
     read_manifest,
     write_manifest,
 )
+from glitbuild.shards.overlap import refuse_overlap
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 
@@ -29,12 +30,11 @@ def open_input_and_output(dir: str, out: str) -> tuple[Store, Manifest, Store]:
     """Open a finished dataset, and the directory of the one to make from it.
 
     Raises:
-        ConfigError: there is no such dataset, or both are one directory.
+        ConfigError: there is no such dataset, or one of the two would lie among the files of the other.
     """
     source, manifest = open_dataset(dir)
     store = Store(out)
-    if store.root == source.root:
-        raise ConfigError(f"--out {out}", "it is the input's directory", "choose another --out")
+    refuse_overlap([dir], out)
     return source, manifest, store
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.errors import DatasetError
 from glitbuild.ingest.duplicates import Sieve
 from glitbuild.ingest.near import perceptual_hash
 from glitbuild.shards.layout import MANIFEST
@@ -68,14 +68,10 @@ class Excluded:
             raise DatasetError(self.store.url, why, "see what glitbuild validate says of it") from error
 
 
-def open_excluded(urls: Sequence[str], out: Store) -> list[Excluded]:
+def open_excluded(urls: Sequence[str]) -> list[Excluded]:
     """Open datasets to be kept apart.
 
     Raises:
-        ConfigError: there is no finished dataset, or it is the one to be written.
+        ConfigError: there is no finished dataset.
     """
-    excluded = [Excluded(*open_dataset(url)) for url in urls]
-    for dataset in excluded:
-        if dataset.store.root == out.root:
-            raise ConfigError(f"--exclude {dataset.store.url}", "it is what is to be written", "name another")
-    return excluded
+    return [Excluded(*open_dataset(url)) for url in urls]

@@ -3,7 +3,7 @@
 import logging
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -21,9 +21,13 @@ from glitbuild.errors import SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
+from glitbuild.ingest.webdataset import WebDatasetSource
 from glitbuild.records import Skip
 from glitbuild.shards.layout import shard_name, shard_of
-from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.lock import writing
+from glitbuild.shards.manifest import files_beyond, open_dataset, prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.overlap import refuse_overlap
+from glitbuild.shards.reader import check_shards
 from glitbuild.shards.retried import Retried, first_row, first_rows
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
@@ -47,6 +51,8 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     Raises:
         ConfigError: the options are wrong; nothing has been written.
     """
+    out = Store(options.out)
+    refuse_overlap((*options.source, *options.exclude), options.out)
     sources = open_sources(
         options.source,
         SourceOptions(
@@ -55,10 +61,21 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     )
     for source in sources:
         log.info("ingest: %s", source.summary)
-    out = Store(options.out)
-    excluded = open_excluded(options.exclude, out)
+    excluded = open_excluded(options.exclude)
     config = _config(options, sources, excluded)
-    out.check_writable()
+    with writing(out):
+        return _run(options, sources, excluded, out, config, plain)
+
+
+def _run(
+    options: IngestOptions,
+    sources: list[RowSource],
+    excluded: list[Excluded],
+    out: Store,
+    config: Config,
+    plain: bool,
+) -> Result:
+    """Go on where the directory is, and write the manifest."""
     finished = None if options.overwrite else read_manifest(out)
     if not options.overwrite:
         _check_options(out, config)
@@ -72,6 +89,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
             raise SourceError(
                 " ".join(options.source), "there are no rows", "give an input with images and captions"
             )
+        _check_datasets(options.source, sources)
         for dataset in excluded:
             dataset.add_to(stream.sieve, threads)
         prepare_directory(out, options.overwrite)
@@ -89,6 +107,16 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     if not manifest.totals["samples"]:
         log.warning("ingest: no row became a sample; see %s", out.path("skipped"))
     return Result(manifest, False, rate)
+
+
+def _check_datasets(specs: Sequence[str], sources: Sequence[RowSource]) -> None:
+    """See that inputs which are dataset directories are finished, and their shards those of their manifests."""
+    for spec, source in zip(specs, sources, strict=True):
+        if not isinstance(source, WebDatasetSource):
+            continue
+        if any(name.endswith(".json") and shard_of(name) for name in Store(spec).names("shards")):
+            store, manifest = open_dataset(spec)
+            check_shards(store, manifest.shards)
 
 
 def _write_shards(stream: RowStream, out: Store, config: Config, size: int, count: Count) -> int:

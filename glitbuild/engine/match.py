@@ -17,6 +17,7 @@ from glitbuild.engine.result import Result
 from glitbuild.engine.task import BuildWorker, ShardFailure, ShardTask, Worker
 from glitbuild.errors import ShardFailedError
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import Manifest, require_captions
 from glitbuild.shards.sidecar import Config
 
@@ -43,7 +44,6 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     source, manifest, out = open_input_and_output(options.dir, options.out)
     require_captions(options.dir, manifest)
     detector = DetectorSpec.parse(options.detector, options.score)
-    out.check_writable()
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
     config = _config(options, detector, clip)
 
@@ -63,7 +63,8 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         )
         return _run(partial(build or build_match_worker, plan), cluster, manifest, todo, prepare, plain)
 
-    return derive(manifest, out, config, options.overwrite, make)
+    with writing(out):
+        return derive(manifest, out, config, options.overwrite, make)
 
 
 def _run(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from glitbuild.errors import DatasetError
 from glitbuild.records import Box, Sample
 from glitbuild.shards.layout import truth_path
+from glitbuild.shards.reader import read_listed
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.store import Store
 
@@ -42,12 +43,12 @@ def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict
     """Return the rows of a shard's file in ``truth/``, one a sample.
 
     Raises:
-        DatasetError: it is missing or damaged, or about other samples.
+        DatasetError: it is missing, not the one in the sidecar, or about other samples.
     """
     path = truth_path(shard)
     try:
-        rows = [parse("truth", line) for line in store.read(path).splitlines()]
-    except (FileNotFoundError, ValueError) as error:
+        rows = [parse("truth", line) for line in read_listed(store, shard, path).splitlines()]
+    except ValueError as error:
         raise _damaged(store, path, str(error)) from error
     if [row["key"] for row in rows] != [sample.key for sample in samples]:
         raise _damaged(store, path, "its rows are not about the samples of the shard, in their order")

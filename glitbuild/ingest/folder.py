@@ -1,6 +1,8 @@
 """A folder of images, each with its caption beside it in a ``.txt`` or ``.json`` of the same name."""
 
+import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +23,8 @@ IMAGE_SUFFIXES = frozenset(
         *(".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2"),
     ]
 )
+log = logging.getLogger(__name__)
+
 PEEK = 100
 """Files that are looked at to see where the captions are."""
 
@@ -51,6 +55,7 @@ class FolderSource:
     def __init__(self, root: AnyPath, name: str, options: SourceOptions) -> None:
         self._root, self._name, self._column = root, name, options.caption_column
         self._with_captions = options.captions
+        self._datasets: set[str] = set()
         if options.image_column is not None:
             raise SourceError(name, "a folder of images has no columns", "leave out --image-column")
         images = [file for file in islice(self._files(), PEEK) if file.problem is None]
@@ -141,6 +146,14 @@ class FolderSource:
         with os.scandir(path) as entries:
             return {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
 
+    def _holds_shards(self, folder: str) -> bool:
+        """Return whether a folder has ``shards/`` with a shard of a glitbuild dataset, finished or not."""
+        try:
+            names = list(self._kinds(f"{folder}/shards", set()))
+        except OSError:  # entering it reports the reason
+            return False
+        return any(re.fullmatch(r"\d{5,}\.(tar|json)", name) for name in names)
+
     def _listing(self, folder: str, seen: set[tuple[int, int]]) -> Iterator[_File | str]:
         """Yield a folder's files and the paths of its subfolders, by name."""
         try:
@@ -148,6 +161,12 @@ class FolderSource:
         except OSError as error:
             problem = Rejected(SkipReason.ROW_UNREADABLE, f"{folder or '.'}: {why(error)}")
             yield _File(folder or ".", problem=problem)
+            return
+        if folder and kinds.get("shards") and self._holds_shards(folder):
+            # What is written here from this folder, or was, must not become a part of it.
+            if folder not in self._datasets:
+                log.info("ingest: %s: %s is a glitbuild dataset and no part of the folder", self._name, folder)
+            self._datasets.add(folder)
             return
         paths = [PurePosixPath(folder, name) for name in sorted(kinds)]
         files = [path for path in paths if not kinds[path.name]]

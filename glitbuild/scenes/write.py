@@ -14,6 +14,7 @@ from glitbuild.scenes.render import encode, render
 from glitbuild.scenes.truth import describe
 from glitbuild.scenes.world import make_scene
 from glitbuild.shards.layout import shard_name, shard_of
+from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import prepare_directory, read_manifest, write_manifest
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
@@ -37,7 +38,12 @@ def run_scenes(options: ScenesOptions, plain: bool = False) -> Result:
     """
     out = Store(options.out)
     config = _config(options)
-    out.check_writable()
+    with writing(out):
+        return _make(out, options, config, plain)
+
+
+def _make(out: Store, options: ScenesOptions, config: Config, plain: bool) -> Result:
+    """Write the shards that are missing, and the manifest."""
     shards = {shard_name(k): _rows(options, k) for k in range(-(-options.count // options.shard_size))}
     todo = list(shards)
     if not options.overwrite:

@@ -22,8 +22,6 @@ from glitbuild.shards.store import Store, StoredFile
 from glitbuild.shards.truth import Described, truth_problems
 from glitbuild.shards.writer import sample_counts
 
-CHUNK = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -117,7 +115,7 @@ class ShardCheck:
         self._order.begin_shard()
         try:
             if self._sidecar and self._sidecar.files[path] != stated:
-                actual = _stored(self._store, path)
+                actual = self._store.stored(path)
                 yield from self._compare("as size and SHA-256", actual, self._sidecar.files[path], stated, path)
                 stated = actual
             for number, member in enumerate(read_members(self._store, entry.name, stated.sha256), 1):
@@ -211,15 +209,6 @@ class ShardCheck:
             return
         if expected is not None and rows != expected:
             yield Problem(name, "its rows are not the pairs of the records")
-
-
-def _stored(store: Store, name: str) -> StoredFile:
-    size, digest = 0, hashlib.sha256()
-    with store.open(name) as file:
-        while chunk := file.read(CHUNK):
-            size += len(chunk)
-            digest.update(chunk)
-    return StoredFile(size, digest.hexdigest())
 
 
 def _image_problem(sample: Sample, jpeg: bytes) -> str:

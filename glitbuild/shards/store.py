@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from glitbuild.errors import ConfigError
@@ -118,6 +119,11 @@ class Store:
         """
         return bytes(self._fs.cat_file(self.path(name)))
 
+    def stored(self, name: str) -> StoredFile:
+        """Return a file's size and hash; all of it is read."""
+        with self.open(name) as file:
+            return StoredFile(self.size(name), hashlib.file_digest(file, "sha256").hexdigest())
+
     def open(self, name: str) -> Any:
         """Open a file for reading, as a binary file object."""
         return self._fs.open(self.path(name), "rb")
@@ -206,15 +212,21 @@ class Store:
                     self.remove(posixpath.relpath(path, self._root))
 
     def check_writable(self) -> None:
-        """Make the directory and prove that files can be written there.
+        """Prove that files can be written to the directory; nothing of the proof remains.
 
         Raises:
             ConfigError: they can't.
         """
         try:
-            probe = "shards/probe"
-            self.write(probe, b"")
-            self.remove(probe)
+            self.probe("shards/probe")
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ConfigError(self.url, f"can't be written to ({reason})", "choose another --out") from error
+
+    def probe(self, name: str) -> None:
+        """Write a file and remove it, with the folders that were made for it; raise what the file system raises."""
+        made = [path for path in Path(self.path(name)).parents if self.is_local and not path.exists()]
+        self.write(name, b"")
+        self.remove(name)
+        for folder in made:  # the deepest is the first
+            folder.rmdir()

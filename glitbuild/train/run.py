@@ -14,6 +14,7 @@ from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.files import write_whole
 from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
+from glitbuild.shards.reader import check_shards
 from glitbuild.shards.sidecar import Config, refuse_changes
 from glitbuild.train.checkpoint import FOLDER, State, has_checkpoint
 from glitbuild.train.options import TrainOptions
@@ -81,6 +82,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
         return Trained(**begun["done"], done_before=True)
     if options.resume and not has_checkpoint(run):
         raise ConfigError(f"--resume {options.out}", "there is no checkpoint", "leave --resume away to begin")
+    check_shards(store, manifest.shards)
     run.mkdir(parents=True, exist_ok=True)
     _write(run, {"schema": SCHEMA, "config": config})
     source = store.root if store.is_local else store.url

@@ -38,8 +38,8 @@ def test_a_killed_run_goes_on_and_pays_for_no_finished_shard_again(images: MakeI
     assert {"00000.json", "00001.json"} <= finished.keys() and "00002.json" not in finished
     with StandIn() as server:
         result = run_caption(replace(options, endpoint=server.url))
-    store, _ = open_dataset(options.dir)
-    missing = [jpeg for shard in ("00002", "00003") for _, jpeg in read_shard(store, shard)]
+    store, manifest = open_dataset(options.dir)
+    missing = [jpeg for entry in manifest.shards[2:4] for _, jpeg in read_shard(store, entry.name, entry.sha256)]
     assert sorted(asked.jpeg for asked in server.asked) == sorted(missing)
     assert result.manifest.totals["samples"] == 12
     after = tree(Path(options.out) / "shards")

@@ -33,7 +33,7 @@ from tests.run import tree
 
 def read(url: str) -> list[tuple[Sample, bytes]]:
     store, manifest = open_dataset(url)
-    return [sample for entry in manifest.shards for sample in read_shard(store, entry.name)]
+    return [sample for entry in manifest.shards for sample in read_shard(store, entry.name, entry.sha256)]
 
 
 def reasons(url: str) -> dict[str, str]:

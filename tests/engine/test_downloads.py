@@ -59,7 +59,7 @@ def outcomes(out: Path) -> dict[int, str | None]:
     assert list(validate(store, manifest)) == []
     found: dict[int, str | None] = {}
     for entry in manifest.shards:
-        for sample, data in read_shard(store, entry.name):
+        for sample, data in read_shard(store, entry.name, entry.sha256):
             number = int(sample.key)
             assert data == PICTURES[number % len(PICTURES)]
             assert sample.caption == f"Noise number {number}."
@@ -155,5 +155,5 @@ def test_without_addresses_nothing_of_the_network_is_loaded(
     (tmp_path / "rows.jsonl").write_text(json.dumps({"image": "a.jpg", "url": "http://a.org/a.jpg", "text": "A."}))
     result = run(tmp_path / "out", tmp_path / "rows.jsonl")
     assert result.manifest.totals["samples"] == 1
-    ((sample, _),) = read_shard(Store(str(tmp_path / "out")), "00000")
+    ((sample, _),) = read_shard(Store(str(tmp_path / "out")), "00000", result.manifest.shards[0].sha256)
     assert sample.source.url == "http://a.org/a.jpg"

@@ -47,7 +47,7 @@ def run(out: Path, *sources: Path, **more: Any) -> dict[str, str]:
     assert list(validate(*open_dataset(str(out)))) == []
     store = Store(str(out))
     skipped = [skip for entry in manifest.shards for skip in read_skipped(store, entry.name)]
-    kept = [sample.key for entry in manifest.shards for sample, _ in read_shard(store, entry.name)]
+    kept = [sample.key for entry in manifest.shards for sample, _ in read_shard(store, entry.name, entry.sha256)]
     assert not {skip.key for skip in skipped} & set(kept)
     assert {skip.reason for skip in skipped} <= {SkipReason.DUPLICATE_IMAGE, SkipReason.EXCLUDED_IMAGE}
     return {skip.key.lstrip("0") or "0": skip.detail.split(":")[0] for skip in skipped}
@@ -135,7 +135,7 @@ def test_what_can_be_excluded(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such dataset directory"):
         run(tmp_path / "out", source, exclude=(str(tmp_path / "gone"),))
     run(tmp_path / "out", source)
-    with pytest.raises(ConfigError, match="it is what is to be written"):
+    with pytest.raises(ConfigError, match="it is the input"):
         run(tmp_path / "out", source, exclude=(str(tmp_path / "out"),), overwrite=True)
 
 

@@ -116,7 +116,7 @@ def test_every_row_is_a_sample_or_skipped(
     store = Store(str(folder / "out"))
     keys: list[str] = []
     for entry in result.manifest.shards:
-        samples = [sample for sample, _ in read_shard(store, entry.name)]
+        samples = [sample for sample, _ in read_shard(store, entry.name, entry.sha256)]
         skipped = [skip.key for skip in read_skipped(store, entry.name)]
         assert all(whole[int(sample.key)] for sample in samples)
         assert [sample.caption for sample in samples] == [f"Noise number {int(s.key)}." for s in samples]
@@ -135,7 +135,8 @@ def test_two_sources_are_one_stream(tmp_path: Path, out: Path, source: Path) -> 
         (folder / f"{number}.txt").write_text("A picture.")
     result = run(out, source, folder, size=3, duplicates="keep")
     assert sizes(out) == [(3, 1), (3, 1), (3, 1)]
-    samples = [s for entry in result.manifest.shards for s, _ in read_shard(Store(str(out)), entry.name)]
+    shards = result.manifest.shards
+    samples = [s for entry in shards for s, _ in read_shard(Store(str(out)), entry.name, entry.sha256)]
     assert [int(sample.key) for sample in samples] == [0, 2, 3, 4, 5, 7, 8, 10, 11]
     assert [sample.source.dataset for sample in samples] == ["rows"] * 7 + ["photos"] * 2
     assert run(out, source, folder, size=3, duplicates="keep").done_before

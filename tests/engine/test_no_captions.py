@@ -47,8 +47,9 @@ def ingest(source: Path, out: Path, **changes: object) -> Result:
 
 
 def read(out: Path) -> tuple[list[Sample], list[Skip]]:
-    store, _ = open_dataset(str(out))
-    return [sample for sample, _ in read_shard(store, "00000")], list(read_skipped(store, "00000"))
+    store, manifest = open_dataset(str(out))
+    samples = read_shard(store, "00000", manifest.shards[0].sha256)
+    return [sample for sample, _ in samples], list(read_skipped(store, "00000"))
 
 
 def test_a_folder_gives_its_images_and_what_is_known_of_them(folder: Path, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_a_dataset_has_captions_or_it_has_none(
     out = tmp_path / "out"
     ingest(folder, out)
     store, manifest = open_dataset(str(out))
-    samples = list(read_shard(store, "00000"))
+    samples = list(read_shard(store, "00000", manifest.shards[0].sha256))
     samples[1] = replace(samples[1][0], caption=caption), samples[1][1]
     if captions:
         samples = [(replace(sample, caption=sample.caption or "A cat."), data) for sample, data in samples]

@@ -74,7 +74,7 @@ def test_what_failed_comes_in_shards_behind_the_others(source: Path, out: Path, 
 
 def all_samples(out: Path) -> list[Any]:
     found, manifest = open_dataset(str(out))
-    return [pair for entry in manifest.shards for pair in read_shard(found, entry.name)]
+    return [pair for entry in manifest.shards for pair in read_shard(found, entry.name, entry.sha256)]
 
 
 def test_afterwards_there_is_nothing_to_do(source: Path, out: Path) -> None:

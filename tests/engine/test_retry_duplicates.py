@@ -64,7 +64,7 @@ class Dataset:
         assert list(validate(store, manifest)) == []
         found: dict[int, str] = {}
         for entry in manifest.shards:
-            found |= {int(sample.key): "" for sample, _ in read_shard(store, entry.name)}
+            found |= {int(sample.key): "" for sample, _ in read_shard(store, entry.name, entry.sha256)}
             for skip in read_skipped(store, entry.name):
                 repeats = skip.detail.split(":")[0].removeprefix("repeats ")
                 found[int(skip.key)] = repeats if "image" in skip.reason else skip.reason

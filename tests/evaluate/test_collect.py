@@ -22,6 +22,8 @@ from glitbuild.flism.boxes import pixels
 from glitbuild.records import Sample
 from glitbuild.shards.layout import truth_path
 from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.sidecar import Sidecar
+from glitbuild.shards.store import Store
 from tests.evaluate.conftest import renumbered
 from tests.factories import matched_sample_with_jpeg, sample_with_jpeg
 
@@ -171,11 +173,18 @@ def test_damaged_parts_are_named(embedder: Embedder, scenes: Path, write_dataset
     copy = shutil.copytree(scenes, tmp_path / "copy")
     path = copy / truth_path("00001")
     lines = path.read_bytes().splitlines(keepends=True)
-    for content, says in (
-        (lines[1:], "not about the samples"),
-        ([b"{}\n"], "must contain"),
-        (None, "No such file"),
-    ):
-        path.unlink() if content is None else path.write_bytes(b"".join(content))
+    store = Store(str(copy))
+    sidecar = Sidecar.read(store, "00001")
+    assert sidecar
+    for content, says in ((lines[1:], "not about the samples"), ([b"{}\n"], "must contain")):
+        path.write_bytes(b"".join(content))
+        with pytest.raises(DatasetError, match="not the one in the sidecar"):
+            collect(embedder, copy, Plan((LOCALIZATION,), "truth", ""))
+        files = sidecar.files | {truth_path("00001"): store.stored(truth_path("00001"))}
+        replace(sidecar, files=files).write(store)
         with pytest.raises(DatasetError, match=says):
             collect(embedder, copy, Plan((LOCALIZATION,), "truth", ""))
+        sidecar.write(store)
+    path.unlink()
+    with pytest.raises(DatasetError, match="missing"):
+        collect(embedder, copy, Plan((LOCALIZATION,), "truth", ""))

@@ -40,12 +40,8 @@ class Entry:
     @classmethod
     def stored(cls, store: Store, name: str) -> "Entry":
         """Return one of a folder, whose content is read to hash it."""
-        digest, size = hashlib.sha256(), 0
-        with store.open(name) as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-        return cls(name, size, digest.hexdigest())
+        file = store.stored(name)
+        return cls(name, file.bytes, file.sha256)
 
     def blob_id(self, store: Store) -> str:
         """Return the id that git gives its content; all of it is read, so it should be small."""

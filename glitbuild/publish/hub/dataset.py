@@ -11,11 +11,11 @@ from glitbuild.publish.hub.dataset_card import dataset_card
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.survey import survey
 from glitbuild.publish.sheet import MOST, Example, sheet_png
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, sidecar_path, tar_path
+from glitbuild.shards.layout import MANIFEST, SIZES, sidecar_path, tar_path
 from glitbuild.shards.manifest import Manifest, open_dataset, sizes_json
-from glitbuild.shards.reader import read_shard
+from glitbuild.shards.reader import VALIDATE, check_files, read_shard
 from glitbuild.shards.sidecar import finished_sidecars
-from glitbuild.shards.store import Store
+from glitbuild.shards.store import Store, StoredFile
 
 PICTURE = "samples.png"
 
@@ -34,7 +34,7 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
     if options.eval:
         raise ConfigError("--eval", "these are figures of a model, and this is a dataset", "leave it away")
     store, manifest = open_dataset(options.path)
-    files = tuple(_files(store, manifest))
+    files = tuple(_files(store, manifest, plain))
     last = [Entry.stored(store, SIZES), Entry.stored(store, MANIFEST)]
     if store.exists(CARD):
         last.append(Entry.stored(store, CARD))
@@ -43,25 +43,25 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
     return Contents("dataset", store, files, tuple(last), (MANIFEST, SIZES))
 
 
-def _files(store: Store, manifest: Manifest) -> Iterator[Entry]:
-    """Yield the files of all shards, a shard after the other; they are there and have the right size."""
-    sizes = {name: size for folder in FOLDERS for name, size in store.sizes(folder).items()}
+def _files(store: Store, manifest: Manifest, plain: bool) -> list[Entry]:
+    """Return the files of all shards, a shard after the other, once their content has been checked."""
     names = [entry.name for entry in manifest.shards]
+    entries: list[Entry] = []
     for entry, sidecar in zip(manifest.shards, finished_sidecars(store, names), strict=True):
         if sidecar.files[tar_path(entry.name)].sha256 != entry.sha256:
             raise _wrong(store, sidecar_path(entry.name), "it is not about the shard that the manifest lists")
-        for name, file in sidecar.files.items():
-            if sizes.get(name) != file.bytes:
-                why = f"it has {sizes[name]:,} bytes and not {file.bytes:,}" if name in sizes else "missing"
-                raise _wrong(store, name, why)
-            yield Entry(name, file.bytes, file.sha256)
-        yield Entry.stored(store, sidecar_path(entry.name))
+        entries += [Entry(name, file.bytes, file.sha256) for name, file in sidecar.files.items()]
+        entries.append(Entry.stored(store, sidecar_path(entry.name)))
     if not store.exists(SIZES) or store.read(SIZES) != sizes_json(manifest.shards):
         raise _wrong(store, SIZES, "missing, or not the numbers of samples in the manifest")
+    with Progress("push: checking files", len(entries), plain, "files") as progress:
+        written = {entry.name: StoredFile(entry.size, entry.sha256) for entry in entries}
+        check_files(store, written, progress.advance)
+    return entries
 
 
 def _wrong(store: Store, name: str, why: str) -> DatasetError:
-    return DatasetError(store.path(name), why, "glitbuild validate says what else is wrong")
+    return DatasetError(store.path(name), why, VALIDATE)
 
 
 def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -> Iterator[Entry]:
@@ -77,6 +77,6 @@ def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -
 
 
 def _picture(store: Store, manifest: Manifest) -> bytes:
-    samples = chain.from_iterable(read_shard(store, entry.name) for entry in manifest.shards)
+    samples = chain.from_iterable(read_shard(store, entry.name, entry.sha256) for entry in manifest.shards)
     examples = [Example(sample, jpeg) for sample, jpeg in islice(samples, MOST)]
     return sheet_png(examples) if examples else b""

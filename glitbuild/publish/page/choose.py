@@ -1,8 +1,7 @@
-"""Which samples of a dataset are shown, and reading no more than these."""
+"""Which samples of a dataset are shown, and reading no more shards than hold them."""
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import Manifest
@@ -19,7 +18,9 @@ def choose(total: int, count: int, seed: int | None) -> list[int]:
 
 
 def read_chosen(store: Store, manifest: Manifest, numbers: Sequence[int]) -> Iterator[tuple[Sample, bytes]]:
-    """Yield the samples of these numbers with their JPEGs; a shard is read no further than its last one.
+    """Yield the samples of these numbers with their JPEGs.
+
+    A shard with one of them is read to its end, which shows whether it is the manifest's.
 
     Args:
         store: the dataset directory.
@@ -34,5 +35,5 @@ def read_chosen(store: Store, manifest: Manifest, numbers: Sequence[int]) -> Ite
         wanted = {number - first for number in numbers if first <= number < first + entry.samples}
         first += entry.samples
         if wanted:
-            rows = islice(read_shard(store, entry.name), max(wanted) + 1)
-            yield from (row for index, row in enumerate(rows) if index in wanted)
+            rows = enumerate(read_shard(store, entry.name, entry.sha256))
+            yield from (row for index, row in rows if index in wanted)

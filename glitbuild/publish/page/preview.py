@@ -44,7 +44,7 @@ def run_preview(options: PreviewOptions, plain: bool = False) -> Preview:
         DatasetError: a shard or a picture is damaged.
     """
     store, manifest = open_dataset(options.dir)
-    check_writable(options.out)
+    check_writable(options.out, [options.dir])
     numbers = choose(manifest.totals["samples"], options.samples, options.seed)
     samples, pictures = [], []
     with Progress("preview", len(numbers), plain) as progress:

@@ -60,7 +60,7 @@ def write_statistics(store: Store, manifest: Manifest, out: str, plain: bool = F
     """
     from glitbuild.clip.text import clip_tokenizer
 
-    check_writable(out)
+    check_writable(out, [store.url], option="--html")
     tokenizer = clip_tokenizer("ViT-B-16")  # all of OpenAI's architectures have the same
     with Progress("stats", manifest.totals["samples"], plain) as progress:
         figures = collect_figures(store, manifest, tokenizer, progress.advance)

@@ -36,7 +36,7 @@ def test_datasets_loads_samples_and_pairs(dataset: Path, tmp_path: Path) -> None
     card = snapshot(dataset, tmp_path / "data")
     where = {"split": "train", "cache_dir": str(tmp_path / "cache")}
     store, manifest = open_dataset(str(dataset))
-    expected = [found for entry in manifest.shards for found in read_shard(store, entry.name)]
+    expected = [found for entry in manifest.shards for found in read_shard(store, entry.name, entry.sha256)]
     samples = datasets.load_dataset(str(tmp_path / "data"), **where)
     assert len(samples) == len(expected) == 3
     for row, (sample, jpeg) in zip(samples, expected, strict=True):
