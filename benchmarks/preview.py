@@ -67,9 +67,7 @@ def with_noise(source: str, folder: Path) -> Path:
             yield replace(sample, image=info), jpeg.getvalue()
 
     out = Store(str(folder / "noise"))
-    sidecars = [
-        write_shard(out, entry.name, samples(entry), manifest.config, dict) for entry in manifest.shards
-    ]
+    sidecars = [write_shard(out, entry.name, samples(entry), manifest.config, dict) for entry in manifest.shards]
     write_manifest(out, sidecars, manifest.config, manifest.versions)
     return folder / "noise"
 

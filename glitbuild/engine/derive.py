@@ -8,6 +8,7 @@ from glitbuild.engine.result import Result
 from glitbuild.engine.task import ShardTask
 from glitbuild.engine.versions import versions_of
 from glitbuild.errors import OptionsChangedError
+from glitbuild.shards.layout import FOLDERS
 from glitbuild.shards.manifest import (
     Manifest,
     files_beyond,
@@ -65,6 +66,7 @@ def derive(manifest: Manifest, out: Store, config: Config, overwrite: bool, make
 
 
 def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> Iterator[ShardTask]:
+    sizes = {name: size for folder in FOLDERS for name, size in out.sizes(folder).items()}
     for entry in manifest.shards:
         sidecar = None if overwrite else Sidecar.read(out, entry.name)
         if sidecar is None:
@@ -74,6 +76,9 @@ def _todo(manifest: Manifest, out: Store, config: Config, overwrite: bool) -> It
         if sidecar.input.get("sha256") != entry.sha256:
             why = f"shard {entry.name} was made from another input than the one given now"
             raise OptionsChangedError(out.url, why, "give the same input, another --out, or --overwrite")
+        if damaged := [name for name, file in sidecar.files.items() if sizes.get(name) != file.bytes]:
+            log.warning("%s is missing or has another size: its shard is made again", out.path(damaged[0]))
+            yield ShardTask(entry.name, entry.sha256)
     beyond = files_beyond(out, {entry.name for entry in manifest.shards})
     if not overwrite and any(name.endswith(".json") for name in beyond):
         why = "it holds more shards than the input has"

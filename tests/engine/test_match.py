@@ -59,7 +59,16 @@ def test_a_finished_dataset_is_valid_and_stays_as_it_is(options: MatchOptions) -
     assert times(options) == before
 
 
-@pytest.mark.parametrize("lost", [["shards/00000.json"], ["shards/00002.json", "manifest.json"], ["manifest.json"]])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["shards/00000.json"],
+        ["shards/00002.json", "manifest.json"],
+        ["manifest.json"],
+        ["shards/00001.tar"],
+        ["pairs/00000.parquet", "skipped/00002.jsonl"],
+    ],
+)
 def test_what_is_missing_is_made_again_and_nothing_else(options: MatchOptions, lost: list[str]) -> None:
     match(options)
     out = Path(options.out)
@@ -71,7 +80,7 @@ def test_what_is_missing_is_made_again_and_nothing_else(options: MatchOptions, l
     assert not match(options).done_before
     assert tree(out) == before
     again = {path.stem for path, time in times(options).items() if path.suffix == ".tar" and written[path] != time}
-    assert again == {Path(name).stem for name in lost if name.startswith("shards/")}
+    assert again == {Path(name).stem for name in lost} - {"manifest"}
 
 
 @pytest.mark.parametrize(
