@@ -13,6 +13,8 @@ INTEGERS = {3: "H", 4: "L", 8: "h", 9: "l"}
 """The types of an entry that readers take for a number, and their struct codes."""
 
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}
+VERSIONS = (42, 42 << 8)
+"""The second in the wrong byte order, which PIL reads too."""
 XMP_STRICT = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 XMP_LENIENT = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([0-9]+)")
 
@@ -42,6 +44,8 @@ def exif_orientation(exif: bytes) -> Stated:
     if order is None or len(exif) < 8:
         return Stated(None, False)
     version, offset = struct.unpack(f"{order}HL", exif[2:8])
+    if version not in VERSIONS:
+        return Stated(None, False)
     found: list[Stated] = []
     (count,) = struct.unpack(f"{order}H", exif[offset : offset + 2]) if offset + 2 <= len(exif) else (0,)
     entries = exif[offset + 2 : offset + 2 + 12 * count]
