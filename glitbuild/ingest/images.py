@@ -11,7 +11,7 @@ from glitbuild.ingest.jpeg import Jpeg
 from glitbuild.ingest.orientation import stated_orientation, upright
 from glitbuild.ingest.png import MAX_PROFILE, open_png
 from glitbuild.ingest.source import Rejected
-from glitbuild.ingest.tiff import depth, is_inverted, open_tiff
+from glitbuild.ingest.tiff import INVERTED, depth, open_tiff
 from glitbuild.records import ImageInfo, SkipReason
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tu
     except Image.DecompressionBombError as error:
         raise Rejected(SkipReason.IMAGE_TOO_LARGE, _reason(error)) from error
     except Exception as error:  # a hostile file can make a decoder raise almost anything
-        raise Rejected(SkipReason.IMAGE_CORRUPT, _reason(error)) from error
+        whole = str(error).startswith("unknown raw mode")
+        raise Rejected(SkipReason.IMAGE_MODE if whole else SkipReason.IMAGE_CORRUPT, _reason(error)) from error
 
 
 def open_rgb(data: bytes, side: int | None = None) -> "Image":
@@ -212,7 +213,7 @@ def _upper_bits(image: "ImageFile") -> "Image":
         raise Rejected(SkipReason.IMAGE_MODE, "its pixels are integers of more than 16 bits")
     bits = depth(image) if isinstance(image, TiffImageFile) else 16
     grey = (pixels >> (bits - 8)).astype(np.uint8)
-    if isinstance(image, TiffImageFile) and is_inverted(image):
+    if image.info.get(INVERTED):
         grey = 255 - grey
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):

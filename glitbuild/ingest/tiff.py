@@ -4,6 +4,7 @@ Pillow reads some combinations of tags as others: signed samples as unsigned, 12
 bits as of 8. Such a picture is a whole one that can't be stored, and is refused as that.
 """
 
+import struct
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES, TILE_WIDTH, TILE_LENGTH = 259, 262, 277, 284, 322, 323
 BITS, COLOUR_MAP, SAMPLE_FORMAT, SUBSAMPLING = 258, 320, 339, 530
-WHITE_IS_ZERO, YCBCR = 0, 6
-SEPARATE = 2
+EXTRA, FILL_ORDER = 338, 266
+WHITE_IS_ZERO, BLACK_IS_ZERO, YCBCR = 0, 1, 6
+CONTIGUOUS, SEPARATE = 1, 2
+SHORT = 3
 RAW = 1
 UNSIGNED = 1
 FLOAT = 3
@@ -24,7 +27,10 @@ FLOAT = 3
 MAX_TILE_PIXELS = 4096 * 4096
 """Of a tile that is larger than the picture, since all of it is decoded."""
 
-UNKNOWN = ("unknown pixel mode", "unknown data organization", "Invalid value for samples per pixel")
+INVERTED = "grey is inverted"
+"""In an image's ``info``: 0 is white, and the pixels aren't turned round yet."""
+
+UNKNOWN = ("unknown pixel mode", "unknown data organization", "Invalid value for samples per pixel", "string index out of range")
 """What Pillow says where it knows the tags, but no such picture."""
 
 
@@ -36,6 +42,7 @@ def open_tiff(data: bytes) -> "TiffImageFile":
     """
     from PIL.TiffImagePlugin import TiffImageFile
 
+    data, white_is_zero = _as_pillow_reads_it(data)
     try:
         image = TiffImageFile(BytesIO(data))
     except SyntaxError as error:
@@ -44,6 +51,7 @@ def open_tiff(data: bytes) -> "TiffImageFile":
         raise
     if problem := _unreadable(image):
         raise Rejected(SkipReason.IMAGE_MODE, problem)
+    image.info[INVERTED] = white_is_zero
     _widen_palette(image)
     tile = [_first(image, tag, 0) for tag in (TILE_WIDTH, TILE_LENGTH)]
     if tile[0] * tile[1] > max(MAX_TILE_PIXELS, image.width * image.height):
@@ -56,9 +64,34 @@ def depth(image: "TiffImageFile") -> int:
     return _first(image, BITS, 1)
 
 
-def is_inverted(image: "TiffImageFile") -> bool:
-    """Whether 0 is white in the pixels as Pillow decodes them: it turns up to eight bits around itself."""
-    return image.mode.startswith("I") and _first(image, PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO
+def _as_pillow_reads_it(data: bytes) -> tuple[bytes, bool]:
+    """Return the file with other tags where Pillow takes these for others, and whether its grey is to be inverted.
+
+    One sample is in a plane of its own either way, and of 16 bits 0 is black to Pillow, whatever the tag says.
+    """
+    order = "<" if data.startswith(b"II") else ">"
+    try:
+        version, start = struct.unpack_from(f"{order}HL", data, 2)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        places = {}
+        for place in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, size = struct.unpack_from(f"{order}HHL", data, place)
+            if kind == SHORT and size == 1:
+                places[tag] = place + 8
+        values = {tag: struct.unpack_from(f"{order}H", data, place)[0] for tag, place in places.items()}
+    except struct.error:  # what is wrong is Pillow's to say
+        return data, False
+    changed = bytearray()
+    if version != 42 or values.get(SAMPLES, 1) != 1:
+        return data, False
+    if values.get(PLANES) == SEPARATE:
+        changed = bytearray(data)
+        struct.pack_into(f"{order}H", changed, places[PLANES], CONTIGUOUS)
+    inverted = values.get(BITS) == 16 and values.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    if inverted:
+        changed = changed or bytearray(data)
+        struct.pack_into(f"{order}H", changed, places[PHOTOMETRIC], BLACK_IS_ZERO)
+    return bytes(changed) or data, inverted
 
 
 def _widen_palette(image: "TiffImageFile") -> None:
@@ -82,9 +115,15 @@ def _unreadable(image: "TiffImageFile") -> str:
         return "its pixels are integers of more than 16 bits"
     raw = _first(image, COMPRESSION, RAW) == RAW
     several = _first(image, SAMPLES, 1) > 1
-    inverted = _first(image, PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO
-    if raw and _first(image, PLANES, 1) == SEPARATE and (max(bits) != 8 or (inverted and not several)):
-        return f"its planes are separate, of {max(bits)} bits"
+    reversed_bits = _first(image, FILL_ORDER, 1) != 1
+    if image.mode.startswith("I") and _first(image, PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO:
+        return "its grey is inverted, in a file of the large kind"
+    if _first(image, PLANES, CONTIGUOUS) == SEPARATE:
+        # Pillow takes the planes of raw data by the letters of a mode, and compressed ones of grey with alpha as one.
+        unnamed_alpha = image.mode == "RGBA" and EXTRA not in image.tag_v2
+        wrongly_raw = raw and (max(bits) != 8 or reversed_bits or EXTRA in image.tag_v2)
+        if not several or image.mode in ("LA", "La", "PA") or unnamed_alpha or wrongly_raw:
+            return f"its planes are separate, {len(bits)} of {max(bits)} bits"
     if raw and _first(image, PHOTOMETRIC, 0) == YCBCR and several:
         if _first(image, PLANES, 1) == SEPARATE or _all(image, SUBSAMPLING, 2) != (1, 1):
             return "its colours are subsampled YCbCr without compression"
