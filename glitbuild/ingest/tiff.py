@@ -24,6 +24,8 @@ RAW = 1
 UNSIGNED = 1
 FLOAT = 3
 
+BIG_BIG_ENDIAN = b"MM\0+"
+
 MAX_TILE_PIXELS = 4096 * 4096
 """Of a tile that is larger than the picture, since all of it is decoded."""
 
@@ -42,6 +44,8 @@ def open_tiff(data: bytes) -> "TiffImageFile":
     """
     from PIL.TiffImagePlugin import TiffImageFile
 
+    if data.startswith(BIG_BIG_ENDIAN):
+        raise Rejected(SkipReason.IMAGE_MODE, "a big-endian BigTIFF, which Pillow doesn't read")
     data, white_is_zero = _as_pillow_reads_it(data)
     try:
         image = TiffImageFile(BytesIO(data))
