@@ -22,6 +22,8 @@ PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcT
 
 TRUECOLOUR = 2
 
+MAX_CHUNKS = 500_000
+"""Empty ones take twelve bytes each, and a microsecond."""
 MAX_TEXT = 1 << 20
 """Bytes of a text that is looked at for an orientation."""
 MAX_PROFILE = 4 << 20
@@ -42,6 +44,7 @@ def open_png(data: bytes) -> "PngImageFile":
 
     Raises:
         Rejected: its transparent colour can't be told from others in eight bits.
+        ValueError: a checksum is wrong, which Pillow doesn't see in pixels.
     """
     from io import BytesIO
 
@@ -73,22 +76,30 @@ def _split(data: bytes) -> tuple[bytes, Metadata]:
     metadata = Metadata()
     kept = [data[:8]]
     position = 8
-    while len(data) - position >= 12:
+    for _ in range(MAX_CHUNKS):
+        if len(data) - position < 12:
+            break
         length, kind = struct.unpack_from(">L4s", data, position)
         end = position + 12 + length
         if end > len(data) or not kind.isalpha():
             break
-        if kind in PICTURE or not kind[0] & 0x20:
+        is_picture = kind in PICTURE or not kind[0] & 0x20
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        is_sound = (
+            not (is_picture or kind in READERS)
+            or binascii.crc32(memoryview(data)[position + 4 : end - 4]) == checksum
+        )
+        if is_picture and not is_sound:
+            raise ValueError(f"wrong checksum of its {kind.decode()}")
+        if is_picture:
             kept.append(data[position:end])
-        else:
-            content = data[position + 8 : end - 4]
-            checksum = int.from_bytes(data[end - 4 : end], "big")
-            # As the PNG specification advises, an ancillary chunk with a wrong checksum is passed over.
-            if kind in READERS and binascii.crc32(content, binascii.crc32(kind)) == checksum:
-                READERS[kind](content, metadata)
+        elif is_sound and kind in READERS:  # one with a wrong checksum is passed over, as the specification advises
+            READERS[kind](data[position + 8 : end - 4], metadata)
         position = end
         if kind == b"IEND":
             return b"".join(kept), metadata
+    else:
+        raise ValueError(f"a PNG of more than {MAX_CHUNKS:,} chunks")
     return b"".join([*kept, data[position:]]), metadata
 
 

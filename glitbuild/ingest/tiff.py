@@ -32,7 +32,12 @@ MAX_TILE_PIXELS = 4096 * 4096
 INVERTED = "grey is inverted"
 """In an image's ``info``: 0 is white, and the pixels aren't turned round yet."""
 
-UNKNOWN = ("unknown pixel mode", "unknown data organization", "Invalid value for samples per pixel", "string index out of range")
+UNKNOWN = (
+    "unknown pixel mode",
+    "unknown data organization",
+    "Invalid value for samples per pixel",
+    "string index out of range",
+)
 """What Pillow says where it knows the tags, but no such picture."""
 
 
@@ -123,14 +128,14 @@ def _unreadable(image: "TiffImageFile") -> str:
     if image.mode.startswith("I") and _first(image, PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO:
         return "its grey is inverted, in a file of the large kind"
     if _first(image, PLANES, CONTIGUOUS) == SEPARATE:
-        # Pillow takes the planes of raw data by the letters of a mode, and compressed ones of grey with alpha as one.
+        # Pillow takes planes of raw data by the letters of a mode, and compressed grey with alpha for one plane.
         unnamed_alpha = image.mode == "RGBA" and EXTRA not in image.tag_v2
         wrongly_raw = raw and (max(bits) != 8 or reversed_bits or EXTRA in image.tag_v2)
         if not several or image.mode in ("LA", "La", "PA") or unnamed_alpha or wrongly_raw:
             return f"its planes are separate, {len(bits)} of {max(bits)} bits"
-    if raw and _first(image, PHOTOMETRIC, 0) == YCBCR and several:
-        if _first(image, PLANES, 1) == SEPARATE or _all(image, SUBSAMPLING, 2) != (1, 1):
-            return "its colours are subsampled YCbCr without compression"
+    contiguous = _first(image, PLANES, CONTIGUOUS) == CONTIGUOUS and _all(image, SUBSAMPLING, 2) == (1, 1)
+    if raw and several and _first(image, PHOTOMETRIC, 0) == YCBCR and not contiguous:
+        return "its colours are subsampled YCbCr without compression"
     return ""
 
 

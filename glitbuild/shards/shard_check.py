@@ -237,5 +237,7 @@ def _image_problem(sample: Sample, jpeg: bytes) -> str:
     if size != stated:
         return f"the image is {size}, the record says {stated}"
     if picture.orientation != 1:
-        return f"the image asks viewers to turn it (EXIF orientation {picture.orientation}), but the boxes don't turn"
+        return (
+            f"the image asks viewers to turn it (EXIF orientation {picture.orientation}), but the boxes don't turn"
+        )
     return ""

@@ -3,7 +3,9 @@
 import struct
 
 
-def tiff(orientation: int | None, order: str = ">", kind: int = 3, times: int = 1, thumbnail: int | None = None) -> bytes:
+def tiff(
+    orientation: int | None, order: str = ">", kind: int = 3, times: int = 1, thumbnail: int | None = None
+) -> bytes:
     """EXIF data without the six bytes before them: a maker, and the orientation ``times`` times."""
     entries = [struct.pack(f"{order}HHL4s", 0x010F, 2, 4, b"Cam\0")]
     if orientation is not None:
@@ -17,7 +19,13 @@ def tiff(orientation: int | None, order: str = ">", kind: int = 3, times: int = 
         second = struct.pack(f"{order}HHHL4sL", 1, 0x0112, 3, 1, value, 0)
     mark = b"II" if order == "<" else b"MM"
     head = mark + struct.pack(f"{order}HL", 42, 8)
-    return head + struct.pack(f"{order}H", len(entries)) + b"".join(entries) + struct.pack(f"{order}L", following) + second
+    return (
+        head
+        + struct.pack(f"{order}H", len(entries))
+        + b"".join(entries)
+        + struct.pack(f"{order}L", following)
+        + second
+    )
 
 
 def segment(content: bytes, marker: int = 0xE1) -> bytes:
@@ -29,7 +37,7 @@ def exif_segment(orientation: int | None, **options: object) -> bytes:
 
 
 def xmp_segment(orientation: int, form: str = 'tiff:Orientation="{}"') -> bytes:
-    packet = f'<x:xmpmeta><rdf:Description {form.format(orientation)}/></x:xmpmeta>'
+    packet = f"<x:xmpmeta><rdf:Description {form.format(orientation)}/></x:xmpmeta>"
     return segment(b"http://ns.adobe.com/xap/1.0/\0" + packet.encode())
 
 

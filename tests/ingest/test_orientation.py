@@ -151,7 +151,9 @@ def test_no_row_or_column_is_lost(orientation: int, size: tuple[int, int]) -> No
     pixels = np.random.default_rng(0).integers(0, 256, (size[1] // 4 + 1, size[0] // 4 + 1, 3), np.uint8)
     smooth = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
     stored_by_camera = Image.fromarray(np.ascontiguousarray(SHUFFLE[orientation](smooth)))
-    stored, info = store_image(save(stored_by_camera, "JPEG", quality=98, subsampling=0, exif=exif(orientation)), LIMIT)
+    stored, info = store_image(
+        save(stored_by_camera, "JPEG", quality=98, subsampling=0, exif=exif(orientation)), LIMIT
+    )
     found = np.asarray(open_rgb(stored)).astype(int)
     assert found.shape == smooth.shape and (info.width, info.height) == size
     assert np.abs(found - smooth).mean() < 4

@@ -45,7 +45,11 @@ def test_grey(bits: int, sample_format: int) -> None:
         values = np.round(blocks(1)[..., 0] * (2**bits - 1)).astype(np.int64)
         grey = values >> bits - 8 if bits > 8 else np.round(values / (2**bits - 1) * 255)
         expected = (255 - grey if photometric == 0 else grey)[..., None]
-        more = {tag: (3, [value]) for tag, value in ((266, fill_order), (284, planes), (339, sample_format)) if value > 1}
+        more = {
+            tag: (3, [value])
+            for tag, value in ((266, fill_order), (284, planes), (339, sample_format))
+            if value > 1
+        }
         data = write([packed(values, bits, order)], SIZE, [bits], photometric, order, bool(deflate), more, big)
         found = outcome(data, expected)
         usual = bits in (1, 2, 4, 8, 16) and sample_format == fill_order == 1 and not big
@@ -68,7 +72,9 @@ def test_white_is_zero_in_sixteen_bits(order: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
-@pytest.mark.parametrize("kind", ["RGB", "RGBX", "RGBa", "RGBA", "RGB of 4", "CMYK", "LX", "La", "LA", "inverted LA"])
+@pytest.mark.parametrize(
+    "kind", ["RGB", "RGBX", "RGBa", "RGBA", "RGB of 4", "CMYK", "LX", "La", "LA", "inverted LA"]
+)
 def test_colours_and_alpha(kind: str, bits: int) -> None:
     channels = {"RGB": 3, "LX": 2, "La": 2, "LA": 2, "inverted LA": 2}.get(kind, 4)
     photometric = 2 if kind.startswith("RGB") else {"CMYK": 5, "inverted LA": 0}.get(kind, 1)

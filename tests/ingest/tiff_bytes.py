@@ -21,7 +21,9 @@ def packed(samples: NDArray[Any], bits: int, order: str = "<") -> bytes:
         width = bits // 8
         kind = {1: "B", 2: "H", 3: "L", 4: "L", 8: "Q"}[width]
         data = b"".join(
-            struct.pack(f"{order}{kind}", int(value) & (1 << bits) - 1)[slice(None, 3) if width == 3 else slice(None)]
+            struct.pack(f"{order}{kind}", int(value) & (1 << bits) - 1)[
+                slice(None, 3) if width == 3 else slice(None)
+            ]
             for value in rows.flat
         )
     else:

@@ -31,7 +31,7 @@ class Detector(Protocol):
 
 
 def as_stored(images: "Sequence[Image]") -> "list[Image]":
-    """Return pictures of the same pixels without metadata, by which libraries turn pictures before they look at them."""
+    """Return pictures of the same pixels without metadata, by which some libraries would turn them first."""
     return [_without_metadata(image) if image.info else image for image in images]
 
 
