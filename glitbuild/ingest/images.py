@@ -25,6 +25,8 @@ MAX_ASPECT = 100
 MAX_SIDE = 65_500
 """Pixels of a side that libjpeg can write."""
 QUALITY = 95
+BAND = 256
+"""Rows of a picture that are put on white at a time."""
 JPEG_START = b"\xff\xd8\xff"
 
 
@@ -64,12 +66,15 @@ def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tu
         if jpeg and orientation == 1 and not too_long:
             stored = jpeg.as_stored()
             return stored, _info(image, stored, "jpeg", reencoded=False)
+        profile = _rgb_profile(image)
         rgb = _to_rgb(image)
+        if rgb is not image:
+            image.close()  # one large picture less in memory
         if max_side is not None and too_long:
             rgb = _smaller(rgb, max_side)
         rgb = upright(rgb, orientation)
         content = BytesIO()
-        rgb.save(content, "JPEG", quality=QUALITY, subsampling=0, icc_profile=_rgb_profile(image))
+        rgb.save(content, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile)
         stored = content.getvalue()
         return stored, _info(rgb, stored, str(image.format).lower(), reencoded=True)
     except Rejected:
@@ -179,14 +184,17 @@ def _to_rgb(image: "ImageFile") -> "Image":
 
     if image.mode == "F":
         raise Rejected(SkipReason.IMAGE_MODE, "its pixels are floating-point numbers")
+    rgb: Image.Image
     if image.mode.startswith("I"):
         rgb = _upper_bits(image).convert("RGB")
     elif image.has_transparency_data:
-        rgba = _with_alpha(image)
-        white = Image.new("RGBA", rgba.size, "white")
-        rgb = Image.alpha_composite(white, rgba).convert("RGB")
+        rgb = Image.new("RGB", image.size)
+        for top in range(0, image.height, BAND):  # the whole of it several times over would be too much memory
+            band = _with_alpha(image.crop((0, top, image.width, min(top + BAND, image.height))))
+            white = Image.new("RGBA", band.size, "white")
+            rgb.paste(Image.alpha_composite(white, band).convert("RGB"), (0, top))
     else:
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     rgb.info = {}  # a comment would be written
     return rgb
 
@@ -221,7 +229,7 @@ def _upper_bits(image: "ImageFile") -> "Image":
     return Image.fromarray(grey)
 
 
-def _with_alpha(image: "ImageFile") -> "Image":
+def _with_alpha(image: "Image") -> "Image":
     # Pillow knows no way from grey that is multiplied with its alpha to RGBA in one step.
     return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
 

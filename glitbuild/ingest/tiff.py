@@ -14,6 +14,7 @@ from glitbuild.records import SkipReason
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
 
+STRIP_OFFSETS, TILE_OFFSETS = 273, 324
 COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES, TILE_WIDTH, TILE_LENGTH = 259, 262, 277, 284, 322, 323
 BITS, COLOUR_MAP, SAMPLE_FORMAT, SUBSAMPLING = 258, 320, 339, 530
 EXTRA, FILL_ORDER = 338, 266
@@ -23,6 +24,9 @@ SHORT = 3
 RAW = 1
 UNSIGNED = 1
 FLOAT = 3
+
+MAX_STRIPS = 400_000
+"""As many as there are tiles of 16 x 16, the smallest that there may be, in a picture of 100 million pixels."""
 
 BIG_BIG_ENDIAN = b"MM\0+"
 
@@ -46,6 +50,7 @@ def open_tiff(data: bytes) -> "TiffImageFile":
 
     Raises:
         Rejected: it is a whole TIFF, but no such.
+        ValueError: it has far more strips than there is room for.
     """
     from PIL.TiffImagePlugin import TiffImageFile
 
@@ -85,6 +90,8 @@ def _as_pillow_reads_it(data: bytes) -> tuple[bytes, bool]:
         places = {}
         for place in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, size = struct.unpack_from(f"{order}HHL", data, place)
+            if tag in (STRIP_OFFSETS, TILE_OFFSETS) and size > MAX_STRIPS:
+                raise ValueError(f"a TIFF of {size:,} strips or tiles")
             if kind == SHORT and size == 1:
                 places[tag] = place + 8
         values = {tag: struct.unpack_from(f"{order}H", data, place)[0] for tag, place in places.items()}
