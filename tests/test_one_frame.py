@@ -50,7 +50,7 @@ def test_training_sees_the_same_views(twins: tuple[Sample, bytes, bytes]) -> Non
 
 
 def test_evaluation_sees_the_same_crops(twins: tuple[Sample, bytes, bytes]) -> None:
-    sample, plain, asking = twins
+    sample = twins[0]
     views = [
         Look(sample, data, 0, True, 1, [(0, 0, 60, 45), (10, 20, 50, 70)]).views(PREPROCESS) for data in twins[1:]
     ]

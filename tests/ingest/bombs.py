@@ -1,7 +1,7 @@
-"""Small files that cost a careless reader much memory or time; run as a program, it stores each and says what it took.
+"""Small files that cost a careless reader much memory or time; run as a program, it stores each of them.
 
-Usage: ``python -m tests.ingest.bombs [NAME ...]``. A line of JSON a file: name, reason or ``stored``, seconds, and the
-peak memory of the process up to it, in megabytes.
+Usage: ``python -m tests.ingest.bombs [NAME ...]``. It prints a line of JSON a file: its name, ``stored`` or the
+reason, the seconds, and the process's peak memory so far in megabytes.
 """
 
 import io

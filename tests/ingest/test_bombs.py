@@ -1,4 +1,4 @@
-"""Files made to exhaust a reader, each within ten seconds and all within a gigabyte, as a process of their own sees it."""
+"""Files made to exhaust a reader: each takes less than ten seconds, and all of them less than a gigabyte."""
 
 import json
 import resource
@@ -9,7 +9,6 @@ import pytest
 
 from .bombs import BOMBS
 
-GIGABYTE = 1 << 30
 SECONDS = 10
 
 
