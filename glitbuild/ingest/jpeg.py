@@ -90,13 +90,17 @@ class Jpeg:
 
         Where no reader would, and so where it's known that all of them see the same, these are its own bytes.
         """
-        drop: list[Segment] = []
-        exif = self._of(EXIF)
-        contents = [self._content(segment) for segment in exif]
-        if not all(exif_orientation(content).is_plain for content in [*contents, self._joined_exif]):
-            drop += exif
-        others = [segment for segment in self.segments if segment.marker == APP1 and segment not in exif]
-        drop += [one for one in others if xmp_orientation(self._content(one), strictly=False) not in (None, 1)]
+        contents = [*(self._content(segment) for segment in self._of(EXIF)), self._joined_exif]
+        exif_is_plain = all(exif_orientation(content).is_plain for content in contents)
+
+        def may_turn(segment: Segment) -> bool:
+            if segment.marker != APP1:
+                return False
+            if self._begins(segment, EXIF):
+                return not exif_is_plain
+            return xmp_orientation(self._content(segment), strictly=False) not in (None, 1)
+
+        drop = [segment for segment in self.segments if may_turn(segment)]
         return self._without(drop) if drop else self.data
 
     def count_scans(self, limit: int) -> int:
@@ -124,21 +128,21 @@ class Jpeg:
         return b"".join(self._content(segment)[len(EXIF) :] for segment in self._of(EXIF))
 
     def _of(self, name: bytes) -> list[Segment]:
-        return [
-            segment
-            for segment in self.segments
-            if segment.marker == APP1 and self.data.startswith(name, segment.start + 4)
-        ]
+        return [segment for segment in self.segments if segment.marker == APP1 and self._begins(segment, name)]
+
+    def _begins(self, segment: Segment, name: bytes) -> bool:
+        return self.data.startswith(name, segment.start + 4)
 
     def _content(self, segment: Segment) -> bytes:
         return self.data[segment.start + 4 : segment.end]
 
     def _is_picture(self, segment: Segment) -> bool:
         if segment.marker == APP2:
-            return self.data.startswith(ICC, segment.start + 4)
+            return self._begins(segment, ICC)
         return segment.marker in (APP0, APP14) or (segment.marker != COM and not APP0 <= segment.marker <= APP15)
 
     def _without(self, segments: list[Segment]) -> bytes:
+        """Return the bytes without these segments, which are in order."""
         parts, position = [], 0
         for segment in segments:
             parts.append(self.data[position : segment.start])

@@ -148,6 +148,7 @@ class TestWhatAReaderMightFollow:
             [exif_segment(1), xmp_segment(6)],
             [exif_segment(1), xmp_segment(6, "tiff:Orientation='{}'")],
             [exif_segment(1), exif_segment(6)],
+            [xmp_segment(6), exif_segment(9), xmp_segment(8)],
             [exif_segment(1, times=2)],
             [exif_segment(1, kind=4)],
             [segment(b"Exif\0\0" + tiff(6)[:2] + b"??" + tiff(6)[4:])],
