@@ -119,7 +119,7 @@ def _read_text(content: bytes, metadata: Metadata) -> None:
 
 def _read_packed_text(content: bytes, metadata: Metadata) -> None:
     keyword, _, packed = content.partition(b"\0")
-    if keyword == OLD_EXIF:
+    if keyword in (OLD_EXIF, XMP):
         _take(keyword, _unpack(packed[1:], MAX_TEXT), metadata)
 
 

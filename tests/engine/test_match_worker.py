@@ -199,7 +199,7 @@ def test_any_orientation_has_the_same_regions(
         assert max((iou(other.box, region.box) for other in alike), default=0) > 0.9, region
 
 
-@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("orientation", [2, 3, 6])
 def test_boxes_are_in_the_stored_pixels_of_a_dataset_that_asks_for_a_turn(
     worker: MatchWorker, seen: tuple[Sample, Image.Image], orientation: int
 ) -> None:

@@ -67,12 +67,14 @@ def test_other_formats(orientation: int, format: str) -> None:
 
 @pytest.mark.parametrize("orientation", NOT_UPRIGHT)
 def test_a_png_as_imagemagick_writes_it(orientation: int) -> None:
-    """Its EXIF data lie in a text, in hexadecimal digits."""
+    """Its EXIF data lie in a text, in hexadecimal digits; and its XMP data may be packed."""
     content = b"Exif\0\0" + tiff(orientation)
     text = b"\nexif\n%8d\n" % len(content) + binascii.hexlify(content) + b"\n"
     chunk = b"zTXtRaw profile type exif\0\0" + zlib.compress(text)
     png = save(camera(orientation), "PNG")
     assert_upright(store_image(_with_chunk(png, chunk), LIMIT)[0])
+    packet = zlib.compress(b'<rdf:Description tiff:Orientation="%d"/>' % orientation)
+    assert_upright(store_image(_with_chunk(png, b"zTXtXML:com.adobe.xmp\0\0" + packet), LIMIT)[0])
 
 
 @pytest.mark.parametrize("orientation", NOT_UPRIGHT)
