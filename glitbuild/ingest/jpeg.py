@@ -83,7 +83,7 @@ class Jpeg:
         stated = exif_orientation(self._joined_exif).value
         if stated is None and (packets := self._of(XMP)):
             stated = xmp_orientation(self._content(packets[-1]))
-        return stated if stated in range(1, 9) else 1
+        return stated if stated and 1 <= stated <= 8 else 1
 
     def as_stored(self) -> bytes:
         """Return the same picture data without the EXIF and XMP segments by which a reader may turn it.

@@ -96,4 +96,4 @@ def stated_orientation(image: "ImageFile") -> int:
     stated = exif_orientation(exif).value if isinstance(exif, bytes) else None
     if stated is None and (packet := image.info.get("xmp")):
         stated = xmp_orientation(packet if isinstance(packet, bytes) else str(packet).encode())
-    return stated if stated in range(1, 9) else 1
+    return stated if stated and 1 <= stated <= 8 else 1
