@@ -56,11 +56,11 @@ class ImageInfo:
     """What is known of the stored JPEG.
 
     Attributes:
-        width: pixels of the stored image, before any EXIF rotation a viewer may apply.
+        width: pixels of the stored image, which is upright.
         height: likewise.
         sha256: of the stored bytes, in hex.
         source_format: what the input was, in lower case: ``jpeg``, ``png``, ``webp``, ...
-        reencoded: false where the input's own JPEG bytes are stored.
+        reencoded: false where the picture data are those of the input's own JPEG.
     """
 
     width: int

@@ -3,31 +3,33 @@
 import base64
 from io import BytesIO
 
+from glitbuild.ingest.jpeg import Jpeg
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
 QUALITY = 95
-ORIENTATION = 0x0112
 
 
 def data_url(jpeg: bytes, max_side: int) -> str:
     """Return a picture as a data URL; the stored bytes themselves where a model can take them as they are.
 
-    Others are encoded anew: those with a longer side than ``max_side`` are reduced, those with an EXIF
-    orientation turned upright, which some servers would do and some not, and other colours become RGB.
+    A model sees the pixels as stored, like the detectors and CLIP: of a picture whose EXIF or XMP data ask for a
+    turn, which some servers would make and some not, these data stay behind. Those with a longer side than
+    ``max_side`` are reduced and encoded anew, and other colours become RGB.
 
     Raises:
         Rejected: the JPEG is damaged.
     """
-    from PIL import Image, ImageOps
-    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL import Image
 
     try:
-        image = JpegImageFile(BytesIO(jpeg))
-        turned = image.getexif().get(ORIENTATION, 1) != 1
-        if turned or max(image.size) > max_side or image.mode not in ("RGB", "L"):
+        stored = Jpeg(jpeg)
+        image = stored.open()
+        if max(image.size) <= max_side and image.mode in ("RGB", "L"):
+            jpeg = stored.as_stored()
+        else:
             image.draft("RGB", (max_side, max_side))  # decodes at the smallest scale that is still larger
-            picture = ImageOps.exif_transpose(image).convert("RGB")
+            picture = image.convert("RGB")
             picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
             picture.info = {}
             buffer = BytesIO()

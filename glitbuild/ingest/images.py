@@ -7,7 +7,11 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from glitbuild.ingest.jpeg import Jpeg
+from glitbuild.ingest.orientation import stated_orientation, upright
+from glitbuild.ingest.png import MAX_PROFILE, open_png
 from glitbuild.ingest.source import Rejected
+from glitbuild.ingest.tiff import INVERTED, depth, open_tiff
 from glitbuild.records import ImageInfo, SkipReason
 
 if TYPE_CHECKING:
@@ -21,14 +25,18 @@ MAX_ASPECT = 100
 MAX_SIDE = 65_500
 """Pixels of a side that libjpeg can write."""
 QUALITY = 95
+BAND = 256
+"""Rows of a picture that are put on white at a time."""
+JPEG_START = b"\xff\xd8\xff"
 
 
 def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tuple[bytes, ImageInfo]:
-    """Check an image in full and prepare it for a shard.
+    """Check an image in full and prepare it for a shard, upright.
 
-    A JPEG keeps its bytes. Other formats, and pictures that are made smaller, become one RGB JPEG, quality
-    95 without chroma subsampling: turned as their EXIF orientation says, transparent parts on white, 16-bit
-    grey by its upper eight bits.
+    A JPEG keeps its bytes, less the EXIF and XMP segments by which some readers would turn it and others not. Other
+    formats, pictures that are to be turned or made smaller become one RGB JPEG without metadata, quality 95, no
+    chroma subsampling: turned as their EXIF orientation says, transparent parts on white, 16-bit grey by its
+    upper eight bits.
     May be called from several threads at a time.
 
     Args:
@@ -46,32 +54,40 @@ def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tu
 
     if not data:
         raise Rejected(SkipReason.IMAGE_EMPTY, "the image has no bytes")
-    reader = _find_reader(data)
     try:
-        image = reader(BytesIO(data))
+        jpeg = Jpeg(data) if data.startswith(JPEG_START) else None
+        image = jpeg.open() if jpeg else _find_reader(data)(data)
         _check_header(image, max_pixels)
+        if not jpeg:
+            _check_frames(image)
+        image.load()
+        orientation = jpeg.orientation if jpeg else _orientation(image)
         too_long = max_side is not None and max(image.size) > max_side
-        if image.format == "JPEG" and not too_long:
-            image.load()
-            return data, _info(image, data, "jpeg", reencoded=False)
-        _check_frames(image)
+        if jpeg and orientation == 1 and not too_long:
+            stored = jpeg.as_stored()
+            return stored, _info(image, stored, "jpeg", reencoded=False)
+        profile = _rgb_profile(image)
         rgb = _to_rgb(image)
+        if rgb is not image:
+            image.close()  # one large picture less in memory
         if max_side is not None and too_long:
             rgb = _smaller(rgb, max_side)
-        stored = BytesIO()
-        rgb.save(stored, "JPEG", quality=QUALITY, subsampling=0, icc_profile=_rgb_profile(image))
-        source_format = str(image.format).lower()
-        return stored.getvalue(), _info(rgb, stored.getvalue(), source_format, reencoded=True)
+        rgb = upright(rgb, orientation)
+        content = BytesIO()
+        rgb.save(content, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile)
+        stored = content.getvalue()
+        return stored, _info(rgb, stored, str(image.format).lower(), reencoded=True)
     except Rejected:
         raise
     except Image.DecompressionBombError as error:
         raise Rejected(SkipReason.IMAGE_TOO_LARGE, _reason(error)) from error
     except Exception as error:  # a hostile file can make a decoder raise almost anything
-        raise Rejected(SkipReason.IMAGE_CORRUPT, _reason(error)) from error
+        whole = str(error).startswith("unknown raw mode")
+        raise Rejected(SkipReason.IMAGE_MODE if whole else SkipReason.IMAGE_CORRUPT, _reason(error)) from error
 
 
 def open_rgb(data: bytes, side: int | None = None) -> "Image":
-    """Decode a stored JPEG: RGB, the pixels as stored, without the turn its EXIF orientation asks for.
+    """Decode a stored JPEG: RGB, the pixels as stored, and nothing by which a reader of the result could turn it.
 
     Args:
         data: the JPEG.
@@ -81,20 +97,20 @@ def open_rgb(data: bytes, side: int | None = None) -> "Image":
     Raises:
         OSError: the JPEG is damaged.
     """
-    from PIL.JpegImagePlugin import JpegImageFile
-
     try:
-        image = JpegImageFile(BytesIO(data))
+        image = Jpeg(data).open()
         if side:
             image.draft(None, (side, side))
-        return image.convert("RGB")
+        rgb = image.convert("RGB")
     except Exception as error:  # as above
         raise OSError(f"damaged JPEG: {_reason(error)}") from error
+    rgb.info = {}
+    return rgb
 
 
 @cache
-def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[BytesIO], "ImageFile"]], ...]:
-    """Return, for each format, what knows its first bytes and what reads it.
+def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[bytes], "ImageFile"]], ...]:
+    """Return, for each format but JPEG, what knows its first bytes and what reads it.
 
     No other format is tried: exotic decoders are an attack surface. And the readers are called directly:
     ``Image.open`` has a size limit of its own, which is global, and it opens some JPEGs as MPO.
@@ -105,32 +121,43 @@ def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[BytesIO],
         GifImagePlugin,
         Image,
         Jpeg2KImagePlugin,
-        JpegImagePlugin,
         PngImagePlugin,
         TiffImagePlugin,
         WebPImagePlugin,
     )
 
-    readers: tuple[type[ImageFile], ...] = (
-        *(JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile),
-        *(GifImagePlugin.GifImageFile, BmpImagePlugin.BmpImageFile, TiffImagePlugin.TiffImageFile),
+    def from_bytes(reader: "type[ImageFile]") -> Callable[[bytes], "ImageFile"]:
+        return lambda data: reader(BytesIO(data))
+
+    plugins: tuple[type[ImageFile], ...] = (
+        *(WebPImagePlugin.WebPImageFile, GifImagePlugin.GifImageFile, BmpImagePlugin.BmpImageFile),
         *(AvifImagePlugin.AvifImageFile, Jpeg2KImagePlugin.Jpeg2KImageFile),
     )
+    readers: list[tuple[type[ImageFile], Callable[[bytes], ImageFile]]] = [
+        (PngImagePlugin.PngImageFile, open_png),
+        (TiffImagePlugin.TiffImageFile, open_tiff),
+        *((plugin, from_bytes(plugin)) for plugin in plugins),
+    ]
     known = []
-    for reader in readers:
-        accepts = Image.OPEN[str(reader.format)][1]
+    for plugin, reader in readers:
+        accepts = Image.OPEN[str(plugin.format)][1]
         assert accepts is not None
         known.append((accepts, reader))
     return tuple(known)
 
 
-def _find_reader(data: bytes) -> Callable[[BytesIO], "ImageFile"]:
+def _find_reader(data: bytes) -> Callable[[bytes], "ImageFile"]:
     for accepts, reader in _readers():
         # The answer is a text where Pillow was built without that format.
         if accepts(data[:16]) is True:
             return reader
     detail = "its first bytes are none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000"
     raise Rejected(SkipReason.IMAGE_NOT_AN_IMAGE, detail)
+
+
+def _orientation(image: "ImageFile") -> int:
+    # Pillow turns a TIFF itself when it is loaded.
+    return 1 if image.format == "TIFF" else stated_orientation(image)
 
 
 def _check_header(image: "ImageFile", max_pixels: int) -> None:
@@ -152,24 +179,22 @@ def _check_frames(image: "ImageFile") -> None:
 
 
 def _to_rgb(image: "ImageFile") -> "Image":
-    """Return the picture as it is meant to be seen, without metadata."""
-    from PIL import Image, ImageOps
+    """Return the colours of a loaded picture as they are meant to be seen, without metadata, not yet turned."""
+    from PIL import Image
 
-    image.load()
-    try:
-        upright = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF says nothing of the orientation; the pixels are whole
-        upright = image
-    if upright.mode == "F":
+    if image.mode == "F":
         raise Rejected(SkipReason.IMAGE_MODE, "its pixels are floating-point numbers")
-    if upright.mode.startswith("I"):
-        rgb = _upper_bits(upright).convert("RGB")
-    elif upright.has_transparency_data:
-        rgba = upright.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        rgb = Image.alpha_composite(white, rgba).convert("RGB")
+    rgb: Image.Image
+    if image.mode.startswith("I"):
+        rgb = _upper_bits(image).convert("RGB")
+    elif image.has_transparency_data:
+        rgb = Image.new("RGB", image.size)
+        for top in range(0, image.height, BAND):  # the whole of it several times over would be too much memory
+            band = _with_alpha(image.crop((0, top, image.width, min(top + BAND, image.height))))
+            white = Image.new("RGBA", band.size, "white")
+            rgb.paste(Image.alpha_composite(white, band).convert("RGB"), (0, top))
     else:
-        rgb = upright.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     rgb.info = {}  # a comment would be written
     return rgb
 
@@ -185,25 +210,35 @@ def _smaller(image: "Image", max_side: int) -> "Image":
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _upper_bits(image: "Image") -> "Image":
-    """Return 16-bit grey in 8 bits. Pillow's own conversion clips, so that all but black turns white."""
+def _upper_bits(image: "ImageFile") -> "Image":
+    """Return grey of 12 or 16 bits in 8. Pillow's own conversion clips, so that all but black turns white."""
     import numpy as np
     from PIL import Image
+    from PIL.TiffImagePlugin import TiffImageFile
 
     pixels = np.asarray(image)
     if int(pixels.min()) < 0 or int(pixels.max()) > 0xFFFF:
         raise Rejected(SkipReason.IMAGE_MODE, "its pixels are integers of more than 16 bits")
-    grey = (pixels >> 8).astype(np.uint8)
+    bits = depth(image) if isinstance(image, TiffImageFile) else 16
+    grey = (pixels >> (bits - 8)).astype(np.uint8)
+    if image.info.get(INVERTED):
+        grey = 255 - grey
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[pixels == transparent] = 255
     return Image.fromarray(grey)
 
 
+def _with_alpha(image: "Image") -> "Image":
+    # Pillow knows no way from grey that is multiplied with its alpha to RGBA in one step.
+    return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+
+
 def _rgb_profile(image: "Image") -> bytes | None:
     """Return the colour profile where it is one of RGB; that of grey or ink fits the stored JPEG no more."""
     profile = image.info.get("icc_profile")
-    return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
+    fits = isinstance(profile, bytes) and profile[16:20] == b"RGB " and len(profile) <= MAX_PROFILE
+    return profile if fits else None
 
 
 def _info(image: "Image", stored: bytes, source_format: str, *, reencoded: bool) -> ImageInfo:

@@ -1,10 +1,11 @@
 """Pictures that look alike: perceptual hashes, and the search for those that differ in a few bits."""
 
-from io import BytesIO
 from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
+from glitbuild.ingest.jpeg import Jpeg
+from glitbuild.ingest.orientation import upright
 from glitbuild.ingest.seen import temporary_database
 
 BITS = 64
@@ -23,17 +24,13 @@ def perceptual_hash(jpeg: bytes) -> int:
     """
     import imagehash
     import numpy as np
-    from PIL import ImageOps
-    from PIL.JpegImagePlugin import JpegImageFile
 
-    image = JpegImageFile(BytesIO(jpeg))
+    picture = Jpeg(jpeg)
+    image = picture.open()
     image.draft("L", (SMALL, SMALL))
     image.load()
-    try:
-        upright = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF says nothing of the orientation
-        upright = image
-    return int.from_bytes(np.packbits(imagehash.phash(upright).hash).tobytes(), "big")
+    hash = imagehash.phash(upright(image, picture.orientation)).hash
+    return int.from_bytes(np.packbits(hash).tobytes(), "big")
 
 
 class NearHashes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glitbuild.files import write_whole
+from glitbuild.ingest.images import open_rgb
 from glitbuild.records import Box, Sample
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def sheet_png(examples: Sequence[Example]) -> bytes:
 
 
 def _with_boxes(example: Example) -> "Image.Image":
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import ImageDraw, ImageOps
 
-    whole = Image.open(io.BytesIO(example.jpeg)).convert("RGB")
+    whole = open_rgb(example.jpeg)
     picture = ImageOps.contain(whole, CELL)
     scale = picture.width / whole.width
     draw = ImageDraw.Draw(picture)

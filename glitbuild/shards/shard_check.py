@@ -213,14 +213,20 @@ class ShardCheck:
 
 def _image_problem(sample: Sample, jpeg: bytes) -> str:
     # Not Image.open: it refuses pictures beyond a size of its own, which ingest may have been told to take.
-    from PIL.JpegImagePlugin import JpegImageFile
+    from glitbuild.ingest.jpeg import Jpeg
 
     if hashlib.sha256(jpeg).hexdigest() != sample.image.sha256:
         return "the image's SHA-256 is not the one in the record"
     try:
-        with JpegImageFile(io.BytesIO(jpeg)) as image:
-            size = image.size
+        picture = Jpeg(jpeg)
+        size = picture.open().size
     except Exception as error:  # a hostile file can make a decoder raise almost anything
         return f"the image can't be opened as a JPEG ({type(error).__name__})"
     stated = (sample.image.width, sample.image.height)
-    return "" if size == stated else f"the image is {size}, the record says {stated}"
+    if size != stated:
+        return f"the image is {size}, the record says {stated}"
+    if picture.orientation != 1:
+        return (
+            f"the image asks viewers to turn it (EXIF orientation {picture.orientation}), but the boxes don't turn"
+        )
+    return ""

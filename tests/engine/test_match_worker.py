@@ -15,10 +15,13 @@ from PIL import Image
 from glitbuild.clip.load import ClipSpec
 from glitbuild.engine import match_worker
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
+from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.registry import DetectorSpec
-from glitbuild.ingest.images import store_image
-from glitbuild.records import ImageInfo, Sample, Skip, SkipReason, Source
+from glitbuild.ingest.images import open_rgb, store_image
+from glitbuild.records import ImageInfo, Region, Sample, Skip, SkipReason, Source
 from glitbuild.shards.consistency import inconsistencies
+from tests.ingest.exif_bytes import exif_segment, with_segments
+from tests.ingest.turns import SHUFFLE
 
 pytestmark = pytest.mark.slow
 
@@ -168,23 +171,56 @@ def test_odd_pictures_are_matched_like_any_other(worker: MatchWorker, mode: str,
     assert list(inconsistencies(found)) == []
 
 
-def test_boxes_are_in_the_stored_pixels_whatever_exif_says(
-    worker: MatchWorker, samples: list[tuple[Sample, bytes]]
+@pytest.fixture(scope="module")
+def seen(samples: list[tuple[Sample, bytes]]) -> tuple[Sample, Image.Image]:
+    """A photograph with several objects, wider than high, whose sides are no multiples of a JPEG's blocks."""
+    sample, jpeg = samples[1]
+    return sample, open_rgb(jpeg).crop((0, 0, 601, 413))
+
+
+def objects(sample: Sample, least: float = 0.4) -> list[Region]:
+    assert sample.matched
+    return [region for region in sample.matched.regions if region.kind == "object" and region.score >= least]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_any_orientation_has_the_same_regions(
+    worker: MatchWorker, seen: tuple[Sample, Image.Image], orientation: int
 ) -> None:
-    sample, jpeg = samples[0]
-    exif = Image.Exif()
-    exif[0x0112] = 6  # a viewer turns the picture by a quarter
-    # As a camera does: the same picture data behind an EXIF segment.
-    segment = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
-    turned = jpeg[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
-    assert Image.open(io.BytesIO(turned)).getexif()[0x0112] == 6
-    stored, info = store_image(turned, 10**8)
-    assert stored == turned and (info.width, info.height) == (sample.image.width, sample.image.height)
-    (plain,), (rotated,) = (
-        matched(worker, [(sample, jpeg)]),
-        matched(worker, [(replace(sample, image=info), stored)]),
-    )
-    assert rotated.matched == plain.matched
+    """From a camera's file through ingest to the regions of a real detector, in the picture as it is seen."""
+    sample, picture = seen
+    expected = objects(matched(worker, [stored_by_a_camera(sample, picture, 1)])[0], 0.5)
+    assert len(expected) >= 2, "regions are left to compare"
+    (found,) = matched(worker, [stored_by_a_camera(sample, picture, orientation)])
+    assert (found.image.width, found.image.height) == picture.size
+    assert list(inconsistencies(found)) == []
+    for region in expected:
+        alike = [other for other in objects(found) if other.label == region.label]
+        assert max((iou(other.box, region.box) for other in alike), default=0) > 0.9, region
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6])
+def test_boxes_are_in_the_stored_pixels_of_a_dataset_that_asks_for_a_turn(
+    worker: MatchWorker, seen: tuple[Sample, Image.Image], orientation: int
+) -> None:
+    """As ingest once left it, or another program: the picture data of the plain one behind an EXIF segment."""
+    sample, picture = seen
+    plain, jpeg = stored_by_a_camera(sample, picture, 1)
+    asking = with_segments(jpeg, exif_segment(orientation))
+    with Image.open(io.BytesIO(asking)) as image:
+        assert image.getexif()[0x0112] == orientation
+    found, expected = matched(worker, [(plain, asking)])[0], matched(worker, [(plain, jpeg)])[0]
+    assert len(objects(expected)) >= 2, "regions are left to compare"
+    assert found.matched == expected.matched
+
+
+def stored_by_a_camera(sample: Sample, seen: Image.Image, orientation: int) -> tuple[Sample, bytes]:
+    """The picture as a camera stores it that is held this way, ingested."""
+    pixels = SHUFFLE[orientation](np.asarray(seen))
+    camera = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(camera, "JPEG", quality=95)
+    jpeg, info = store_image(with_segments(camera.getvalue(), exif_segment(orientation)), 10**8)
+    return replace(sample, image=info), jpeg
 
 
 def test_no_samples_no_outcomes(worker: MatchWorker) -> None:

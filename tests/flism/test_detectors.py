@@ -1,5 +1,6 @@
 """Detectors: a real YOLO on photographs, and randomly initialised set predictors saved to a folder."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -92,6 +93,39 @@ def test_the_threshold_of_set_predictors_is_their_own(hf_folder: Path, images: l
     assert spec.score == 0.5
     assert DetectorSpec.parse("none", None).score == 0.25
     assert all(found.score >= 0.5 for of in spec.load("cpu").detect(images) for found in of)
+
+
+def asking(image: Image.Image, orientation: int) -> Image.Image:
+    """The same pixels, opened from a file whose metadata ask for a turn."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = io.BytesIO()
+    image.save(content, "PNG", exif=exif)
+    opened = Image.open(content)
+    assert opened.getexif()[0x0112] == orientation
+    return opened
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_yolo_does_not_turn_pictures_by_itself(yolo: Path, images: list[Image.Image], orientation: int) -> None:
+    detector = DetectorSpec.parse(str(yolo), None).load("cpu")
+    turned = asking(images[0], orientation)
+    found = detector.detect([turned])[0]
+    assert found == detector.detect(images[:1])[0] and len(found) >= 1
+    assert turned.getexif()[0x0112] == orientation, "the caller's picture is left as it was"
+
+
+@pytest.mark.parametrize("hf_folder", ["detr"], indirect=True)
+def test_set_predictors_do_not_turn_pictures_by_themselves(hf_folder: Path, images: list[Image.Image]) -> None:
+    detector = DetectorSpec.parse(f"hf:{hf_folder}", 0.0).load("cpu")
+    assert detector.detect([asking(images[0], 6)]) == detector.detect(images[:1])
+
+
+def test_the_embedded_detector_does_not_turn_pictures_by_itself() -> None:
+    picture = render(make_scene(ScenesOptions(count=1, out="", seed=4, split="val"), 0))
+    detector = DetectorSpec.parse("demo", None).load("cpu")
+    found = detector.detect([asking(picture, 6)])[0]
+    assert found == detector.detect([picture])[0] and found
 
 
 def test_no_detector_finds_nothing(images: list[Image.Image]) -> None:

@@ -4,7 +4,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from glitbuild.ingest.images import open_rgb, store_image
 from glitbuild.ingest.source import Rejected
@@ -32,10 +32,11 @@ class TestJpeg:
             encode_image("L"),
             encode_image("CMYK"),
             encode_image(progressive=True),
-            encode_image(exif=exif(6)),
+            encode_image(exif=exif(1)),
             encode_image(quality=30, comment=b"kept"),
+            encode_image() + b"what stands behind the end",
         ],
-        ids=["rgb", "grey", "cmyk", "progressive", "exif", "comment"],
+        ids=["rgb", "grey", "cmyk", "progressive", "exif", "comment", "trailing"],
     )
     def test_keeps_its_bytes(self, data):
         stored, info = store_image(data, LIMIT)
@@ -59,7 +60,9 @@ class TestJpeg:
 
     def test_is_not_turned_when_opened(self):
         data = save(Image.new("RGB", (24, 16)), "JPEG", exif=exif(6))
-        assert open_rgb(data).size == (24, 16)
+        opened = open_rgb(data)
+        assert opened.size == ImageOps.exif_transpose(opened).size == (24, 16)
+        assert opened.info == {}
 
     def test_damage_is_an_os_error(self, jpeg):
         with pytest.raises(OSError, match="damaged"):
@@ -141,10 +144,6 @@ class TestConversion:
         assert (info.width, info.height) == (16, 24)
         assert near(stored, (64, 64, 64), tolerance=1)
 
-    def test_integers_of_sixteen_bits(self):
-        data = save(Image.fromarray(np.full((16, 24), 0x8000, np.int32)), "TIFF")
-        assert near(store_image(data, LIMIT)[0], (128, 128, 128), tolerance=1)
-
     @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "YCbCr", "LAB"])
     def test_other_modes(self, mode):
         red = Image.new("RGB", (24, 16), RED)
@@ -178,7 +177,7 @@ class TestConversion:
 
 class TestMaxSide:
     def test_a_jpeg_within_it_keeps_its_bytes(self):
-        for data in (encode_image(), encode_image(exif=exif(6))):
+        for data in (encode_image(), encode_image(exif=exif(1))):
             stored, info = store_image(data, LIMIT, max_side=24)
             assert stored == data
             assert info.reencoded is False

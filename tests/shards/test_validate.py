@@ -25,6 +25,7 @@ from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import Outcome, write_shard
 from tests.factories import matched_sample_with_jpeg, sample_with_jpeg
+from tests.ingest.exif_bytes import exif_segment, with_segments
 from tests.run import tree
 
 MATCH = {"stage": "match", "detector": "none", "score": 1.0}
@@ -364,6 +365,7 @@ def png() -> bytes:
     return data.getvalue()
 
 
+MATCHED_JPEG = matched_sample_with_jpeg(3)[1]
 MATCHED = matched_sample_with_jpeg(3)[0].matched
 assert MATCHED is not None
 FAR = replace(MATCHED.regions[5], box=(1.0, 2.0, 33.0, 20.0))
@@ -377,6 +379,7 @@ EMPTY = replace(MATCHED.regions[5], box=(9.0, 2.0, 9.0, 20.0))
         (set_image(width=33), "the image is (32, 24), the record says (33, 24)"),
         (other_image(png()), "can't be opened as a JPEG"),
         (other_image(b""), "can't be opened as a JPEG"),
+        (other_image(with_segments(MATCHED_JPEG, exif_segment(6))), "asks viewers to turn it (EXIF orientation 6)"),
         (set_matched(sentences=((0, 11), (12, 41))), "outside the caption"),
         (set_matched(sentences=((0, 40), (40, 40))), "empty"),
         (set_matched(regions=(*MATCHED.regions[:5], FAR)), "outside the image"),

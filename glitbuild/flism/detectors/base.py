@@ -28,3 +28,14 @@ class Detector(Protocol):
     def detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
         """Return the detections in each RGB image, above the detector's score threshold."""
         ...
+
+
+def as_stored(images: "Sequence[Image]") -> "list[Image]":
+    """Return pictures of the same pixels without metadata, by which some libraries would turn them first."""
+    return [_without_metadata(image) if image.info else image for image in images]
+
+
+def _without_metadata(image: "Image") -> "Image":
+    bare = image.copy()
+    bare.info = {}
+    return bare

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.errors import ModelError
-from glitbuild.flism.detectors.base import Detection
+from glitbuild.flism.detectors.base import Detection, as_stored
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,7 +59,7 @@ class TransformersDetector:
     def _detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
         import torch
 
-        inputs = self._processor(images=list(images), return_tensors="pt").to(self._device)
+        inputs = self._processor(images=as_stored(images), return_tensors="pt").to(self._device)
         with torch.inference_mode():
             outputs = self._model(**inputs)
         sizes = [(image.height, image.width) for image in images]

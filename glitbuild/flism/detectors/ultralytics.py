@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.errors import ModelError
-from glitbuild.flism.detectors.base import Detection
+from glitbuild.flism.detectors.base import Detection, as_stored
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,7 +43,7 @@ class UltralyticsDetector:
         size, and so its detections, would depend on the other images of the batch.
         """
         results: Any = self._model.predict(
-            list(images),
+            as_stored(images),
             imgsz=self._image_size,
             conf=self._score,
             max_det=MAX_DETECTIONS,
