@@ -49,9 +49,11 @@ def abbreviation(words: Sequence[str], gaps: Sequence[str], stop: int) -> Kind:
     if stop == 0 or gaps[stop - 1]:
         return Kind.NONE
     word = words[stop - 1]
-    low = word.lower()
     if len(word) == 1:
         return _letter(words, gaps, stop)
+    if word[0].isnumeric() and "-" in word and word.rpartition("-")[2].lower() in UNITS:
+        return Kind.SIZE  # "a 12-in. pan"
+    low = word.lower()
     if len(word) > 8 or not word[0].isalpha():
         return Kind.NONE
     if low in MONTHS or word in DAYS:
@@ -67,7 +69,12 @@ def abbreviation(words: Sequence[str], gaps: Sequence[str], stop: int) -> Kind:
     if low in REFERENCES:
         return Kind.RARELY if word[0].isupper() and low in ("fig", "figs", "pt") else Kind.REFERENCE
     dotted = stop > 2 and words[stop - 2] == "." and not gaps[stop - 2] and not gaps[stop - 3]
-    if dotted and len(word) < 4 and word.isalpha() and (len(words[stop - 3]) == 1 or words[stop - 3].lower() in TITLES):
+    if (
+        dotted
+        and len(word) < 4
+        and word.isalpha()
+        and (len(words[stop - 3]) == 1 or words[stop - 3].lower() in TITLES)
+    ):
         return Kind.RARELY  # "M.Sc."
     return Kind.NONE
 

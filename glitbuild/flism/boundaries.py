@@ -5,6 +5,8 @@ A caption comes as ``words`` (a word or one punctuation mark each, without white
 bounded neighbourhood, or at runs of marks that it passes once, so the time is linear in the caption's length.
 """
 
+# ruff: noqa: RUF001 (marks of other scripts are meant)
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from glitbuild.flism.vocabulary import (
     BRACKETS,
     CLAUSE_STARTERS,
     CLOSERS,
+    COMPANIES,
     CONTINUES,
     DASHES,
     DAYS,
@@ -38,7 +41,10 @@ from glitbuild.flism.vocabulary import (
 LONGEST_PAIR = 60
 """Words a pair of quotes or brackets may hold; marks further apart are taken as unrelated."""
 
-LONGEST_LABEL = 6
+LABEL_MARKS = frozenset([*lists.OPENING, *QUOTES, *APOSTROPHES, "#", "*", "_", "\u2018"])
+"""Marks around an item's number."""
+
+LONGEST_LABEL = 8
 """Words of the longest mark of an item, such as "Step 1 . )"."""
 
 
@@ -62,7 +68,7 @@ def breaks(words: Sequence[str], gaps: Sequence[str]) -> list[int]:
             stop = -1
         if i in items.joined:
             continue
-        if i + 1 in items.starts or (caption.ends(i, stop) and not _is_label(words, first, i)):
+        if (i + 1 in items.starts or caption.ends(i, stop)) and not _is_label(words, first, i):
             found.append(i)
             first = i + 1
     if found and _is_label(words, first, len(words) - 1):
@@ -105,7 +111,8 @@ class _Caption:
             else:
                 place = lists.AFTER if stop or self.words[i - 1] in ":：;；" else lists.WEAK
             marked = not word[0].isalpha() or (not last and self.words[i + 1] in lists.DELIMITERS)
-            free = i == 0 or bool(self.gaps[i - 1]) or not (word[0].isascii() or self.words[i - 1].isascii())
+            free = i == 0 or self.gaps[i - 1] or word in lists.OPENING or self.words[i - 1] in ",;，；:：、"
+            free = free or not (word[0].isascii() or self.words[i - 1].isascii())
             if marked and free and not (i and self.inside[i - 1]):
                 found[i] = place
             if self.stops(i):
@@ -197,9 +204,11 @@ class _Caption:
             if mark != ".":
                 return self.plain and not ellipsis and not closed
             return not (ellipsis or closed or self._is_abbreviated(stop, word))
+        if mark == "!" and not closed and word in COMPANIES:
+            return False
         if closed or ellipsis or mark != ".":
             return True
-        if before.isdigit() and word[0].isdigit():
+        if before.isdigit() and word[0].isdigit() and len(before) < 4:
             return False  # "28. 60" with a stray space.
         if before.isdigit() and len(before) < 3 and word in ORDINAL_MONTHS:
             return False
@@ -235,7 +244,7 @@ class _Caption:
         if head > i + 1:
             return bool(before) and (kind is Kind.NONE or kind is Kind.LETTER)
         if before and _is_uncased(before[-1]) and _is_uncased(word[0]) and kind is Kind.NONE:
-            return True
+            return self.words[stop] not in "…‥"
         ordinary = i > stop or before.isdigit() or (len(before) > 1 and before.islower())
         capital = word[0].isupper() and (word[1:2].islower() or word in STARTERS)
         if not capital or word in EXTENSIONS:
@@ -277,10 +286,10 @@ def _is_label(words: Sequence[str], first: int, last: int) -> bool:
         del rest[0]
     solid = [word for word in rest if word[0].isalnum()]
     marks = [word for word in rest if not word[0].isalnum()]
-    if len(solid) != 1 or not all(word in lists.DELIMITERS or word in lists.OPENING or word == "#" for word in marks):
+    if len(solid) != 1 or not all(word in lists.DELIMITERS or word in LABEL_MARKS for word in marks):
         return False
     number = solid[0].replace(".", "")
-    return number.isdecimal() and len(number) <= lists.LONGEST_NUMBER
+    return number.isdigit() and len(number) <= lists.LONGEST_NUMBER
 
 
 def _addresses(words: Sequence[str], gaps: Sequence[str]) -> list[bool]:
@@ -288,10 +297,8 @@ def _addresses(words: Sequence[str], gaps: Sequence[str]) -> list[bool]:
     found = [False] * len(words)
     start, marked = 0, False
     for i, word in enumerate(words):
-        if word == "@" or (word == "/" and i > 1 and words[i - 1] == "/" and words[i - 2] == ":"):
-            marked = True
-        elif i == start and word.lower() == "www":
-            marked = True
+        slashes = word == "/" and i > 1 and words[i - 1] == "/" and words[i - 2] == ":"
+        marked = marked or slashes or word == "@" or (i == start and word.lower() == "www")
         if gaps[i] or i == len(words) - 1:
             if marked:
                 found[start : i + 1] = [True] * (i + 1 - start)
@@ -299,7 +306,9 @@ def _addresses(words: Sequence[str], gaps: Sequence[str]) -> list[bool]:
     return found
 
 
-def _pairs(words: Sequence[str], gaps: Sequence[str], lines: Sequence[int]) -> tuple[list[int], list[bool], dict[int, int]]:
+def _pairs(
+    words: Sequence[str], gaps: Sequence[str], lines: Sequence[int]
+) -> tuple[list[int], list[bool], dict[int, int]]:
     """Pair quotes with quotes and brackets with brackets.
 
     A blank line, too many words, or a second opening mark leaves a mark single.
@@ -331,7 +340,9 @@ def _pair_quotes(
         opening = i if roles[i] > 0 else -1
 
 
-def _pair_brackets(words: Sequence[str], lines: Sequence[int], roles: list[int], inside: list[bool]) -> dict[int, int]:
+def _pair_brackets(
+    words: Sequence[str], lines: Sequence[int], roles: list[int], inside: list[bool]
+) -> dict[int, int]:
     closing = frozenset(CLOSERS.values())
     openings: dict[int, int] = {}
     opened: dict[str, int] = {}  # By what closes it.
@@ -344,7 +355,7 @@ def _pair_brackets(words: Sequence[str], lines: Sequence[int], roles: list[int],
         elif word in closing:
             roles[i] = -1
             opening = opened.pop(word, -1)
-            if 0 <= opening and i - opening <= LONGEST_PAIR:
+            if opening >= 0 and i - opening <= LONGEST_PAIR:
                 inside[opening:i] = [True] * (i - opening)
                 openings[i] = opening
     return openings
@@ -364,7 +375,8 @@ def _pair_single_quotes(
         after = i == len(words) - 1 or bool(gaps[i]) or words[i + 1] in STOPS or words[i + 1] in NO_STARTS
         if before and not after and word != "\u2019":
             follower = words[i + 1]
-            opening = -1 if follower[0].isdigit() or follower.lower() in ELISIONS else i
+            decade = follower[0].isdigit() and follower[-1] == "s"
+            opening = -1 if decade or follower.lower() in ELISIONS else i
         elif opening >= 0 and after and word != "\u2018":
             roles[opening], roles[i] = 1, -1
             inside[opening:i] = [True] * (i - opening)

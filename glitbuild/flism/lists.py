@@ -4,9 +4,12 @@ A mark such as ``1.``, ``(b)`` or ``•`` is taken for an item's only if others 
 a line begins with it: "number 1. The" and "panel (a)" are no items. Every mark is looked at once.
 """
 
+# ruff: noqa: RUF001 (marks of other scripts are meant)
+
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from glitbuild.flism.vocabulary import DETERMINERS, LINE_ENDS
 
@@ -15,7 +18,7 @@ WEAK_BULLETS = frozenset("-–—*+")
 """Marks that are bullets only where white space follows."""
 
 OPENING = {"(": ")", "[": "]", "（": "）", "［": "］", "【": "】"}
-DELIMITERS = frozenset(".):：、．।）]")
+DELIMITERS = frozenset(".):：、．।）]-")
 ROMAN = re.compile(r"[ivx]{1,5}|[IVX]{1,5}")
 ROMAN_VALUES = {"i": 1, "v": 5, "x": 10}
 HAN = "一二三四五六七八九十"
@@ -23,6 +26,9 @@ KEYCAP = "\u20e3"
 CONJUNCTIONS = frozenset(["and", "or", "&", "und", "y", "et"])
 LONGEST_NUMBER = 3
 """Digits of an item's number: "2019." is a year."""
+
+LONGEST_LABEL = 6
+"""Characters of an item's number or letter."""
 
 LINE, AFTER, WEAK = range(3)
 """Where a mark stands: at the start of a line, after the end of a sentence or a colon, or elsewhere."""
@@ -56,8 +62,13 @@ def labels(word: str) -> list[tuple[str, int]]:
     """Return what a word may number an item as: pairs of a kind and a number."""
     if word.isdecimal():
         return [("1", int(word))] if len(word) <= LONGEST_NUMBER else []
-    if len(word) > 5:
+    if len(word) > LONGEST_LABEL:
         return []
+    if word[0].isdecimal():  # "1.2": its kind is the number it is counted under
+        above, _, number = word.rpartition(".")
+        return [(above, int(number))] if above and number.isdecimal() else []
+    if len(word) == 1 and "\u2160" <= word <= "\u217f":
+        return [("Ⅰ", _value(word))]
     found = []
     if len(word) == 1 and word.lower() != word.upper():
         base = next(a for a in ("аАaA" if word > "\u0400" else "aA") if a.islower() == word.islower())
@@ -66,7 +77,7 @@ def labels(word: str) -> list[tuple[str, int]]:
     if ROMAN.fullmatch(word):
         values = [ROMAN_VALUES[letter] for letter in word.lower()]
         pairs = zip(values, [*values[1:], 0], strict=True)
-        found.append((word[0].lower() == word[0] and "i" or "I", sum(-a if a < b else a for a, b in pairs)))
+        found.append(("i" if word.islower() else "I", sum(-a if a < b else a for a, b in pairs)))
     if word in HAN:
         found.append(("一", HAN.index(word) + 1))
     return found
@@ -75,11 +86,11 @@ def labels(word: str) -> list[tuple[str, int]]:
 def parse(words: Sequence[str], gaps: Sequence[str], i: int, place: int) -> list[Marker]:
     """Return what word i may begin as the mark of an item: several where a letter is a Roman number too."""
     word, count = words[i], len(words)
-    if len(word) == 1 and word in STRONG_BULLETS or word in WEAK_BULLETS:
+    if word in STRONG_BULLETS or word in WEAK_BULLETS:
         spaced = i + 1 < count and bool(gaps[i])
         return [Marker(i, i, ("•", word), 0, place)] if spaced or word in STRONG_BULLETS else []
     if len(word) == 1 and word.isdigit() and not word.isdecimal():
-        return [Marker(i, i, ("①", word if word.isascii() else ""), _circled(word), place)]
+        return [Marker(i, i, ("①", ""), _value(word), place)]
     if word.endswith(KEYCAP) and word[0].isdecimal():
         return [Marker(i, i, ("①", KEYCAP), int(word[0]), place)]
     start = i
@@ -94,13 +105,13 @@ def parse(words: Sequence[str], gaps: Sequence[str], i: int, place: int) -> list
     last = start + 1
     if mark == "." and last + 1 < count and words[last + 1] in (")", "-") and not gaps[last]:
         last += 1
-    spaced = last + 1 >= count or bool(gaps[last]) or place == LINE or mark not in ".:" or _wide(words[last + 1])
-    if not spaced or (place != LINE and mark in ":："):
+    spaced = last + 1 >= count or bool(gaps[last]) or place == LINE or mark not in ".:-" or _wide(words[last + 1])
+    if not spaced:
         return []
     return [Marker(i, last, (kind, mark), number, place) for kind, number in labels(words[start])]
 
 
-def _circled(word: str) -> int:
+def _value(word: str) -> int:
     import unicodedata
 
     return int(unicodedata.numeric(word))
@@ -185,14 +196,16 @@ def _is_list(chain: Sequence[Marker], words: Sequence[str]) -> bool:
         return first.place != WEAK and (strong or len(chain) > 2) and not _after_commas(later, words)
     if first.place != WEAK or kind == "①" or form == "、":
         return True
+    if form in ":：":
+        return False
     before = [words[marker.first - 1].lower() for marker in chain]
-    if any(a == b for a, b in zip(before, before[1:], strict=False) if a != ","):
+    if any(a == b for a, b in pairwise(before) if a != ","):
         return False
     if form == "(":
         return all(word in CONJUNCTIONS or not word[0].isalnum() for word in before[1:])
     if form == ".":
         follow = [words[marker.last + 1] for marker in chain if marker.last + 1 < len(words)]
-        return len(chain) > 2 or (words[0][0].isupper() and all(word[0].islower() for word in follow))
+        return len(chain) > 2 or not (words[0][0].islower() or any(word[0].isupper() for word in follow))
     return True
 
 
@@ -203,16 +216,14 @@ def _after_commas(chain: Sequence[Marker], words: Sequence[str]) -> bool:
 def _take_bullets(marks: Sequence[Marker], words: Sequence[str], found: Items) -> None:
     """Add bullets of one kind: those that begin lines, or those of one line after a start of its own."""
     lined = [marker for marker in marks if marker.place == LINE]
-    if len(lined) > 1:
-        marks = lined
-    elif len(marks) < 2 or marks[0].place == WEAK:
+    if len(lined) > 1 or len(marks) < 2 or marks[0].place == WEAK:
         marks = lined
     for marker in marks:
         _add(marker, words, found)
 
 
 def _take_lines(words: Sequence[str], lines: Sequence[int], inside: Sequence[bool], found: Items) -> None:
-    """Add the lines of a list without marks: three or more that begin with "a", "two" and the like in lower case."""
+    """Add the lines of a list without marks: three or more that begin with "a", "two" and the like."""
     breaks = [i for i in range(len(words) - 1) if lines[i]]
     if len(breaks) < 2:
         return

@@ -63,7 +63,7 @@ def _spans(doc: "Doc") -> tuple[Span, ...]:
             continue
         text, start = token.text, token.idx
         # The tokenizer skips a match at a start, and so leaves a mark there with the word after it.
-        mark = MARK.match(text)
+        mark = MARK.match(text) if len(text) > 1 and not text[0].isalnum() else None
         if mark and mark.end() < len(text):
             words.append(mark.group())
             starts.append(start)
