@@ -1,6 +1,6 @@
 """Where in a text each of its tokens begins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ WINDOW = 24
 
 AGREEING = 3
 """Characters that agree again, at least, unless the texts end before."""
+
+UNDEFINED = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+"""Bytes without a character in Windows' encoding of Western Europe."""
 
 
 def token_starts(tokenizer: "SimpleTokenizer", text: str, ids: Sequence[int]) -> list[int]:
@@ -61,17 +64,32 @@ def _align(tokenizer: "SimpleTokenizer", text: str, cleaned: str) -> list[int]:
     if letters == cleaned:
         return places
     # Cleaning changed more than case and white space, as a rule one character or entity at a time.
-    places, letters = [], ""
+    places, letters = _clean_apart(tokenizer, text, cleaned)
+    return places if letters == cleaned else _follow(letters, places, cleaned)
+
+
+def _clean_apart(tokenizer: "SimpleTokenizer", text: str, cleaned: str) -> tuple[list[int], str]:
+    """Clean a text piece by piece; return where each character comes from, and the characters."""
+    places: list[int] = []
     parts: list[str] = []
     known: dict[str, str] = {}
-    for start, atom in _atoms(text):
+
+    def add(start: int, atom: str, or_apart: bool) -> bool:
         clean = known.get(atom)
         if clean is None:
             clean = known[atom] = "".join(tokenizer.clean_fn(atom).split())
+        if or_apart and not cleaned.startswith(clean, len(places)):
+            return False
         parts.append(clean)
-        places += [start + min(k, len(atom) - 1) for k in range(len(clean))]
-    letters = "".join(parts)
-    return places if letters == cleaned else _follow(letters, places, cleaned)
+        places.extend(start + min(k, len(atom) - 1) for k in range(len(clean)))
+        return True
+
+    for match in _atom_pattern().finditer(text):
+        start, atom = match.start(), match.group()
+        if not add(start, atom, or_apart=match.lastgroup == "mojibake"):
+            for k, letter in enumerate(atom):
+                add(start + k, letter, or_apart=False)
+    return places, "".join(parts)
 
 
 def _follow(letters: str, places: Sequence[int], cleaned: str) -> list[int]:
@@ -111,22 +129,19 @@ def _agreement(letters: str, i: int, cleaned: str, j: int) -> tuple[int, int]:
     return min(WINDOW, len(letters) - i), min(WINDOW, len(cleaned) - j)
 
 
-def _atoms(text: str) -> Iterator[tuple[int, str]]:
-    """Cut a text into the pieces that cleaning treats each for itself, leaving out white space."""
-    return ((match.start(), match.group()) for match in _atom_pattern().finditer(text))
-
-
 @lru_cache(maxsize=1)
 def _atom_pattern() -> Any:
-    """Return the pattern of what cleaning may join or replace as one."""
+    """Return the pattern of the pieces that cleaning treats each for itself, leaving out white space."""
     from html.entities import html5
 
     import regex
 
     bare = "|".join(sorted((name for name in html5 if not name.endswith(";")), key=lambda name: -len(name)))
     entity = rf"&(?:amp;|amp)*(?:#[0-9]{{1,8}};?|#[xX][0-9a-fA-F]{{1,7}};?|[A-Za-z][A-Za-z0-9]{{1,31}};|{bare})"
-    others = (
+    rest = rf"[\x80-\x9f\xa1-\xbf{bytes(set(range(0x80, 0xA0)) - UNDEFINED).decode('cp1252')}]"
+    pieces = (
         entity,
+        rf"(?P<mojibake>[\xc2-\xdf]{rest}|[\xe0-\xef]{rest}{{2}}|[\xf0-\xf4]{rest}{{3}})",  # UTF-8 read as cp1252
         r"\x1b\[[0-9;]*[A-Za-z]",  # a terminal's escape
         r"[\ud800-\udbff][\udc00-\udfff]",
         r"[\u1100-\u115f][\u1160-\u11a7]+[\u11a8-\u11ff]*",  # Hangul in letters
@@ -134,4 +149,4 @@ def _atom_pattern() -> Any:
         r"[^\s\p{M}]\p{M}*",
         r"\p{M}+",
     )
-    return regex.compile("|".join(others))
+    return regex.compile("|".join(pieces))
