@@ -1,44 +1,51 @@
-"""Where one sentence of an English caption ends and the next begins: rules on its words.
+"""Where one sentence of a caption ends and the next begins: rules on its words.
 
 A caption comes as ``words`` (a word or one punctuation mark each, without white space) and ``gaps``:
 ``gaps[i]`` is the white space between ``words[i]`` and ``words[i + 1]``, often empty. Every rule looks at a
 bounded neighbourhood, or at runs of marks that it passes once, so the time is linear in the caption's length.
 """
 
-from collections.abc import Sequence
+# ruff: noqa: RUF001 (marks of other scripts are meant)
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-STOPS = frozenset(".!?…")
-NO_STARTS = frozenset(",;:)]")
-"""Marks that no sentence begins with."""
-
-QUOTES = {'"': 0, "“": 1, "„": 1, "«": 1, "”": -1, "»": -1}
-"""Quotation marks: +1 where a mark always opens, -1 where it always closes, 0 where it does either."""
-
-BRACKETS = {"(": 1, "[": 1, ")": -1, "]": -1}
-APOSTROPHES = frozenset("'\u2019")
+from glitbuild.flism import lists
+from glitbuild.flism.abbreviations import Kind, abbreviation, is_initial
+from glitbuild.flism.vocabulary import (
+    APOSTROPHES,
+    BRACKETS,
+    CLAUSE_STARTERS,
+    CLOSERS,
+    COMPANIES,
+    CONTINUES,
+    DASHES,
+    DAYS,
+    ELISIONS,
+    EXTENSIONS,
+    FULL_DATES,
+    HARD_STOPS,
+    LABEL_NOUNS,
+    MONTHS,
+    NO_PARTICLES,
+    NO_STARTS,
+    OPEN_ENDS,
+    ORDINAL_MONTHS,
+    PARTICLES,
+    QUOTES,
+    STARTERS,
+    STOPS,
+    ZONES,
+)
 
 LONGEST_PAIR = 60
 """Words a pair of quotes or brackets may hold; marks further apart are taken as unrelated."""
 
-TITLES = _set("mr mrs ms dr prof gen gov sen rep rev capt lt sgt messrs mt approx vs ca cf fig figs")
-"""Abbreviations that do not end a sentence."""
+LABEL_MARKS = frozenset([*lists.OPENING, *QUOTES, *APOSTROPHES, "#", "*", "_", "\u2018"])
+"""Marks around an item's number."""
 
-ABBREVIATIONS = _set("st jr sr inc co corp ltd bros ave blvd rd hwy etc ft oz lb lbs sq dept est")
-"""Abbreviations that end a sentence only where a usual first word of a sentence follows."""
-
-CLAUSE_STARTERS = _set("The There It This These They In On At To Behind Above Below An A")
-"""Capitalised words that begin a sentence even after a comma or no mark at all: a mistyped full stop."""
-
-STARTERS = CLAUSE_STARTERS | _set(
-    "Its Those That He She His Her Under Underneath Beneath Beside Between Near Next From With Along Around "
-    "Across Over Inside Outside Both One Two Three Some All Each Another While When As Directly Surrounding"
-)
+LONGEST_LABEL = 8
+"""Words of the longest mark of an item, such as "Step 1 . )"."""
 
 
 def breaks(words: Sequence[str], gaps: Sequence[str]) -> list[int]:
@@ -48,85 +55,203 @@ def breaks(words: Sequence[str], gaps: Sequence[str]) -> list[int]:
         words: the caption's n words and marks.
         gaps: the white space after each of them; the last is ignored.
     """
-    caption = _Caption(words, gaps, *_pairs(words, gaps))
-    found = []
+    lines = [_line_breaks(gap) for gap in gaps]
+    caption = _Caption(words, gaps, lines, *_pairs(words, gaps, lines), _addresses(words, gaps), _is_plain(words))
+    items = lists.items(words, gaps, lines, caption.inside, caption.places())
+    found: list[int] = []
+    first = 0  # Of the sentence that word i belongs to.
     stop = -1  # The last stop, if nothing but closing marks has come since.
     for i in range(len(words) - 1):
-        if words[i] in STOPS:
+        if caption.stops(i):
             stop = i
-        elif not (caption.roles[i] < 0 or (words[i] in APOSTROPHES and not gaps[i - 1])):
+        elif not caption.closes(i):
             stop = -1
-        if caption.ends(i, stop):
+        if i in items.joined:
+            continue
+        if (i + 1 in items.starts or caption.ends(i, stop)) and not _is_label(words, first, i):
             found.append(i)
+            first = i + 1
+    if found and _is_label(words, first, len(words) - 1):
+        found.pop()
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Caption:
-    """A caption's words with what ``_pairs`` says of its quotes and brackets."""
+    """A caption's words with what is known of all of them before the rules run.
+
+    Attributes:
+        words: and marks.
+        gaps: the white space after each.
+        lines: the line breaks in each gap.
+        roles: +1 for each quote or bracket that opens, -1 for one that closes, else 0.
+        inside: for each gap, whether it is inside a pair of them.
+        openings: for each bracket that closes a pair, the one that opens it.
+        address: for each word, whether it is in a URL or an e-mail address.
+        plain: no sentence of the caption begins with a capital.
+    """
 
     words: Sequence[str]
     gaps: Sequence[str]
+    lines: Sequence[int]
     roles: Sequence[int]
     inside: Sequence[bool]
+    openings: Mapping[int, int]
+    address: Sequence[bool]
+    plain: bool
+
+    def places(self) -> dict[int, int]:
+        """Return which words may begin the mark of a list's item, and where each stands."""
+        found: dict[int, int] = {}
+        stop = False
+        for i, word in enumerate(self.words):
+            last = i + 1 == len(self.words)
+            if i == 0 or self.lines[i - 1]:
+                place = lists.LINE
+            else:
+                place = lists.AFTER if stop or self.words[i - 1] in ":：;；" else lists.WEAK
+            marked = not word[0].isalpha() or (not last and self.words[i + 1] in lists.DELIMITERS)
+            free = i == 0 or self.gaps[i - 1] or word in lists.OPENING or self.words[i - 1] in ",;，；:：、"
+            free = free or not (word[0].isascii() or self.words[i - 1].isascii())
+            if marked and free and not (i and self.inside[i - 1]):
+                found[i] = place
+            if self.stops(i):
+                stop = not (word == "." and abbreviation(self.words, self.gaps, i) is not Kind.NONE)
+            elif not self.closes(i):
+                stop = False
+        return found
+
+    def stops(self, i: int) -> bool:
+        """Tell whether word i is a stop; a semicolon is one in Greek, where it asks."""
+        word = self.words[i]
+        return word[0] in STOPS or (word == ";" and i > 0 and "\u0370" <= self.words[i - 1][-1] <= "\u03ff")
+
+    def closes(self, i: int) -> bool:
+        """Tell whether word i is a mark that closes what came before it."""
+        return self.roles[i] < 0 or (i > 0 and self.words[i] in APOSTROPHES and not self.gaps[i - 1])
 
     def ends(self, i: int, stop: int) -> bool:
         """Tell whether a sentence ends after word i, where ``stop`` is its stop or -1."""
         gap, follower = self.gaps[i], self.words[i + 1]
-        lines = _line_breaks(gap)
-        if lines > 1:
+        if self.lines[i] > 1:
             return True
         if self.inside[i]:
             return False
-        if lines:
-            # Text that goes on in lower case on the next line was only wrapped.
-            return stop >= 0 or not follower[0].islower()
+        if self.lines[i]:
+            return self._ends_with_line(i, stop)
         if stop < 0:
             return bool(gap) and self._comma_for_stop(i)
-        if follower in STOPS or follower in NO_STARTS or self.roles[i + 1] < 0:
+        if follower[0] in STOPS or follower in NO_STARTS or self.roles[i + 1] < 0:
+            return False
+        if i > stop and follower in DASHES:
             return False
         if follower in APOSTROPHES and not (gap and not self.gaps[i + 1]):
             return False  # It closes: one that opens has white space before it alone.
         head = i + 1
         while head < len(self.words) - 1 and self.roles[head] > 0:
             head += 1
+        if i > stop and not self._ends_after_bracket(i, head):
+            return False
+        if self.words[stop] in HARD_STOPS:
+            return self._ends_hard(i, stop, head)
         return self._ends_before_space(i, stop, head) if gap else self._ends_without_space(i, stop, head)
+
+    def _ends_with_line(self, i: int, stop: int) -> bool:
+        """Judge a line break: text that goes on in lower case on the next line was only wrapped."""
+        word, follower = self.words[i], self.words[i + 1]
+        if stop >= 0:
+            wrapped = follower[0].islower() or follower[0].isdigit()
+            return not (wrapped and i == stop and word == "." and self._is_abbreviated(stop, follower))
+        if word.lower() in OPEN_ENDS:
+            return False
+        return word in ":：" or not follower[0].islower()
+
+    def _ends_after_bracket(self, i: int, head: int) -> bool:
+        """Judge what closes after a stop: a bracket within a sentence ends it only before a usual first word."""
+        opening = self.openings.get(i, 0)
+        if self.words[i] not in BRACKETS or opening == 0:
+            return True
+        before = opening - 1
+        while before > 0 and self.closes(before):
+            before -= 1
+        aside = not self.stops(before) and not self.lines[opening - 1]
+        return not aside or self.words[head] in STARTERS
+
+    def _ends_hard(self, i: int, stop: int, head: int) -> bool:
+        """Judge a stop of a script that needs no white space after it."""
+        word, mark = self.words[head], self.words[stop]
+        before = self.words[stop - 1] if stop else ""
+        if mark == "\uff0e" and not self.gaps[i]:
+            letter = len(before) == 1 and before.isalpha() and before.lower() != before.upper()
+            return not (word[0].isdigit() or (letter and word[0].isalpha()))
+        if i > stop or mark in "？！":
+            if word[0].islower() and i > stop:
+                return False
+            spoken = PARTICLES if i > stop else PARTICLES[:2]
+            if not self.gaps[i] and head == i + 1 and word.startswith(spoken):
+                return word.startswith(NO_PARTICLES)
+        return True
 
     def _ends_before_space(self, i: int, stop: int, head: int) -> bool:
         """Judge a stop with white space after it; ``head`` is the next word past opening marks."""
         word, mark = self.words[head], self.words[stop]
         before = self.words[stop - 1] if stop else ""
         closed = i > stop
-        ellipsis = mark == "…" or (mark == "." and before in (".", "…"))
-        abbreviated = mark == "." and self._is_abbreviated(stop)
+        ellipsis = mark in "…‥" or (mark == "." and before in (".", "…"))
+        if closed and self.words[i] in BRACKETS and mark == "." and self._is_abbreviated(stop, word):
+            return not word[0].islower() and word in STARTERS
         if head == i + 1 and word[0].islower():
-            return mark == "." and not (ellipsis or closed or abbreviated)
+            if mark != ".":
+                return self.plain and not ellipsis and not closed
+            return not (ellipsis or closed or self._is_abbreviated(stop, word))
+        if mark == "!" and not closed and word in COMPANIES:
+            return False
         if closed or ellipsis or mark != ".":
             return True
-        if before.isdigit() and (word[0].isdigit() or stop == 1 or _line_breaks(self.gaps[stop - 2])):
-            return False  # "28. 60" with a stray space, or the number of a list's item.
-        if before.lower() in ("no", "nos") and word[0].isdigit():
+        if before.isdigit() and word[0].isdigit() and len(before) < 4:
+            return False  # "28. 60" with a stray space.
+        if before.isdigit() and len(before) < 3 and word in ORDINAL_MONTHS:
             return False
-        if not abbreviated:
+        return not self._is_abbreviated(stop, word) or self._ends_abbreviated(stop, head)
+
+    def _is_abbreviated(self, stop: int, word: str) -> bool:
+        """Tell whether the full stop belongs to an abbreviation, given the word after it."""
+        kind = abbreviation(self.words, self.gaps, stop)
+        if kind is Kind.REFERENCE:
+            return word[0].isdigit()
+        return kind is not Kind.NONE and not (kind in (Kind.UNIT, Kind.SIZE) and word in CONTINUES)
+
+    def _ends_abbreviated(self, stop: int, head: int) -> bool:
+        """Judge an abbreviation's full stop before a word that is not in lower case."""
+        word = self.words[head]
+        kind = abbreviation(self.words, self.gaps, stop)
+        if kind is Kind.NEVER or word[0].isdigit():
+            return False
+        if kind is Kind.CLOCK:
+            return word[0].isalpha() and word not in ZONES and word not in FULL_DATES and word not in DAYS
+        if kind is Kind.UNIT:
             return True
-        initial = self.words[head + 1 : head + 2] == ["."] and not self.gaps[head]
-        return before.lower() not in TITLES and word in STARTERS and not initial
+        if kind is Kind.DATE and (word in DAYS or word in FULL_DATES or word.lower() in MONTHS):
+            return False
+        return word in STARTERS and not is_initial(self.words, self.gaps, head)
 
     def _ends_without_space(self, i: int, stop: int, head: int) -> bool:
         """Judge a stop that the next word follows directly, as in "dog.The", but not in "U.S." or "a.jpg"."""
         before, word = self.words[stop - 1] if stop else "", self.words[head]
+        if self.address[i]:
+            return False
+        kind = abbreviation(self.words, self.gaps, stop) if self.words[stop] == "." else Kind.NONE
         if head > i + 1:
-            return bool(before) and before.lower() not in TITLES
+            return bool(before) and (kind is Kind.NONE or kind is Kind.LETTER)
+        if before and _is_uncased(before[-1]) and _is_uncased(word[0]) and kind is Kind.NONE:
+            return self.words[stop] not in "…‥"
         ordinary = i > stop or before.isdigit() or (len(before) > 1 and before.islower())
         capital = word[0].isupper() and (word[1:2].islower() or word in STARTERS)
-        return capital and (ordinary or (stop > 0 and self.roles[stop - 1] < 0))
-
-    def _is_abbreviated(self, stop: int) -> bool:
-        """Tell whether the full stop belongs to an abbreviation, a single letter or the last of several."""
-        if stop == 0 or self.gaps[stop - 1]:
+        if not capital or word in EXTENSIONS:
             return False
-        before = self.words[stop - 1].lower()
-        return (len(before) == 1 and before.isalpha()) or before in TITLES or before in ABBREVIATIONS
+        if kind is not Kind.NONE and kind is not Kind.REFERENCE and word not in STARTERS:
+            return False
+        return ordinary or (stop > 0 and self.roles[stop - 1] < 0)
 
     def _comma_for_stop(self, i: int) -> bool:
         """Tell whether a comma or nothing stands where a full stop belongs: "a red hat, The man is"."""
@@ -139,34 +264,128 @@ class _Caption:
         return word == "," or (len(word) > 1 and word.isalpha())
 
 
-def _pairs(words: Sequence[str], gaps: Sequence[str]) -> tuple[list[int], list[bool]]:
+def _is_uncased(letter: str) -> bool:
+    """Tell whether a letter is of a script without capitals."""
+    return letter.isalpha() and letter.lower() == letter.upper()
+
+
+def _is_plain(words: Sequence[str]) -> bool:
+    """Tell whether a caption is written without capitals at its sentences' starts."""
+    first = next((word for word in words if word[0].isalpha()), "")
+    return first[:1].islower() and STARTERS.isdisjoint(words)
+
+
+def _is_label(words: Sequence[str], first: int, last: int) -> bool:
+    """Tell whether words ``first`` to ``last`` are but the number of an item: "1.", "(2)", "#3." or "Step 4."."""
+    if last - first >= LONGEST_LABEL:
+        return False
+    rest = list(words[first : last + 1])
+    if rest[-1].isalnum() or rest[-1][0] in "!?！？":
+        return False
+    if len(rest) > 2 and rest[0].lower() in LABEL_NOUNS:
+        del rest[0]
+    solid = [word for word in rest if word[0].isalnum()]
+    marks = [word for word in rest if not word[0].isalnum()]
+    if len(solid) != 1 or not all(word in lists.DELIMITERS or word in LABEL_MARKS for word in marks):
+        return False
+    number = solid[0].replace(".", "")
+    return number.isdigit() and len(number) <= lists.LONGEST_NUMBER
+
+
+def _addresses(words: Sequence[str], gaps: Sequence[str]) -> list[bool]:
+    """Tell for each word whether it belongs to a URL or an e-mail address: they have no white space."""
+    found = [False] * len(words)
+    start, marked = 0, False
+    for i, word in enumerate(words):
+        slashes = word == "/" and i > 1 and words[i - 1] == "/" and words[i - 2] == ":"
+        marked = marked or slashes or word == "@" or (i == start and word.lower() == "www")
+        if gaps[i] or i == len(words) - 1:
+            if marked:
+                found[start : i + 1] = [True] * (i + 1 - start)
+            start, marked = i + 1, False
+    return found
+
+
+def _pairs(
+    words: Sequence[str], gaps: Sequence[str], lines: Sequence[int]
+) -> tuple[list[int], list[bool], dict[int, int]]:
     """Pair quotes with quotes and brackets with brackets.
 
     A blank line, too many words, or a second opening mark leaves a mark single.
 
     Returns:
         For each of the n words +1 for an opening mark, -1 for a closing one, else 0; and for each of the n
-        gaps whether it is inside a pair.
+        gaps whether it is inside a pair; and by each bracket that closes a pair the one that opens it.
     """
     roles = [0] * len(words)
     inside = [False] * len(words)
-    for marks in (QUOTES, BRACKETS):
-        opening = -1
-        for i, word in enumerate(words):
-            if opening >= 0 and (i - opening > LONGEST_PAIR or _line_breaks(gaps[i - 1]) > 1):
-                opening = -1
-            if word not in marks:
-                continue
-            roles[i] = marks[word] or _role(words, gaps, i) or (-1 if opening >= 0 else 1)
-            if roles[i] < 0 <= opening:
+    _pair_quotes(words, gaps, lines, roles, inside)
+    openings = _pair_brackets(words, lines, roles, inside)
+    _pair_single_quotes(words, gaps, lines, roles, inside)
+    return roles, inside, openings
+
+
+def _pair_quotes(
+    words: Sequence[str], gaps: Sequence[str], lines: Sequence[int], roles: list[int], inside: list[bool]
+) -> None:
+    opening = -1
+    for i, word in enumerate(words):
+        if opening >= 0 and (i - opening > LONGEST_PAIR or lines[i - 1] > 1):
+            opening = -1
+        if word not in QUOTES:
+            continue
+        roles[i] = QUOTES[word] or _role(words, gaps, i) or (-1 if opening >= 0 else 1)
+        if roles[i] < 0 <= opening:
+            inside[opening:i] = [True] * (i - opening)
+        opening = i if roles[i] > 0 else -1
+
+
+def _pair_brackets(
+    words: Sequence[str], lines: Sequence[int], roles: list[int], inside: list[bool]
+) -> dict[int, int]:
+    closing = frozenset(CLOSERS.values())
+    openings: dict[int, int] = {}
+    opened: dict[str, int] = {}  # By what closes it.
+    for i, word in enumerate(words):
+        if i and lines[i - 1] > 1:
+            opened.clear()
+        if word in CLOSERS:
+            roles[i] = 1
+            opened[CLOSERS[word]] = i
+        elif word in closing:
+            roles[i] = -1
+            opening = opened.pop(word, -1)
+            if opening >= 0 and i - opening <= LONGEST_PAIR:
                 inside[opening:i] = [True] * (i - opening)
-            opening = i if roles[i] > 0 else -1
-    return roles, inside
+                openings[i] = opening
+    return openings
+
+
+def _pair_single_quotes(
+    words: Sequence[str], gaps: Sequence[str], lines: Sequence[int], roles: list[int], inside: list[bool]
+) -> None:
+    """Pair single quotes; all but those that surely open or close are apostrophes."""
+    opening = -1
+    for i, word in enumerate(words):
+        if opening >= 0 and (i - opening > LONGEST_PAIR or lines[i - 1] > 1):
+            opening = -1
+        if word != "\u2018" and word not in APOSTROPHES:
+            continue
+        before = i == 0 or bool(gaps[i - 1]) or roles[i - 1] > 0
+        after = i == len(words) - 1 or bool(gaps[i]) or words[i + 1] in STOPS or words[i + 1] in NO_STARTS
+        if before and not after and word != "\u2019":
+            follower = words[i + 1]
+            decade = follower[0].isdigit() and follower[-1] == "s"
+            opening = -1 if decade or follower.lower() in ELISIONS else i
+        elif opening >= 0 and after and word != "\u2018":
+            roles[opening], roles[i] = 1, -1
+            inside[opening:i] = [True] * (i - opening)
+            opening = -1
 
 
 def _role(words: Sequence[str], gaps: Sequence[str], i: int) -> int:
     """Return +1 for a mark that by its neighbours can only open, -1 for one that can only close, else 0."""
-    before = i == 0 or bool(gaps[i - 1]) or BRACKETS.get(words[i - 1], 0) > 0
+    before = i == 0 or bool(gaps[i - 1]) or words[i - 1] in CLOSERS
     after = i == len(words) - 1 or bool(gaps[i]) or words[i + 1] in STOPS or words[i + 1] in NO_STARTS
     return int(before) - int(after)
 

@@ -1,8 +1,9 @@
 """A caption's sentences as exact character spans, through spaCy's tokenizer and rules made for captions."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import regex
 
 from glitbuild.flism.boundaries import breaks
 from glitbuild.records import Span
@@ -10,13 +11,15 @@ from glitbuild.records import Span
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-# Every mark is a token of its own, but for those inside a word or a number: "dog's", "cream-colored", "3.5".
-# The tokenizer skips a match at a start: the last part cuts off a mark there from the word after it.
-MARK = re.compile(r"(?!(?<=\w)['\u2019-](?=\w))(?!(?<=\d)[.,](?=\d))\W|(?<=\A\W)(?=\w)")
+# Every mark is a token of its own, with the accents on it, but for those inside a word or a number: "dog's",
+# "cream-colored", "3.5".
+MARK = regex.compile(
+    r"(?!(?<=\w)['\u2019-](?=\w))(?!(?<=\d)[.,\uff0e\uff0c\u066b\u066c](?=\d))[^\w\p{M}\u200c\u200d][\p{M}\u200d]*"
+)
 
 
 class SentenceSplitter:
-    """Splits English captions into sentences; text in other languages at least at line breaks.
+    """Splits captions into sentences: by rules for English, and by the stops of other scripts.
 
     spaCy's tokenizer runs with one pattern for marks instead of its English rules, which keep ``T."WAYS`` in
     one token and take quadratic time on a long run without white space.
@@ -25,7 +28,7 @@ class SentenceSplitter:
         name: what splits, and the version of its rules: two datasets with equal names have equal sentences.
     """
 
-    name = "spacy-captions/1"
+    name = "spacy-captions/2"
 
     def __init__(self) -> None:
         from spacy.lang.en import English
@@ -58,8 +61,16 @@ def _spans(doc: "Doc") -> tuple[Span, ...]:
             if gaps:
                 gaps[-1] += token.text_with_ws
             continue
-        words.append(token.text)
-        starts.append(token.idx)
+        text, start = token.text, token.idx
+        # The tokenizer skips a match at a start, and so leaves a mark there with the word after it.
+        mark = MARK.match(text) if len(text) > 1 and not text[0].isalnum() else None
+        if mark and mark.end() < len(text):
+            words.append(mark.group())
+            starts.append(start)
+            gaps.append("")
+            text, start = text[mark.end() :], start + mark.end()
+        words.append(text)
+        starts.append(start)
         gaps.append(token.whitespace_)
     if not words:
         return ()

@@ -1,6 +1,12 @@
+# ruff: noqa: RUF001 (marks of other scripts are meant)
 import json
+import re
+import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -19,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 @given(st.text(max_size=60))
 @example("It is 3.5 m wide.  A\tred   car &amp; a “blue” mug…")
+@example("“a” ‘b’ " * 8)
 @example("schön — naïve İstanbul ǅ ﬁre 東京 🚗🏽 done")
 @example("&lt;b&gt; mojibake: itâ€™s")
 def test_there_is_a_rising_start_for_every_token_whatever_the_text(text: str) -> None:
@@ -58,6 +65,135 @@ def test_the_spans_of_sentences_of_real_captions_hold_their_own_tokens(assets: P
             joined += 1
             assert [ids[a - 1 : b - 1] for a, b in spans] == own
     assert joined > 0.9 * len(captions)
+
+
+def clean(text: str) -> str:
+    return "".join(TOKENIZER.clean_fn(text).split())
+
+
+def places_by_cuts(text: str) -> list[int]:
+    """Say where cleaned characters come from, in quadratic time, from the finest pieces that are cleaned apart."""
+    whole = clean(text)
+    cuts = [cut for cut in range(len(text) + 1) if clean(text[:cut]) + clean(text[cut:]) == whole]
+    found: list[int] = []
+    for start, end in pairwise(cuts):
+        count = len(clean(text[:end])) - len(clean(text[:start]))
+        solid = [place for place in range(start, end) if not text[place].isspace()] or [start]
+        found += [solid[min(k, len(solid) - 1)] for k in range(count)]
+    return found
+
+
+def starts_of(text: str, places: list[int]) -> list[int]:
+    of_byte = [place for place, letter in zip(places, clean(text), strict=True) for _ in letter.encode()]
+    lengths = [len(TOKENIZER.decoder[token].removesuffix("</w>")) for token in TOKENIZER.encode(text)]
+    return [of_byte[sum(lengths[:k])] for k in range(len(lengths))]
+
+
+PIECES = [
+    "“",
+    "”",
+    "’",
+    "…",
+    "a",
+    "B",
+    "dog",
+    " ",
+    "\n",
+    "&amp;",
+    "&lt;b&gt;",
+    "&#39;",
+    "&copy2020",
+    "&amp;amp;lt;",
+    "&nbsp;",
+]
+PIECES += [
+    "\ufb01",
+    "\uff21",
+    "\uff76\uff9e",
+    "e\u0301",
+    "\u1100\u1161\u11a8",
+    "İ",
+    "👩\u200d👧",
+    "‼\ufe0f",
+    "\ufeff",
+    "東京",
+]
+PIECES += ["\x1b[31m", "x" * 40, "1", ".", "é"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_starts_are_those_of_the_finest_pieces_cleaned_apart(text: str) -> None:
+    assert token_starts(TOKENIZER, text, TOKENIZER.encode(text)) == starts_of(text, places_by_cuts(text))
+
+
+MOJIBAKE = ["itâ€™s a cafÃ©", "Ã©tÃ©", "naÃ¯ve â€œquotedâ€\x9d yes", "à la Ã  x", "ð\x9f\x98\x80 a", "a\x92s b"]
+
+
+@pytest.mark.parametrize("text", MOJIBAKE)
+def test_starts_in_mended_mojibake(text: str) -> None:
+    assert clean(text) != "".join(text.lower().split())
+    assert token_starts(TOKENIZER, text, TOKENIZER.encode(text)) == starts_of(text, places_by_cuts(text))
+
+
+def test_starts_in_every_real_caption(assets: Path) -> None:
+    files = sorted((assets / "captions").glob("*.jsonl"))
+    captions = [json.loads(line)["caption"] for path in files for line in path.read_text().splitlines()]
+    assert len(captions) > 1000
+    known: dict[str, list[int]] = {}
+    for caption in captions:
+        places: list[int] = []
+        for word in re.finditer(r"\S+", caption):
+            if word.group() not in known:
+                known[word.group()] = places_by_cuts(word.group())
+            places += [word.start() + place for place in known[word.group()]]
+        assert token_starts(TOKENIZER, caption, TOKENIZER.encode(caption)) == starts_of(caption, places)
+
+
+def lines_run(function: Callable[[], object]) -> int:
+    """Count the lines of Python that a call runs, in C's functions none."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+HOSTILE = [
+    "“”",
+    "“a” ",
+    "&amp;",
+    "&",
+    "e\u0301",
+    "\u0301",
+    "a" * 50 + "’",
+    "👩\u200d👧’",
+    "東京’",
+    "â€™",
+    "Ã©",
+    "Ã",
+    "РЎРѕ",
+    "Σ’",
+    "İ…",
+]
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
+    small, large = (unit * (length // len(unit)) for length in (300, 600))
+    ids = [TOKENIZER.encode(text) for text in (small, large)]
+    token_starts(TOKENIZER, small, ids[0])  # The pattern is made at the first call.
+    once = lines_run(lambda: token_starts(TOKENIZER, small, ids[0]))
+    twice = lines_run(lambda: token_starts(TOKENIZER, large, ids[1]))
+    assert twice < 2.6 * once
 
 
 def test_another_tokenizer_is_noticed() -> None:
