@@ -2,7 +2,7 @@
 
 
 def plain(name: str) -> str:
-    """Return a relative path without what leads nowhere: ``./a.jpg``, ``b/../a.jpg`` and ``b//..//a.jpg`` are ``a.jpg``.
+    """Return a relative path without what leads nowhere: ``./a.jpg`` and ``b//../a.jpg`` are ``a.jpg``.
 
     A tar's members have no absolute path: what unpacks it takes the slash in front away, and so does this.
     """
