@@ -21,7 +21,7 @@ from glitbuild.errors import SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
-from glitbuild.records import Skip
+from glitbuild.records import Skip, writable
 from glitbuild.shards.layout import shard_name, shard_of
 from glitbuild.shards.manifest import files_beyond, prepare_directory, read_manifest, write_manifest
 from glitbuild.shards.retried import Retried, first_row, first_rows
@@ -174,7 +174,7 @@ def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Exc
         more
         | {
             "stage": "ingest",
-            "sources": [source.summary for source in sources],
+            "sources": [writable(source.summary) for source in sources],
             "shard_size": options.shard_size,
             "max_pixels": options.max_pixels,
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from glitbuild.errors import ConfigError
+from glitbuild.records import writable
 
 TEMPORARY = ".part-"
 """Stands in the name of every file that is being written; nothing with it is ever read."""
@@ -93,7 +94,7 @@ class Store:
     @property
     def name(self) -> str:
         """What pages and reports call the directory; where it lies is nobody else's business."""
-        return posixpath.basename(self._root.rstrip("/")) or "dataset"
+        return writable(posixpath.basename(self._root.rstrip("/"))) or "dataset"
 
     def __str__(self) -> str:
         return self.url
