@@ -9,7 +9,8 @@ from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.csv import CsvSource
 from glitbuild.ingest.files import why
 from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
-from glitbuild.ingest.hf import HuggingFaceSource, is_saved
+from glitbuild.ingest.hf import HuggingFaceSource
+from glitbuild.ingest.hf_saved import INFO, is_saved
 from glitbuild.ingest.jsonl import JsonlSource
 from glitbuild.ingest.magic import check_content, kind_of
 from glitbuild.ingest.parquet import ParquetSource
@@ -100,6 +101,9 @@ def _detect_folder(path: AnyPath) -> str:
         for suffix in (".tar", ".parquet"):
             if suffix in suffixes:
                 return SUFFIXES[suffix]
+        if any(entry.name == INFO for entry in entries):
+            why_not = f"it has a {INFO} but no state.json, so it is no whole dataset that save_to_disk wrote"
+            raise SourceError(path.name, why_not, "load it with datasets and save it with save_to_disk")
     return "folder"
 
 
@@ -132,7 +136,7 @@ def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSou
 def _tar_folder(path: AnyPath) -> AnyPath:
     """Return ``shards/`` of a glitbuild dataset directory; any other path as it is."""
     shards = path / "shards"
-    return shards if any(entry.name[0] != "." for entry in shards.glob("*.tar")) else path
+    return shards if any(shards.glob("[!.]*.tar")) else path
 
 
 def _files(spec: str, path: AnyPath, suffix: str) -> list[AnyPath]:

@@ -53,5 +53,5 @@ def test_what_is_no_parquet_is_said_by_its_reader(tmp_path: Path, data: bytes) -
     path = tmp_path / "x.parquet"
     path.write_bytes(data)
     check_end(path)
-    with pytest.raises(SourceError, match="not a Parquet file|Couldn.t deserialize"):
+    with pytest.raises(SourceError, match=r"not a Parquet file|Couldn.t deserialize"):
         open_sources([str(path)], SourceOptions())
