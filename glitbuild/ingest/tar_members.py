@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from glitbuild.files import is_stray
-from glitbuild.ingest.files import why
+from glitbuild.ingest.files import MAX_BYTES, why
 from glitbuild.ingest.names import plain
 from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Rejected
@@ -79,6 +79,8 @@ def read_member(path: AnyPath, member: Member) -> bytes:
     if member.problem:
         raise Rejected(SkipReason.IMAGE_MISSING, f"{member.name}: {member.problem}")
     size = member.size if member.pieces is None else sum(length for _, length in member.pieces)
+    if size > MAX_BYTES:
+        raise Rejected(SkipReason.IMAGE_TOO_LARGE, f"{member.name}: {size} bytes, at most {MAX_BYTES}")
     if isinstance(path, RemotePath):
         data = path.read_range(member.offset, size)
     else:

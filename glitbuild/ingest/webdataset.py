@@ -13,7 +13,10 @@ from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, gather, read_member, read_samples
 from glitbuild.records import SkipReason, Source
 
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+IMAGE_EXTENSIONS = (
+    *("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"),
+    *("jpe", "jfif", "avif", "jp2", "heic"),
+)
 PEEK = 100
 """Samples that are looked at to check a named column."""
 
