@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.magic import check_content
 from glitbuild.ingest.remote import AnyPath
+from glitbuild.records import writable
 
 STATE, SPLITS = "state.json", "dataset_dict.json"
 INFO = "dataset_info.json"
@@ -53,7 +55,14 @@ def _load(name: str, path: Path) -> Any:
         if not (path / str(file)).is_file():
             raise SourceError(name, f"no {file} in it, though {STATE} names it", AGAIN)
         check_content(path / str(file), "")
-    return datasets.Dataset.load_from_disk(str(path)) if files else None
+    if not files:
+        return None
+    if writable(str(path)) == str(path):
+        return datasets.Dataset.load_from_disk(str(path))
+    with TemporaryDirectory() as folder:  # a name that is not UTF-8 Arrow can't open; the files then stay open
+        link = Path(folder, "dataset")
+        link.symlink_to(path.absolute(), target_is_directory=True)
+        return datasets.Dataset.load_from_disk(str(link))
 
 
 def _object(name: str, path: Path) -> dict[str, Any]:

@@ -6,6 +6,9 @@ import os
 import tarfile
 from pathlib import Path
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from glitbuild.files import is_stray
@@ -32,6 +35,11 @@ def sources(tmp_path: Path) -> Path:
     (tmp_path / f"{ODD}.csv").write_bytes(
         os.fsencode(f"image,id,caption\n{ODD}/a{ODD}.jpg,x{ODD},A.\n,y{ODD},B.\n")
     )
+    table = {"image": [jpeg(seed=1), b"no image"], "caption": ["A.", "B."]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").rename(tmp_path / f"{ODD}.parquet")
+    datasets.Dataset.from_dict(table).save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved").rename(tmp_path / f"saved{ODD}")
     with tarfile.open(tmp_path / f"{ODD}.tar", "w", format=tarfile.GNU_FORMAT) as tar:
         for name, data in ((f"a{ODD}.jpg", jpeg(seed=1)), (f"a{ODD}.txt", b"A."), (f"b{ODD}.txt", b"B.")):
             info = tarfile.TarInfo(name)
@@ -43,7 +51,9 @@ def sources(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [ODD, f"{ODD}.jsonl", f"{ODD}.csv", f"{ODD}.tar"])
+@pytest.mark.parametrize(
+    "name", [ODD, *(f"{ODD}.{kind}" for kind in ("jsonl", "csv", "tar", "parquet")), f"saved{ODD}"]
+)
 def test_names_of_inputs_rows_and_datasets(sources: Path, name: str) -> None:
     out = f"out{ODD}"
     first = here("ingest", name, "--out", out, cwd=sources)
