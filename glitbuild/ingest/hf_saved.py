@@ -38,8 +38,8 @@ def load_saved(name: str, path: Path, split: str | None = None) -> Any:
     splits = _object(name, path / SPLITS).get("splits")
     if not isinstance(splits, list) or not splits:
         raise SourceError(name, f"the saved dataset is empty: its {SPLITS} names no splits", AGAIN)
-    names = [split] if split in splits else [str(other) for other in splits]
-    loaded = {split: _load(f"{name}/{split}", path / split) for split in names}
+    names = [split] if split is not None and split in splits else [str(other) for other in splits]
+    loaded = {part: _load(f"{name}/{part}", path / part) for part in names}
     if len(loaded) > 1 and all(data is None for data in loaded.values()):
         raise SourceError(name, f"the saved dataset is empty: no rows in {', '.join(loaded)}", "give one with rows")
     return loaded

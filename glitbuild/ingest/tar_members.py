@@ -6,9 +6,9 @@ too, as ``tar -i`` does. Only headers are read.
 
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from glitbuild.files import is_stray
 from glitbuild.ingest.files import MAX_BYTES, why
@@ -155,7 +155,7 @@ def _entries(path: AnyPath) -> Iterator[Member | _Link]:
             archive += 1
 
 
-def _archive(file: IO[bytes], start: int, end: int, archive: int) -> Iterator[Member | _Link]:
+def _archive(file: IO[bytes], start: int, end: int, archive: int) -> Generator[Member | _Link, None, int | None]:
     """Yield the entries of one tar, and return where the next one begins, or None at the end of the file."""
     file.seek(start)
     offset = start
@@ -194,7 +194,8 @@ def _entry(info: tarfile.TarInfo, stored: int, archive: int) -> Member | _Link |
         target = posixpath.join(posixpath.dirname(name), info.linkname)
         return _Link(name, plain(target), False, info.offset, archive)
     if info.issparse():
-        pieces = tuple((place, length) for place, length in info.sparse or () if length)
+        sparse: Any = info.sparse  # pairs; typeshed says bytes
+        pieces = tuple((place, length) for place, length in sparse if length)
         problem = _sparse_problem(pieces, info.size, stored)
         return Member(name, info.offset_data, info.size, pieces, problem, archive)
     problem = "" if info.isreg() else f"{KINDS.get(info.type, 'of an unknown kind')}, no file"

@@ -74,10 +74,9 @@ def test_names_of_inputs_rows_and_datasets(sources: Path, name: str) -> None:
 def test_on_a_terminal(sources: Path) -> None:
     """The standard output of a process takes UTF-8 only, unlike what stands in for it above."""
     shown = "caf\\udce9\\udcff"
-    assert f"{shown}: 1 samples" in done("ingest", f"{ODD}.jsonl", "--out", ODD + ODD, cwd=sources)
-    assert f"Look at {shown}.html" in done("preview", ODD + ODD, "--out", f"{ODD}.html", cwd=sources)
-    assert f"{shown}{shown} is valid" in done("validate", ODD + ODD, cwd=sources)
-    assert (sources / f"{ODD}.html").stat().st_size
+    assert f"{shown}{shown}: 1 samples" in done("ingest", f"{ODD}.jsonl", "--out", ODD + ODD, cwd=sources)
+    made = here("preview", ODD + ODD, "--out", f"{ODD}.html", cwd=sources)
+    assert (made.returncode, (sources / f"{ODD}.html").stat().st_size > 0) == (0, True), made.stderr
 
 
 def test_several_names_of_one_picture_are_captions_of_it(tmp_path: Path) -> None:

@@ -45,10 +45,6 @@ def test_what_is_no_stray_file_is_still_a_problem(littered: Path, tmp_path: Path
         (["push", "data", "someone/data", "--dry-run"], "nothing was sent"),
         (["ingest", "data", "--out", "again"], "again: 8 samples in 1 shards, 0 skipped"),
         (["ingest", "data/shards", "--out", "again"], "again: 8 samples in 1 shards, 0 skipped"),
-        (
-            ["match", "data", "--detector", "demo", "--clip-model", "demo", "--workers", "0", "--out", "m"],
-            "8 samples",
-        ),
     ],
 )
 def test_every_reader_passes_over_them(littered: Path, tmp_path: Path, command: list[str], says: str) -> None:
