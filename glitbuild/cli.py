@@ -1,5 +1,6 @@
 """The command line; each command is a file of ``commands/`` that imports what it does when it runs."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Args:
         args: the words after ``glitbuild``; by default those this process was started with.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that are no UTF-8, and what a terminal can't show
     try:
         sys.exit(cli.main(args, standalone_mode=False) or 0)
     except GlitbuildError as error:

@@ -202,6 +202,11 @@ class Skip:
         return cls(row["key"], Source(**row["source"]), SkipReason(row["reason"]), row["detail"])
 
 
+def writable(text: str) -> str:
+    """Return text that is valid UTF-8: a lone surrogate, as of a file name that is not UTF-8, is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def to_json(value: Any) -> bytes:
     """Return compact UTF-8 JSON; equal values give equal bytes.
 

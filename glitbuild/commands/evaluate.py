@@ -47,5 +47,5 @@ def evaluate(plain: bool, **options: Any) -> None:
     if given.out:
         write_file(given.out, as_json(report))
     if given.markdown:
-        write_file(given.markdown, as_markdown(report).encode())
+        write_file(given.markdown, as_markdown(report).encode(errors="backslashreplace"))
     print_report(report)

@@ -123,5 +123,5 @@ def _accuracy(out: Path) -> Accuracy:
 
 
 def _truth(out: Path) -> dict[str, dict[str, Any]]:
-    lines = [line for path in sorted((out / "scenes" / "truth").iterdir()) for line in path.open("rb")]
+    lines = [line for path in sorted((out / "scenes" / "truth").glob("[!.]*.jsonl")) for line in path.open("rb")]
     return {row["key"]: row for row in map(json.loads, lines)}

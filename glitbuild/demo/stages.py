@@ -37,7 +37,7 @@ def on_scenes(out: Path, options: DemoOptions, plain: bool) -> Iterator[Step]:
     test = ScenesOptions(HELD_OUT, str(out / "test"), seed=SEED, split="test", overwrite=again)
     yield _step("scenes", lambda: run_scenes(drawn, plain))
     yield _step("scenes --split test", lambda: run_scenes(test, plain))
-    tars = tuple(str(path) for path in sorted((out / "scenes" / "shards").glob("*.tar")))
+    tars = tuple(str(path) for path in sorted((out / "scenes" / "shards").glob("[!.]*.tar")))
     read = IngestOptions(tars, str(out / "raw"), format="webdataset", shard_size=quarter, overwrite=again)
     yield _step("ingest", lambda: run_ingest(read, plain))
     match = MatchOptions(

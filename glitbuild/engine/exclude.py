@@ -11,6 +11,7 @@ from itertools import islice
 from glitbuild.errors import DatasetError
 from glitbuild.ingest.duplicates import Sieve
 from glitbuild.ingest.near import perceptual_hash
+from glitbuild.records import writable
 from glitbuild.shards.layout import MANIFEST
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.reader import read_shard
@@ -32,7 +33,7 @@ class Excluded:
     @property
     def name(self) -> str:
         """The name of its directory."""
-        return posixpath.basename(self.store.root.rstrip("/"))
+        return writable(posixpath.basename(self.store.root.rstrip("/")))
 
     @property
     def identity(self) -> dict[str, str]:

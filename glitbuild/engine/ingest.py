@@ -22,7 +22,7 @@ from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.ingest.webdataset import WebDatasetSource
-from glitbuild.records import Skip
+from glitbuild.records import Skip, writable
 from glitbuild.shards.layout import shard_name, shard_of
 from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import files_beyond, open_dataset, prepare_directory, read_manifest, write_manifest
@@ -202,7 +202,7 @@ def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Exc
         more
         | {
             "stage": "ingest",
-            "sources": [source.summary for source in sources],
+            "sources": [writable(source.summary) for source in sources],
             "shard_size": options.shard_size,
             "max_pixels": options.max_pixels,
         }

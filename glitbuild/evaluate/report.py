@@ -27,7 +27,9 @@ def as_json(report: Report) -> bytes:
         "seconds": report.seconds,
         "versions": report.versions,
     }
-    return (json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+    return (json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode(
+        errors="backslashreplace"
+    )
 
 
 def as_markdown(report: Report) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from glitbuild.ingest.names import same_file
 from glitbuild.ingest.near import NearHashes
 from glitbuild.ingest.seen import temporary_database
 from glitbuild.ingest.source import Rejected
@@ -152,7 +153,7 @@ def _differ(bits: int) -> str:
 
 
 def _place(picture: Picture) -> bytes:
-    return _digest(f"{picture.input}:{picture.name}")
+    return _digest(f"{picture.input}:{same_file(picture.name)}")
 
 
 def _caption(picture: Picture) -> bytes:

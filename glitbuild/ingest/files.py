@@ -8,6 +8,9 @@ from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
+MAX_BYTES = 1 << 30
+"""Of a picture's file: it is read as a whole, and a few bytes may name a device or a file of terabytes."""
+
 
 def read_file(root: AnyPath, written: str) -> bytes:
     """Read the image file that a row names.
@@ -27,8 +30,12 @@ def read_file(root: AnyPath, written: str) -> bytes:
             return (root / written).read_bytes()
         path = root / written
         # A pipe or a device would block or never end.
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: not a file")
+        if status.st_size > MAX_BYTES:
+            detail = f"{written}: {status.st_size} bytes, at most {MAX_BYTES}"
+            raise Rejected(SkipReason.IMAGE_TOO_LARGE, detail)
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL or half a surrogate pair in the path
         raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: {why(error)}") from error

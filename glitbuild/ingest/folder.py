@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from glitbuild.errors import SourceError
+from glitbuild.files import is_stray
 from glitbuild.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, read_file, why
 from glitbuild.ingest.remote import AnyPath, RemotePath
@@ -138,13 +139,13 @@ class FolderSource:
         """Return whether each entry of a folder is a folder; nothing for one that was entered before."""
         path = self._root / folder
         if isinstance(path, RemotePath):
-            return {entry.name: entry.is_dir() for entry in path.iterdir() if entry.name[0] != "."}
+            return {entry.name: entry.is_dir() for entry in path.iterdir() if _is_input(entry.name)}
         status = path.stat()
         if (status.st_dev, status.st_ino) in seen:
             return {}
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(path) as entries:
-            return {entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."}
+            return {entry.name: _is_folder(entry) for entry in entries if _is_input(entry.name)}
 
     def _holds_shards(self, folder: str) -> bool:
         """Return whether a folder has ``shards/`` with a shard of a glitbuild dataset, finished or not."""
@@ -183,6 +184,20 @@ class FolderSource:
             elif path.stem not in stems and str(path) == lone.get(path.stem):
                 detail = f"{path}: no image of that name beside it"
                 yield _File(str(path), problem=Rejected(SkipReason.IMAGE_MISSING, detail))
+            elif other := _same_but_case(path, texts, records):
+                detail = f"{path}: {other} is there as well"
+                yield _File(str(path), problem=Rejected(SkipReason.DUPLICATE_KEY, detail))
+
+
+def _same_but_case(path: PurePosixPath, *chosen: dict[str, str]) -> str:
+    """Return the text or object that was chosen instead of one whose suffix differs in case only."""
+    others = (PurePosixPath(found[path.stem]) for found in chosen if path.stem in found)
+    same = (str(other) for other in others if other != path and other.suffix.lower() == path.suffix.lower())
+    return next(same, "")
+
+
+def _is_input(name: str) -> bool:
+    return name[0] != "." and not is_stray(name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

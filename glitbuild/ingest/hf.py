@@ -9,17 +9,16 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
-from glitbuild.ingest.remote import AnyPath
+from glitbuild.ingest.hf_saved import is_saved, load_saved
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason
 
-SAVED_FILES = ("state.json", "dataset_dict.json")
-"""Either of them makes a folder one that ``save_to_disk`` wrote."""
+BATCH_ROWS = 16
+"""Rows in memory at a time."""
 
-
-def is_saved(path: AnyPath) -> bool:
-    """Return whether ``datasets`` saved a dataset in this folder."""
-    return any((path / name).is_file() for name in SAVED_FILES)
+ARCHIVES = tuple(f"{name}://" for name in ("zip", "tar", "gzip", "bz2", "xz", "zstd", "lz4"))
+"""Protocols that look into a file, and ask no address of their own."""
+HUB = "hf://datasets/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +42,28 @@ class HuggingFaceSource:
 
     def __init__(self, spec: str, name: str, options: SourceOptions) -> None:
         self._name, self._root = name, Path(spec)
-        self._splits = []
-        for split, data in _pick(name, _open(spec), options.split).items():
+        # What is on the Hub must not name files of this machine; what is on it may, as any table may.
+        self._read_path = partial(read_file, self._root) if self._root.exists() else _read_from_hub
+        self._splits, self._empty = [], []
+        for split, data in _pick(name, _open(spec, name, options.split), options.split).items():
+            if data is None:
+                self._empty.append(split)
+                continue
+            data = _undecoded(data)
             columns = _column_names(name, data)
             chosen = find_columns(f"{name}, split {split}" if split else name, columns, options)
-            data = _undecoded(data, chosen.image).select_columns(chosen.used(columns))
-            self._splits.append(_Split(split, data, chosen))
+            self._splits.append(_Split(split, data.select_columns(chosen.used(columns)), chosen))
+        if not self._splits:
+            raise SourceError(
+                name, f"the split {', '.join(self._empty)} is empty: it has no rows", "name another with --split"
+            )
 
     @property
     def summary(self) -> str:
         """The dataset, its splits, and the columns chosen."""
         names = ", ".join(split.name for split in self._splits if split.name)
         splits = f"split {names}, " if names else ""
+        splits += f"empty: {', '.join(self._empty)}, " if self._empty else ""
         return f"{self._name}: hf, {splits}{self._splits[0].columns}"
 
     def rows(self) -> Iterator[Row]:
@@ -63,10 +72,9 @@ class HuggingFaceSource:
         Raises:
             SourceError: the dataset can't be read on, so that the rows after are unknown.
         """
-        read_path = partial(_read_path, self._root)
         for split in self._splits:
             for number, record in enumerate(self._records(split)):
-                row = to_row(record, split.columns, self._name, number, read_path)
+                row = to_row(record, split.columns, self._name, number, self._read_path)
                 if split.name:
                     name = f"{split.name}/{row.source.id}"
                     source = replace(row.source, id=name, split=row.source.split or split.name)
@@ -74,7 +82,7 @@ class HuggingFaceSource:
                 yield row
 
     def _records(self, split: _Split) -> Iterator[dict[str, Any]]:
-        records = iter(split.data)
+        records = _values(split.data)
         number = 0
         while True:
             try:
@@ -88,16 +96,21 @@ class HuggingFaceSource:
             number += 1
 
 
-def _open(spec: str) -> Any:
+def _open(spec: str, name: str, split: str | None) -> Any:
     import datasets
 
+    is_here = Path(spec).exists()
     try:
         if is_saved(Path(spec)):
-            return datasets.load_from_disk(spec)
+            return load_saved(name, Path(spec), split)
         return datasets.load_dataset(spec, streaming=True)
+    except SourceError:
+        raise
     except Exception as error:  # some ten kinds, from OSError to the Hub's own
         reason = why(error)
         fix = "check the name, the network and HF_TOKEN; a gated dataset asks for its terms to be accepted"
+        if is_here:
+            fix = "load it with datasets to see what is wrong with it"
         raise SourceError(spec, f"can't be opened as a Hugging Face dataset: {reason}", fix) from error
 
 
@@ -123,25 +136,59 @@ def _column_names(name: str, data: Any) -> list[str]:
         raise SourceError(name, f"its first row can't be read: {why(error)}") from error
 
 
-def _undecoded(data: Any, column: str) -> Any:
-    """Return the dataset with the image as the bytes or the path it was made of."""
+def _undecoded(data: Any) -> Any:
+    """Return the dataset with images, sounds and films in any column as the bytes or the path they were made of.
+
+    Decoding opens paths, also those of addresses, of a column that is none of pictures as well.
+    """
     import datasets
 
-    if data.features is not None and isinstance(data.features[column], datasets.Image):
-        return data.cast_column(column, datasets.Image(decode=False))
-    return data
+    if isinstance(data, datasets.Dataset):
+        return data.with_format("arrow")  # whatever format it was saved with, and whichever columns that had
+    return data.decode(False) if data.features is not None else data
 
 
-def _read_path(root: Path, written: str) -> bytes:
-    # Rows of the Hub point to files there (hf://), or in archives there (zip://a.jpg::hf://...). Other
-    # addresses are not followed here: a dataset must not make this machine ask just any other.
-    if not written.rpartition("::")[2].startswith("hf://"):
-        return read_file(root, written)
+def _values(data: Any) -> Iterator[dict[str, Any]]:
+    """Yield the rows, those of tables in batches and never decoded."""
+    import datasets
+
+    if not isinstance(data, datasets.Dataset):
+        yield from data
+        return
+    for table in data.iter(BATCH_ROWS):
+        columns = {name: list(_column_values(table.column(name))) for name in table.column_names}
+        for index in range(table.num_rows):
+            yield {name: values[index] for name, values in columns.items()}
+
+
+def _column_values(column: Any) -> Iterator[Any]:
+    """Yield a column's values; a string that is no UTF-8, which Arrow never checked, has lone surrogates."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_string(column.type) or types.is_large_string(column.type):
+        for value in column.cast(pyarrow.large_binary()):
+            yield value.as_py().decode("utf-8", "surrogateescape") if value.is_valid else None
+    else:
+        yield from column.to_pylist()
+
+
+def _read_from_hub(written: str) -> bytes:
+    """Read what a row of the Hub names: a file there (hf://), or in archives there (zip://a.jpg::hf://...).
+
+    Any other address is not asked: a dataset must not make this machine ask just any. Those of http and https
+    never come here: they are downloaded.
+    """
+    *archives, file = written.split("::")
+    if not file.startswith(HUB) or not all(archive.startswith(ARCHIVES) for archive in archives):
+        what = "an address" if "://" in written else "a path of another machine"
+        detail = f"{written}: {what}; of a dataset on the Hub, files there and on http or https are read"
+        raise Rejected(SkipReason.IMAGE_MISSING, detail)
     import fsspec
 
     try:
-        with fsspec.open(written, "rb") as file:
-            data: bytes = file.read()
+        with fsspec.open(written, "rb") as opened:
+            data: bytes = opened.read()
     except Exception as error:  # every protocol has errors of its own
         raise Rejected(SkipReason.IMAGE_MISSING, f"{written}: {why(error)}") from error
     return data

@@ -16,19 +16,22 @@ CHUNK = 1 << 20
 def read_array(path: AnyPath, key: str | None = None) -> Iterator[Any]:
     """Yield the elements of an array, and where it is damaged, a ``Rejected`` for the rest of it.
 
+    Several arrays, or objects, one behind the other as ``cat`` joins them, are read one after another.
+
     Args:
         path: a UTF-8 file that holds an array, or an object with an array in it.
         key: the array's key in the object; None where the file is the array.
     """
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         reader = _Reader(file.read)
+        behind = ""
         try:
-            if key is not None:
-                reader.enter(key)
-            yield from reader.elements()
+            while not behind or reader.has_more():
+                yield from reader.elements() if key is None else reader.elements_of(key)
+                behind = f", behind the end of the {'list' if key is None else 'object'},"
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else why(error)
-            detail = f"{path.name}: from character {reader.position} on it can't be read: {reason}"
+            detail = f"{path.name}: from character {reader.position}{behind} on it can't be read: {reason}"
             yield Rejected(SkipReason.ROW_UNREADABLE, detail)
 
 
@@ -44,19 +47,34 @@ class _Reader:
         """Characters of the file that are done with."""
         return self._start + self._at
 
-    def enter(self, key: str) -> None:
-        """Go into an object as far as the value of a key."""
+    def has_more(self) -> bool:
+        """Return whether there is more than white space and byte order marks."""
+        while (found := self._next()) == "\ufeff":
+            self._at += 1
+        return bool(found)
+
+    def elements_of(self, key: str) -> Iterator[Any]:
+        """Yield the elements of the array that an object has under a key, and read the object to its end."""
         self._expect("{")
-        while self._value() != key:
+        is_there = False
+        while True:
+            name = self._value()
             self._expect(":")
-            self._value()
-            self._expect(",")
-        self._expect(":")
+            if name == key:
+                yield from self.elements()
+                is_there = True
+            else:
+                self._value()
+            if self._expect(",}") == "}":
+                break
+        if not is_there:
+            raise ValueError(f'the object has no "{key}"')
 
     def elements(self) -> Iterator[Any]:
         """Yield the elements of the array that comes next."""
         self._expect("[")
         if self._peek() == "]":
+            self._at += 1
             return
         while True:
             yield self._value()
@@ -65,13 +83,19 @@ class _Reader:
 
     def _peek(self) -> str:
         """Return the next character that is no white space."""
+        if not (found := self._next()):
+            raise ValueError("it ends too early")
+        return found
+
+    def _next(self) -> str:
+        """Return likewise, or ``""`` at the end."""
         while True:
             while self._at < len(self._window):
                 if not self._window[self._at].isspace():
                     return self._window[self._at]
                 self._at += 1
             if not self._fill():
-                raise ValueError("it ends too early")
+                return ""
 
     def _expect(self, characters: str) -> str:
         found = self._peek()

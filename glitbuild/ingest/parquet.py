@@ -10,7 +10,7 @@ from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
 from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Row, SourceOptions
-from glitbuild.records import SkipReason, Source
+from glitbuild.records import SkipReason, Source, writable
 
 BATCH_ROWS = 16
 """Rows in memory at a time: with images of some megabytes each, some tens of megabytes.
@@ -91,8 +91,10 @@ def _records(path: AnyPath, used: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _source(path: AnyPath) -> AbstractContextManager[Any]:
-    """Return what pyarrow reads a file from."""
-    return path.open("rb") if isinstance(path, RemotePath) else nullcontext(path)
+    """Return what pyarrow reads a file from; a name that is not UTF-8 it can't open itself."""
+    if isinstance(path, RemotePath) or writable(str(path)) != str(path):
+        return path.open("rb")
+    return nullcontext(path)
 
 
 def _values(column: Any) -> Iterator[Any]:

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glitbuild.errors import GlitbuildError, SourceError
+from glitbuild.files import is_stray
 from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.csv import CsvSource
 from glitbuild.ingest.files import why
 from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
-from glitbuild.ingest.hf import HuggingFaceSource, is_saved
+from glitbuild.ingest.hf import HuggingFaceSource
+from glitbuild.ingest.hf_saved import INFO, is_saved
 from glitbuild.ingest.jsonl import JsonlSource
+from glitbuild.ingest.magic import check_content, kind_of
 from glitbuild.ingest.parquet import ParquetSource
+from glitbuild.ingest.parquet_end import check_end
 from glitbuild.ingest.remote import AnyPath, RemotePath, locate
 from glitbuild.ingest.source import RowSource, SourceOptions
 from glitbuild.ingest.webdataset import WebDatasetSource
@@ -77,8 +81,9 @@ def _detect(spec: str, path: AnyPath) -> str:
         raise SourceError(spec, "no such file or folder", fix)
     if path.is_dir():
         return _detect_folder(path)
-    kind = SUFFIXES.get(path.suffix.lower())
+    kind = SUFFIXES.get(path.suffix.lower()) or kind_of(path)
     if kind is None:
+        check_content(path, "")
         problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
         raise SourceError(spec, problem, "name the format with --format")
     return kind
@@ -89,13 +94,16 @@ def _detect_folder(path: AnyPath) -> str:
         return "hf"
     if _tar_folder(path) != path:
         return "webdataset"
-    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    entries = [entry for entry in path.iterdir() if entry.name[0] != "." and not is_stray(entry.name)]
     suffixes = {entry.suffix.lower() for entry in entries}
     # Tars and Parquet files often have indices, statistics or a README beside them, but no pictures.
     if not suffixes & IMAGE_SUFFIXES and not any(entry.is_dir() for entry in entries):
         for suffix in (".tar", ".parquet"):
             if suffix in suffixes:
                 return SUFFIXES[suffix]
+        if any(entry.name == INFO for entry in entries):
+            why_not = f"it has a {INFO} but no state.json, so it is no whole dataset that save_to_disk wrote"
+            raise SourceError(path.name, why_not, "load it with datasets and save it with save_to_disk")
     return "folder"
 
 
@@ -107,21 +115,28 @@ def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSou
     if kind in CORPORA:
         return CORPORA[kind](path.absolute(), options)  # a link stands where its pictures do
     name = path.resolve().name if path.is_dir() else path.stem
-    if kind == "webdataset":
-        return WebDatasetSource(_files(spec, _tar_folder(path), ".tar"), name, options)
-    if kind == "parquet":
-        return ParquetSource(_files(spec, path, ".parquet"), name, options)
+    if kind in ("webdataset", "parquet"):
+        suffix = ".tar" if kind == "webdataset" else ".parquet"
+        files = _files(spec, _tar_folder(path) if kind == "webdataset" else path, suffix)
+        for file in files:
+            check_content(file, kind)
+            if kind == "parquet":
+                check_end(file)
+        return (
+            WebDatasetSource(files, name, options) if kind == "webdataset" else ParquetSource(files, name, options)
+        )
     if path.is_dir() != (kind == "folder"):
         raise SourceError(spec, f"it is a {'folder' if path.is_dir() else 'file'}, and --format is {kind}")
     if kind == "folder":
         return FolderSource(path, name, options)
+    check_content(path, kind)
     return JsonlSource(path, name, options) if kind == "jsonl" else CsvSource(path, name, options)
 
 
 def _tar_folder(path: AnyPath) -> AnyPath:
     """Return ``shards/`` of a glitbuild dataset directory; any other path as it is."""
     shards = path / "shards"
-    return shards if any(shards.glob("*.tar")) else path
+    return shards if any(shards.glob("[!.]*.tar")) else path
 
 
 def _files(spec: str, path: AnyPath, suffix: str) -> list[AnyPath]:

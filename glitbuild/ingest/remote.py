@@ -39,8 +39,22 @@ class RemotePath:
             raise SourceError(url, str(error), "install the driver (s3: glitbuild[s3])") from error
 
     def __truediv__(self, name: str) -> "RemotePath":
-        """Return a path below; no name leads out of the folder by being absolute."""
-        return RemotePath(self._fs, posixpath.join(self._path, name.lstrip("/")))
+        """Return a path below; no name leads out of the folder by being absolute.
+
+        Object stores know no ``.`` and ``..``, so they are resolved here.
+
+        Raises:
+            ValueError: it leads out of the bucket, or of the folder at the top.
+        """
+        path = self._path
+        for part in name.lstrip("/").split("/"):
+            if part == "..":
+                path = posixpath.dirname(path)
+                if not path.rpartition("://")[2].strip("/") or path.endswith(":/"):
+                    raise ValueError("leads out of where the input lies")
+            elif part != ".":
+                path = posixpath.join(path, part)
+        return RemotePath(self._fs, path)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RemotePath) and (self._fs, self._path) == (other._fs, other._path)

@@ -1,90 +1,60 @@
-"""The members of a tar in order, each grouped to a WebDataset sample, and where the tar breaks off."""
+"""The members of a tar, each grouped to a WebDataset sample, and where the tar breaks off."""
 
-import os
 import re
-import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
-from glitbuild.ingest.files import why
-from glitbuild.ingest.remote import AnyPath, RemotePath
+from glitbuild.ingest.remote import AnyPath
+from glitbuild.ingest.tar_members import Member, TarBrokenError, read_member, read_members
+
+__all__ = ["Member", "TarBrokenError", "TarSample", "gather", "read_member", "read_samples"]
 
 # As webdataset.tariterators has them; importing that package takes seconds, as it brings torch.
 KEY_AND_EXTENSION = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 META = re.compile(r"__[^/]*__($|/)")
 
-
-class TarBrokenError(Exception):
-    """A tar can't be read from some offset on."""
-
-    def __init__(self, offset: int, reason: str) -> None:
-        super().__init__(f"broken at byte {offset}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file in a tar: its name, and where its bytes are."""
-
-    name: str
-    offset: int
-    size: int
+HELD = 100_000
+"""Parts of samples that wait for the rest of them."""
 
 
 @dataclass(slots=True)
 class TarSample:
-    """The adjacent members of one key.
+    """The members of one key.
 
     Attributes:
         key: the members' common name, folders included.
         members: by extension, in lower case.
-        repeated: the name of the first member that came twice.
+        repeats: the members whose extension came before.
         cut: the tar breaks off after it, perhaps within it.
     """
 
     key: str
     members: dict[str, Member]
-    repeated: str | None = None
+    repeats: list[Member] = field(default_factory=list)
     cut: bool = False
-
-
-def read_member(path: AnyPath, member: Member) -> bytes:
-    """Read the bytes of a member.
-
-    Raises:
-        OSError: the tar can't be read, or is shorter than it was.
-    """
-    if isinstance(path, RemotePath):
-        data = path.read_range(member.offset, member.size)
-    else:
-        with path.open("rb") as file:
-            file.seek(member.offset)
-            data = file.read(member.size)
-    if len(data) < member.size:
-        raise OSError(f"{member.name}: the tar is shorter than before")
-    return data
 
 
 def read_samples(path: AnyPath) -> Iterator[TarSample | TarBrokenError]:
     """Yield the samples of an uncompressed tar; if it breaks off, the break after them.
 
-    Members are grouped as WebDataset groups them. Only headers are read, so memory holds one sample's
-    names, never its bytes.
+    Members are grouped as WebDataset groups them: those of one key that are neighbours. Only headers are read,
+    so memory holds one sample's names, never its bytes.
     """
     sample = None
     try:
-        for member in _read_members(path):
+        for member in read_members(path):
             match = KEY_AND_EXTENSION.match(member.name)
             if match is None or META.match(member.name):
                 continue
             key, extension = match.group(1), match.group(2).lower()
-            if sample is None or sample.key != key:
+            if sample is None or sample.key != key or _begins_another(sample, extension, member):
                 if sample is not None:
                     yield sample
                 sample = TarSample(key, {})
             if extension in sample.members:
-                sample.repeated = sample.repeated or member.name
-            sample.members.setdefault(extension, member)
+                sample.repeats.append(member)
+            else:
+                sample.members[extension] = member
     except TarBrokenError as broken:
         if sample is not None:
             sample.cut = True
@@ -95,33 +65,68 @@ def read_samples(path: AnyPath) -> Iterator[TarSample | TarBrokenError]:
             yield sample
 
 
-def _read_members(path: AnyPath) -> Iterator[Member]:
-    """Yield the regular files of a tar; raise TarBrokenError where it is damaged or cut off."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        offset = 0
-        try:
-            tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - the file is what must be closed
-            while (info := tar.next()) is not None:
-                # A damaged header may claim any size, a negative one too, which would lead in circles.
-                if info.size < 0 or tar.offset <= offset or info.offset_data + info.size > end:
-                    raise TarBrokenError(info.offset, f"{info.name} is cut off")
-                offset = tar.offset
-                tar.members = []  # type: ignore[attr-defined]  # tarfile keeps all it has seen
-                if info.isreg() and not info.issparse():
-                    yield Member(info.name, info.offset_data, info.size)
-            offset = tar.offset
-        except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
-            raise TarBrokenError(offset, why(error)) from error
-        _check_end(file, offset)
+def _begins_another(sample: TarSample, extension: str, member: Member) -> bool:
+    """Return whether a name comes again in a tar behind another, whose last sample has the same key."""
+    return extension in sample.members and sample.members[extension].archive != member.archive
 
 
-def _check_end(file: IO[bytes], offset: int) -> None:
-    """Raise TarBrokenError unless a block of zeros ends the tar: tarfile takes any other end as well."""
-    file.seek(offset)
-    block = file.read(tarfile.BLOCKSIZE)
-    if len(block) < tarfile.BLOCKSIZE:
-        raise TarBrokenError(offset, "it ends without an end mark")
-    if block.strip(b"\0"):
-        raise TarBrokenError(offset, "no tar header")
+def gather(
+    samples: Iterable[TarSample | TarBrokenError],
+    images: Collection[str],
+    is_whole: Callable[[TarSample], bool],
+) -> Iterator[TarSample | TarBrokenError]:
+    """Yield the samples as they are meant where WebDataset's rules take them apart or throw them together.
+
+    Members of a key that are not neighbours, as in a tar of a folder in no order, wait for each other; what is
+    still not whole at the end comes last. ``IMG.1.jpg`` and ``IMG.2.jpg`` are two samples where ``IMG`` has
+    nothing but such members, one of them an image.
+
+    Args:
+        samples: as ``read_samples`` yields them.
+        images: extensions of images.
+        is_whole: whether a sample lacks nothing.
+    """
+    held: dict[str, TarSample] = {}
+    for found in samples:
+        if isinstance(found, TarBrokenError):
+            yield from held.values()
+            held.clear()
+            yield found
+            continue
+        for sample in _taken_apart(found, images):
+            other = held.get(sample.key)
+            if other is not None and not other.members.keys() & sample.members.keys():
+                members = other.members | sample.members
+                sample = TarSample(sample.key, members, [*other.repeats, *sample.repeats])
+                del held[sample.key]
+            if sample.repeats or is_whole(sample):
+                yield sample
+                continue
+            if sample.key in held:
+                yield held.pop(sample.key)
+            held[sample.key] = sample
+            if len(held) > HELD:
+                yield held.pop(next(iter(held)))
+    yield from held.values()
+
+
+def _taken_apart(sample: TarSample, images: Collection[str]) -> list[TarSample]:
+    """Return a sample, or several where all of its names have a dot before that of the extension."""
+    names = [(*extension.rpartition(".")[::2], extension) for extension in sample.members]
+    if not all(front for front, _, _ in names) or not any(last in images for _, last, _ in names):
+        return [sample]
+    parts: dict[str, TarSample] = {}
+    for _, last, extension in names:
+        member = sample.members[extension]
+        key = member.name.rpartition(".")[0]
+        part = parts.setdefault(key, TarSample(key, {}))
+        if last in part.members:
+            part.repeats.append(member)
+        else:
+            part.members[last] = member
+    for member in sample.repeats:
+        key = member.name.rpartition(".")[0]
+        parts.setdefault(key, TarSample(key, {})).repeats.append(member)
+    whole = list(parts.values())
+    whole[-1].cut = sample.cut
+    return whole

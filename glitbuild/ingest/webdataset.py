@@ -10,10 +10,13 @@ from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, 
 from glitbuild.ingest.files import decode, parse_object, why
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
-from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, read_member, read_samples
+from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, gather, read_member, read_samples
 from glitbuild.records import SkipReason, Source
 
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+IMAGE_EXTENSIONS = (
+    *("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"),
+    *("jpe", "jfif", "avif", "jp2", "heic"),
+)
 PEEK = 100
 """Samples that are looked at to check a named column."""
 
@@ -49,7 +52,7 @@ class WebDatasetSource:
     def rows(self) -> Iterator[Row]:
         """Yield a row a sample, and a rejected one where a tar is damaged or cut off."""
         for path in self._paths:
-            for sample in read_samples(path):
+            for sample in self._samples(path):
                 if isinstance(sample, TarBrokenError):
                     source = Source(self._name, path.name)
                     yield Row.reject(source, SkipReason.ROW_UNREADABLE, f"{path.name}: {sample}")
@@ -59,13 +62,28 @@ class WebDatasetSource:
                 lacks_caption = row.caption is None and self._options.captions
                 if not (sample.cut and (row.rejected is not None or lacks_caption)):
                     yield row
+                for member in sample.repeats:  # each picture has a row; texts have the sample's
+                    if member.name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS:
+                        yield Row.reject(row.source, SkipReason.DUPLICATE_KEY, _came_twice(member))
+
+    def _samples(self, path: AnyPath) -> Iterator[TarSample | TarBrokenError]:
+        named = (self._options.image_column, self._options.caption_column)
+        samples = read_samples(path)
+        if any("." in name for name in named if name):  # the user says what a name with dots is
+            return samples
+        return gather(samples, self._images, self._is_whole)
+
+    def _is_whole(self, sample: TarSample) -> bool:
+        """Return whether a sample has all that a row is made of."""
+        has_image = any(ext in sample.members for ext in self._images)
+        caption = "txt" if self._options.caption_column is None else self._options.caption_column.lower()
+        return has_image and (not self._options.captions or bool({caption, "json"} & sample.members.keys()))
 
     def _row(self, path: AnyPath, sample: TarSample) -> Row:
         source = Source(self._name, sample.key)
         try:
-            if sample.repeated is not None:
-                detail = f"{sample.repeated} is in the sample twice"
-                raise Rejected(SkipReason.DUPLICATE_KEY, detail)
+            if sample.repeats:
+                raise Rejected(SkipReason.DUPLICATE_KEY, _came_twice(sample.repeats[0]))
             record = self._record(path, sample)
             source, named = self._source(sample.key, record)
             image = next((sample.members[ext] for ext in self._images if ext in sample.members), None)
@@ -122,8 +140,14 @@ class WebDatasetSource:
             raise SourceError(self._name, problem, "name one with --caption-column")
 
 
+def _came_twice(member: Member) -> str:
+    return f"{member.name} is in the sample twice"
+
+
 def _read(path: AnyPath, member: Member) -> bytes:
     try:
         return read_member(path, member)
     except OSError as error:
         raise Rejected(SkipReason.ROW_UNREADABLE, f"{member.name}: {why(error)}") from error
+    except Rejected as rejected:  # a text without bytes is no missing image
+        raise Rejected(SkipReason.ROW_UNREADABLE, rejected.detail) from rejected

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from glitbuild.errors import ConfigError
+from glitbuild.files import is_stray
+from glitbuild.records import writable
 
 TEMPORARY = ".part-"
 """Stands in the name of every file that is being written; nothing with it is ever read."""
@@ -94,7 +96,7 @@ class Store:
     @property
     def name(self) -> str:
         """What pages and reports call the directory; where it lies is nobody else's business."""
-        return posixpath.basename(self._root.rstrip("/")) or "dataset"
+        return writable(posixpath.basename(self._root.rstrip("/"))) or "dataset"
 
     def __str__(self) -> str:
         return self.url
@@ -129,12 +131,15 @@ class Store:
         return self._fs.open(self.path(name), "rb")
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the whole files in a folder, sorted; an absent folder has none."""
+        """Return the names of the whole files in a folder, sorted; an absent folder has none.
+
+        What desktops leave, such as ``.DS_Store``, is not among them.
+        """
         self._fs.invalidate_cache()
         if not self._fs.isdir(self.path(folder)):
             return []
         found = (posixpath.basename(path) for path in self._fs.ls(self.path(folder), detail=False))
-        return sorted(f"{folder}/{name}" for name in found if TEMPORARY not in name)
+        return sorted(f"{folder}/{name}" for name in found if TEMPORARY not in name and not is_stray(name))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the sizes in bytes of the whole files in a folder, by name; ``""`` is the directory itself."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from glitbuild.errors import ConfigError
+from glitbuild.records import writable
 
 LOSSES = ("global", "local", "tsl")
 PAIRS = ("best", "top3", "all")
@@ -40,6 +41,10 @@ class TrainOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if writable(self.out) != self.out:
+            raise ConfigError(
+                f"--out {self.out}", "its name is not UTF-8, as TensorBoard needs", "choose another --out"
+            )
         for name in ("epochs", "batch_size", "accumulate", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(_option(name, getattr(self, name)), "too small", "give at least 1")

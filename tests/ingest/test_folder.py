@@ -66,6 +66,29 @@ def test_hidden_files_are_no_rows(make):
     assert ids(opened(make({"a.jpg": None, ".b.jpg": None, ".git/c.jpg": None, "d/.e/f.jpg": None}))) == ["a.jpg"]
 
 
+def test_what_desktops_leave_is_no_row(make):
+    names = [
+        "__MACOSX/._a.jpg",
+        "__MACOSX/b.jpg",
+        "Thumbs.db",
+        "desktop.ini",
+        "d/@eaDir/a.jpg/SYNO_THUMB.jpg",
+        ".DS_Store",
+    ]
+    assert ids(
+        opened(make(dict.fromkeys(["a.jpg", "._a.jpg", ".ipynb_checkpoints/a-checkpoint.jpg", *names])))
+    ) == ["a.jpg"]
+
+
+def test_texts_that_differ_in_case_only(make):
+    rows = opened(
+        make({"a.jpg": None, "a.txt": "a", "a.TXT": "A", "b.JSON": {}, "b.json": {}, "b.txt": "b"})
+    ).rows()
+    found = [(row.source.id, row.rejected.reason if row.rejected else row.caption) for row in rows]
+    duplicate, missing = SkipReason.DUPLICATE_KEY, SkipReason.IMAGE_MISSING
+    assert found == [("a.jpg", "A"), ("a.txt", duplicate), ("b.json", duplicate), ("b.txt", missing)]
+
+
 def test_two_images_share_a_caption(make):
     rows = list(opened(make({"a.jpg": None, "a.png": None, "a.TXT": "both"})).rows())
     assert [(row.source.id, row.caption) for row in rows] == [("a.jpg", "both"), ("a.png", "both")]

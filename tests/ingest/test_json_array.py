@@ -38,6 +38,12 @@ def test_it_reads_what_json_reads_whatever_the_chunks(
         ("[1, 2", 1, "ends too early"),
         ('{"a": 1}', 0, "'{' where"),
         ("", 0, "ends too early"),
+        ("[1, 2]\nend", 2, "behind the end of the list, on it can't be read: 'e' where there should be ["),
+        ("[1], [2]", 1, "from character 3, behind the end of the list"),
+        ('[1]{"a": 2}', 1, "from character 3, behind"),
+        ("[1][2, ", 2, "ends too early"),
+        ("[]\0", 0, "behind the end of the list"),
+        ("[1]]", 1, "']' where there should be ["),
     ],
 )
 def test_damage_is_one_rejected_row_after_the_whole_ones(tmp_path: Path, text: str, whole: int, says: str) -> None:
@@ -46,6 +52,37 @@ def test_damage_is_one_rejected_row_after_the_whole_ones(tmp_path: Path, text: s
     found = list(read_array(path))
     assert len(found) == whole + 1
     assert isinstance(found[-1], Rejected) and says in found[-1].detail and "list.json" in found[-1].detail
+
+
+@pytest.mark.parametrize("between", ["", "\n", " \r\n\ufeff", "\t" * 50])
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_lists_and_objects_one_behind_the_other(tmp_path: Path, between: str, chunk: int) -> None:
+    path = tmp_path / "list.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_array, "CHUNK", chunk)
+        path.write_text(between.join(["\ufeff[1, 2]", "[]", '[{"a": [3]}]', "\n"]))
+        assert list(read_array(path)) == [1, 2, {"a": [3]}]
+        path.write_text(
+            '{"images": [1], "x": "]}", "images": [2]}' + between + '{"y": {"images": [0]}, "images": [3]}'
+        )
+        assert list(read_array(path, "images")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "says"),
+    [
+        ('{"images": [1, 2]', 2, "ends too early"),
+        ('{"images": [1]} text', 1, "behind the end of the object"),
+        ('{"images": [1]}{"other": []}', 1, 'has no "images"'),
+        ('{"images": {}}', 0, "'{' where there should be ["),
+        ("{}", 0, "Expecting value"),
+    ],
+)
+def test_damage_of_an_object(tmp_path: Path, text: str, whole: int, says: str) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    *found, last = read_array(path, "images")
+    assert len(found) == whole and isinstance(last, Rejected) and says in last.detail
 
 
 def test_an_object_without_the_key(tmp_path: Path) -> None:

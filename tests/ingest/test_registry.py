@@ -110,6 +110,17 @@ def test_tars_beside_folders_of_images_are_not_the_input(inputs):
     assert source.summary.startswith("photos: folder of images")
 
 
+def test_what_desktops_leave_beside_tars(inputs):
+    (inputs / "tars/__MACOSX").mkdir()
+    for folder in ("tars", "tars/__MACOSX", "dataset/shards"):
+        for name in ("._00000.tar", ".DS_Store"):
+            (inputs / folder / name).write_bytes(b"no tar")
+    (inputs / "photos/shards").mkdir()
+    (inputs / "photos/shards/._00000.tar").write_bytes(b"no tar")
+    sources = open_sources([str(inputs / name) for name in ("tars", "dataset", "photos")], SourceOptions())
+    assert [source.summary for source in sources] == [SUMMARIES[name] for name in ("tars", "dataset", "photos")]
+
+
 def test_a_relative_path_has_a_name(inputs, monkeypatch):
     monkeypatch.chdir(inputs / "photos")
     source: RowSource

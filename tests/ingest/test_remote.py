@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glitbuild.errors import SourceError
+from glitbuild.ingest.files import read_file
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.remote import RemotePath, locate
 from glitbuild.ingest.source import Rejected, Row
@@ -111,6 +112,19 @@ def test_a_saved_dataset_is_refused(url: str) -> None:
 def test_an_unknown_protocol() -> None:
     with pytest.raises(SourceError, match="nowhere"):
         open_sources(["nowhere://a/b"], SourceOptions())
+
+
+def test_names_that_object_stores_do_not_know(url: str) -> None:
+    root = locate(url)
+    assert isinstance(root, RemotePath)
+    for name in ("./photos/0.jpg", "photos/../photos/./0.jpg", "gone/../photos/0.jpg"):
+        assert (root / name).read_bytes() == IMAGES[0]
+    assert (root / "photos" / "../rows.jsonl").exists()
+    for name in ("../..", "../../../etc/passwd", "photos/../../.."):
+        with pytest.raises(ValueError, match="leads out"):
+            root / name
+    with pytest.raises(Rejected, match="image_missing"):
+        read_file(root, "../../a.jpg")
 
 
 def test_a_row_does_not_lead_out_of_the_input(url: str) -> None:

@@ -58,7 +58,7 @@ def test_our_own_records(opened, jpeg):
 
 @pytest.mark.parametrize("name", ["a/b/c.jpg", "a.b/c.jpg", "./c.jpg", "c.JPG", "deep/" * 40 + "c.jpg", "é ü.jpg"])
 def test_names(opened, name):
-    stem, _ = name.rsplit(".", 1)
+    stem = name.rsplit(".", 1)[0].removeprefix("./")
     assert results(opened([(name, b"x"), (f"{stem}.txt", "c")])) == [(stem, "c")]
 
 
@@ -120,8 +120,10 @@ def test_a_missing_column(opened, options, message):
 )
 def test_bad_samples_cost_only_themselves(opened, members, expected):
     good = [("good.jpg", b"1"), ("good.txt", "c")]
-    assert results(opened([*good, *members])) == [("good", "c"), ("a", expected)]
-    assert results(opened([*members, *good])) == [("a", expected), ("good", "c")]
+    pictures = max(1, sum(name.lower() == "a.jpg" for name, _ in members))
+    rows = [("good", "c"), *[("a", expected)] * pictures]
+    assert results(opened([*good, *members])) == rows
+    assert sorted(results(opened([*members, *good]))) == sorted(rows)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +143,9 @@ def test_bad_captions(opened, jpeg, text, expected):
 def test_what_is_no_file_is_ignored(tmp_path):
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w") as tar:
-        for name, kind in [("d", tarfile.DIRTYPE), ("l.jpg", tarfile.SYMTYPE), ("f.jpg", tarfile.FIFOTYPE)]:
+        for name, kind in [("d", tarfile.DIRTYPE), ("d.jpg", tarfile.DIRTYPE), ("volume.jpg", b"V")]:
             info = tarfile.TarInfo(name)
-            info.type, info.linkname = kind, "a.jpg"
+            info.type = kind
             tar.addfile(info)
         for name in ("a.jpg", "a.txt", "nosuffix", "__meta__/a.jpg", "__meta__", ".hidden"):
             tar.addfile(tarfile.TarInfo(name))

@@ -34,6 +34,11 @@ def test_what_cannot_be_is_refused_by_its_option(wrong: dict[str, object]) -> No
     assert f"--{next(iter(wrong)).replace('_', '-')}" in str(error.value)
 
 
+def test_a_folder_that_tensorboard_cannot_write_to_is_refused() -> None:
+    with pytest.raises(ConfigError, match="its name is not UTF-8"):
+        TrainOptions("data", "run\udcff")
+
+
 def test_weights_are_those_of_the_losses_that_are_summed() -> None:
     assert TrainOptions("data", "run").weights == {"global": 1.0, "local": 0.5, "tsl": 1.0}
     assert TrainOptions("data", "run", loss="tsl,global", tsl_weight=2.0).weights == {"global": 1.0, "tsl": 2.0}

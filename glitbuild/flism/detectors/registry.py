@@ -1,6 +1,7 @@
 """From ``--detector SPEC`` to a detector."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def _identity(spec: str, hf: bool) -> str:
         digest = hashlib.sha256()
         for file in sorted(path.rglob("*")):
             if file.suffix in (".json", ".safetensors", ".bin"):
-                digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+                digest.update(os.fsencode(file.name) + hashlib.sha256(file.read_bytes()).digest())
         return f"hf:sha256:{digest.hexdigest()}"
     if hf and (path.is_absolute() or spec.startswith(("hf:.", "hf:~"))):
         raise ModelError(f"--detector {spec}", "no such folder", "give a folder saved with save_pretrained")

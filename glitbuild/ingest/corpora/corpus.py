@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.files import read_file
+from glitbuild.ingest.magic import check_content
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source
@@ -69,6 +70,9 @@ class CorpusSource(ABC):
         for name in self.layout:
             if not (path / name).exists():
                 raise SourceError(what, f"it is not laid out as {self.name}: no {name} in it", see)
+        for file in (path, *(path / name for name in self.layout)):
+            if not file.is_dir():
+                check_content(file, "list")
         if options.image_column is not None:
             raise SourceError(what, f"--format {self.name} knows its images", "leave out --image-column")
         self._path, self._root = path, path.parent if self.is_list else path

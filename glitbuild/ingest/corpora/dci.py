@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from glitbuild.errors import SourceError
+from glitbuild.files import is_stray
 from glitbuild.ingest.columns import to_caption
 from glitbuild.ingest.corpora.corpus import CorpusSource, Entry, by_number, value_of
 from glitbuild.ingest.files import parse_object, read_file
@@ -35,7 +36,8 @@ class Dci(CorpusSource):
 
     def records(self) -> Iterator[Any]:
         """Yield the name and the content of the files of ``complete/``, by number."""
-        names = (path.name for path in (self._root / "complete").iterdir() if path.suffix == ".json")
+        found = (path.name for path in (self._root / "complete").iterdir() if path.suffix == ".json")
+        names = (name for name in found if not is_stray(name))
         for name in sorted(names, key=by_number):
             try:
                 yield name, parse_object(read_file(self._root, f"complete/{name}"), name)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from glitbuild.files import is_stray
 from glitbuild.ingest.corpora.corpus import CorpusSource, Entry, by_number
 from glitbuild.ingest.files import decode, read_file
 from glitbuild.ingest.source import Rejected
@@ -24,7 +25,7 @@ class Urban1k(CorpusSource):
             path.stem
             for folder, suffix in parts.items()
             for path in (self._root / folder).iterdir()
-            if path.suffix == suffix
+            if path.suffix == suffix and not is_stray(path.name)
         }
         return iter(sorted(files, key=by_number))
 

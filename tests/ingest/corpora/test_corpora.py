@@ -203,3 +203,27 @@ def test_splits_that_are_no_lists_are_refused(tmp_path: Path) -> None:
         (folder / "splits.json").write_text(content)
         with pytest.raises(SourceError, match=r"corpora\.md"):
             rows(folder, "dci")
+
+
+@pytest.mark.parametrize("name", ["dci", "urban1k", "sa1b"])
+def test_what_desktops_leave_is_no_row(name: str, tmp_path: Path) -> None:
+    make, place = PLACES[name]
+    path = make(tmp_path / place)
+    (source,) = open_sources([str(path)], SourceOptions(format=name))
+    before = [row.source.id for row in source.rows()]
+    for file in [*path.rglob("*.j*"), *path.rglob("*.txt")]:
+        file.with_name(f"._{file.name}").write_bytes(b"no file")
+        file.with_name(".DS_Store").write_bytes(b"no file")
+    (source,) = open_sources([str(path)], SourceOptions(format=name))
+    assert [row.source.id for row in source.rows()] == before != []
+
+
+def test_lists_joined_and_text_behind_one(tmp_path: Path) -> None:
+    make, place = PLACES["sharegpt4v"]
+    path = make(tmp_path / place)
+    text = path.read_text()
+    path.write_text(f"{text}\n{text}end")
+    (source,) = open_sources([str(path)], SourceOptions(format="sharegpt4v"))
+    *rows, last = source.rows()
+    assert len(rows) == 2 * len(json.loads(text))
+    assert last.rejected is not None and "behind the end of the list" in last.rejected.detail
