@@ -31,7 +31,8 @@ def is_refusal(text: str) -> bool:
         return True
     clauses = [clause for part in _BREAKS.split(head) if (clause := plain(part.strip(_MARKS)))]
     for clause in clauses[:CLAUSES]:
-        rest, apology = clause, known["apologies"].match(clause)
+        rest = clause
+        apology = known["apologies"].match(clause) or known["apologies_elsewhere"].match(clause)
         if apology:
             rest = clause[apology.end() :].strip()
         rest, courtesy = _without_courtesy(rest)

@@ -35,8 +35,8 @@ _ENDS = re.compile(
 _LEFT = re.compile(
     r"<\|[^|<>\n]{1,40}\|>|<\uff5c[^\uff5c<>\n]{1,40}\uff5c>|\[/?INST\]|<</?SYS>>|<unk>"
     r"|</?(?:start|end)_of_(?:turn|image|utterance)>|<extra_id_\d+>|<unused\d+>|<loc_?\d+>|<seg_?\d+>"
-    r"|<(?:box|bbox|ref|quad)>\s{0,4}[\[(]?\d|</?(?:think|thinking|tool_call|tool_response)>",
-    re.IGNORECASE,
+    r"|<(?:box|bbox|ref|quad)>\s{0,4}[\[(]?\d|</?tool_(?:call|response)>|^[ \t]{0,9}</?think(?:ing)?>",
+    re.IGNORECASE | re.MULTILINE,
 )
 _BYTES = re.compile(r"(?:<0x[0-9A-Fa-f]{2}>)+")
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
@@ -53,8 +53,10 @@ ENTITY_PASSES = 3
 def without_template_tokens(text: str) -> str:
     """Return an answer without the tokens around it; what comes after the end of the model's turn is dropped."""
     text = _without_leading(text)
-    for end in _ENDS.finditer(text):
-        if not quoted(text, end.start(), end.end()) and any(map(str.isalnum, text[: end.start()])):
+    said = re.search(r"[^\W_]", text)
+    for end in _ENDS.finditer(text, said.start() if said else len(text)):
+        in_string = quoted(text, end.start(), end.end()) or text[end.end() : end.end() + 1] == '"'
+        if not in_string:
             text = text[: end.start()]
             break
     length = len(text.rstrip())
@@ -64,8 +66,8 @@ def without_template_tokens(text: str) -> str:
 
 
 def _without_leading(text: str) -> str:
-    if (at := text.rfind("[/INST]")) >= 0 and not quoted(text, at, at + 7):
-        text = text[at + 7 :]
+    if text.lstrip().startswith(("[INST]", "<s>[INST]", "<s> [INST]")) and "[/INST]" in text:
+        text = text[text.index("[/INST]") + len("[/INST]") :]
     if assistant := _DIALOGUE.match(text):
         text = text[assistant.end() :]
     found = _LEADING.match(text)

@@ -49,6 +49,8 @@ _ELEMENT = re.compile(
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}{1,2}\.?\s*")
 _BREAK = re.compile(r"(?<=[.!?\u3002])\s?(?:<br\s?/?>\s?)+|</p>\s?<p>", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|_)(?=\S)([^*]+)(?<=\S)\1")
+_RULE_BEFORE = re.compile(r"^(?:[-*_=~]{3,}[ \t]*\n\s{0,99})+")
+_RULE_BEHIND = re.compile(r"\n[ \t]*[-*_=~]{3,}$")
 _JSON_LIKE = re.compile(r"[\[{]\s*[\[{]?\s*\"[\w ]+\"\s*:")
 _CODE = re.compile(
     r"<!doctype\b|<html\b|<\?xml\b|<svg\b|<head\b|<script\b|#!/|import \w+(?:\.\w+)*(?: as \w+)?\n"
@@ -196,6 +198,7 @@ def _closing() -> re.Pattern[str]:
 
 def _bare(text: str) -> str:
     """Return a text without emphasis or quotation marks around all of it."""
+    text = _RULE_BEFORE.sub("", _RULE_BEHIND.sub("", text))
     if emphasis := _EMPHASIS.fullmatch(text):
         return emphasis[2]
     closers = _QUOTES.get(text[:1], "")
