@@ -44,14 +44,26 @@ def repeated_part(text: str) -> str:
 
     Upper and lower case, marks and white space make no difference.
     """
+    words, tokens = _words(text), text.lower().split()
     return (
         _repeated_sentence(text)
-        or _repeated_run(_words(text), RUN_TIMES, RUN_WORDS)
+        or _repeated_run(words, RUN_TIMES, RUN_WORDS)
         or _repeated_character(text)
         or _repeated_unspaced(text)
-        or _repeated_run([re.sub(r"\d+", "#", word) for word in _words(text)], COUNTED_TIMES, COUNTED_WORDS)
-        or _repeated_run(text.lower().split(), RUN_TIMES, MARK_WORDS)
+        or _repeated_counted(words)
+        or _repeated_marks(tokens)
     )
+
+
+def _repeated_counted(words: list[str]) -> str:
+    counted = [re.sub(r"\d+", "#", word) for word in words]
+    many = sum("#" in word for word in counted) >= COUNTED_TIMES
+    return _repeated_run(counted, COUNTED_TIMES, COUNTED_WORDS) if many else ""
+
+
+def _repeated_marks(tokens: list[str]) -> str:
+    marks = sum(not any(map(str.isalnum, token)) for token in tokens)
+    return _repeated_run(tokens, RUN_TIMES, MARK_WORDS) if marks >= RUN_TIMES else ""
 
 
 def _repeated_sentence(text: str) -> str:

@@ -340,26 +340,26 @@ def test_no_caption_of_a_scene_is_changed_or_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "word " * 200_000,
-        "<think>" * 100_000,
-        "<think></think>" * 60_000,
-        "```" + " " * 900_000,
-        "{" * 900_000,
-        "[" * 900_000,
-        '"' * 900_000,
-        "\u201c" * 900_000,
-        "<" * 900_000,
-        "A dog. " + "</s>" * 200_000,
-        "A dog. " + "<|" * 400_000,
-        "I'm sorry " * 90_000,
-        "\u7684\u662f" * 450_000,
-        "a" * 900_000,
-        "&amp;" * 150_000,
-        "!<|im_end|>" * 80_000,
-        "<0x0A>" * 150_000,
-        "sure " * 150_000,
-        "\n" + " \n" * 400_000 + "A",
-        "A dog sits on a mat. " * 500_000,
+        "word " * 40_000,
+        "<think>" * 20_000,
+        "<think></think>" * 12_000,
+        "```" + " " * 180_000,
+        "{" * 180_000,
+        "[" * 180_000,
+        '"' * 180_000,
+        "\u201c" * 180_000,
+        "<" * 180_000,
+        "A dog. " + "</s>" * 40_000,
+        "A dog. " + "<|" * 80_000,
+        "I'm sorry " * 18_000,
+        "\u7684\u662f" * 90_000,
+        "a" * 180_000,
+        "&amp;" * 30_000,
+        "!<|im_end|>" * 16_000,
+        "<0x0A>" * 30_000,
+        "sure " * 30_000,
+        "\n" + " \n" * 80_000 + "A",
+        "A dog sits on a mat. " * 100_000,
     ],
     ids=lambda text: text[:12],
 )
@@ -367,4 +367,4 @@ def test_huge_answers_take_no_time(text: str) -> None:
     start = time.process_time()
     with suppress(Rejected):
         check_answer(Answer(text))
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 5
