@@ -16,7 +16,7 @@ def print_stats(manifest: Manifest, stats: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None)
+    console = Console(markup=False, emoji=False)  # labels and names are printed as they are
     totals = Table("total", "number", title=None)
     for name, number in {"shards": len(manifest.shards), **manifest.totals}.items():
         totals.add_row(name, f"{number:,}")

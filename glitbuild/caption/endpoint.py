@@ -109,7 +109,8 @@ class Endpoint:
             temperature=options.temperature,
             **seed,
         )
-        return response.http_response.content
+        body: bytes = response.http_response.content
+        return body
 
     def _failure(self, error: "openai.OpenAIError | ValueError") -> Rejected | EndpointError:
         reason = self._reason(error)
