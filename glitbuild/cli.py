@@ -1,9 +1,9 @@
 """The command line; each command is a file of ``commands/`` that imports what it does when it runs."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -31,8 +31,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Args:
         args: the words after ``glitbuild``; by default those this process was started with.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names that are no UTF-8, and what a terminal can't show
+    _never_fail_for_a_character()
     try:
         sys.exit(cli.main(args, standalone_mode=False) or 0)
     except GlitbuildError as error:
@@ -48,6 +47,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if os.environ.get("GLITBUILD_DEBUG"):
             raise
         _fail(f"unforeseen {type(error).__name__}: {error}; GLITBUILD_DEBUG=1 shows where; please report it", 1)
+
+
+def _never_fail_for_a_character() -> None:
+    """Write characters that the terminal's encoding lacks, and bytes of odd file names, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(line: str, code: int) -> NoReturn:

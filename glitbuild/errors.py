@@ -40,6 +40,10 @@ class OptionsChangedError(ConfigError):
     """A directory was begun with other options or another input than this command has."""
 
 
+class StageError(GlitbuildError):
+    """A stage of a pipeline can't begin, after others before it have written what they make."""
+
+
 class DatasetError(GlitbuildError):
     """A dataset directory is missing, unfinished or damaged."""
 

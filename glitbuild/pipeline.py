@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.caption.options import CaptionOptions
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.engine.result import Result
-from glitbuild.errors import ConfigError
+from glitbuild.errors import ConfigError, StageError
+from glitbuild.recipe import read_recipe
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import misfit
 from glitbuild.train.options import TrainOptions
@@ -31,25 +31,45 @@ def load_pipeline(path: str) -> list[Stage]:
     """Read a pipeline file and check it against ``schemas/pipeline.schema.json``.
 
     Raises:
-        ConfigError: it is missing, isn't YAML, or doesn't fit the schema.
+        ConfigError: it is missing, isn't YAML, has a key twice, names a variable that isn't set, or doesn't fit the
+            schema.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, getattr(error, "strerror", None) or str(error), "give a pipeline file") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(path, f"not YAML ({error})", "mend it") from error
+    content = read_recipe(path)
     if problem := misfit("pipeline", content):
         raise ConfigError(path, problem, "see schemas/pipeline.schema.json")
     return [_stage(name, options) for stage in content["stages"] for name, options in stage.items()]
 
 
 def run_pipeline(stages: list[Stage], plain: bool = False) -> "Iterator[tuple[Stage, Result | Trained]]":
-    """Run the stages in order and yield what each came to; finished ones are passed over by themselves."""
+    """Run the stages in order and yield what each came to; finished ones are passed over by themselves.
+
+    Raises:
+        ConfigError: a stage's options don't fit what is there, and no stage before it has written anything.
+        StageError: likewise, but one has.
+    """
+    _check_before(stages)
+    written = False
+    for number, stage in enumerate(stages, 1):
+        try:
+            result = run_stage(stage, plain)
+        except ConfigError as error:
+            if not written:
+                raise
+            what = f"stage {number} ({stage.name}): {error.what}"
+            raise StageError(what, error.why, f"{error.fix}; the stages before it are finished") from error
+        written = written or not result.done_before
+        yield stage, result
+
+
+def _check_before(stages: list[Stage]) -> None:
+    """Check what needs no stage to have run: it would otherwise fail when others have taken their time."""
     for stage in stages:
-        yield stage, run_stage(stage, plain)
+        if isinstance(stage.options, CaptionOptions):
+            from glitbuild.caption.endpoint import require_openai
+            from glitbuild.caption.prompt import read_prompt
+
+            require_openai()
+            read_prompt(stage.options.prompt)
 
 
 def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":

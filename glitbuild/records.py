@@ -49,6 +49,7 @@ class SkipReason(StrEnum):
     CAPTION_REFUSED = "caption_refused"
     CAPTION_CUT = "caption_cut"
     CAPTION_REPEATED = "caption_repeated"
+    CAPTION_MALFORMED = "caption_malformed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,68 +1,102 @@
 """Which answers are captions, and why others aren't."""
 
-from dataclasses import dataclass
+import unicodedata
 
+from glitbuild.caption.finish import Finish, finish_of
+from glitbuild.caption.phrases import LOOKED_AT
+from glitbuild.caption.reasoning import thinks_aloud, without_reasoning
+from glitbuild.caption.refusals import is_refusal
 from glitbuild.caption.repetition import repeated_part
+from glitbuild.caption.response import Answer
+from glitbuild.caption.template_tokens import decoded, leftover, without_template_tokens
+from glitbuild.caption.wrappers import NoCaptionError, unwrapped
 from glitbuild.ingest.accept import Limits, check_caption
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
-APOLOGIES = ("i'm sorry", "i am sorry", "sorry", "i apologize", "i apologise", "unfortunately")
-"""May stand before a refusal, and are none by themselves."""
-
-REFUSALS = (
-    *("i can't", "i cannot", "i can not", "i'm unable to", "i am unable to", "i'm not able to", "i am not able to"),
-    *("i won't", "i will not", "as an ai"),
-)
-"""A text that begins so, behind an apology or not, is a refusal. A caption never speaks of itself."""
-
 SHOWN = 200
 """Characters of an answer that a skipped row shows."""
 
+LONGEST_ANSWER = 1_000_000
+"""Characters of an answer that is looked at: a caption with all its reasoning."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered.
+PLACEHOLDERS = ("n/a", "na", "none", "null", "undefined", "nan", "nil", "caption", "description", "ok", "okay")
 
-    Attributes:
-        text: empty where there was none.
-        finish_reason: why it ended: ``stop``, ``length``, ``content_filter``, ...
-        refusal: what the API itself marks as a refusal, or an empty string.
-    """
-
-    text: str
-    finish_reason: str = "stop"
-    refusal: str = ""
+LAYERS = 4
+"""Wrappers of different kinds within each other: tokens around a code block with reasoning in it."""
 
 
 def check_answer(answer: Answer) -> str:
-    """Return an answer as a caption: all of it, without the white space around it.
+    """Return an answer as a caption: all of it, without what is around it.
 
     Raises:
-        Rejected: it is a refusal, empty, caught in a loop, or cut off at the token limit.
+        Rejected: it is a refusal, empty, caught in a loop, cut off at the token limit, or something else than a
+            text about a picture.
     """
-    if answer.refusal or answer.finish_reason == "content_filter":
+    finish = finish_of(answer, answer.text)
+    if answer.refusal or finish == Finish.REFUSED:
         raise Rejected(SkipReason.CAPTION_REFUSED, _shown(answer.refusal) or "the endpoint's content filter")
-    caption = check_caption(answer.text, Limits().max_caption)
+    if answer.beside and not answer.text.strip():
+        raise Rejected(SkipReason.CAPTION_EMPTY, f"nothing but {answer.beside}")
+    whole = check_caption(answer.text, LONGEST_ANSWER)
+    try:
+        caption = _caption_in(whole)
+    except NoCaptionError as error:
+        if finish == Finish.CUT:
+            raise _cut(answer, whole) from error
+        raise Rejected(SkipReason.CAPTION_MALFORMED, f"{error}: {_shown(whole)}") from error
+    if not _says_something(caption):
+        raise _empty(answer, finish, whole)
+    caption = check_caption(caption, Limits().max_caption)
     if is_refusal(caption):
         raise Rejected(SkipReason.CAPTION_REFUSED, _shown(caption))
     if part := repeated_part(caption):
         raise Rejected(SkipReason.CAPTION_REPEATED, f"again and again: {_shown(part)}")
-    if answer.finish_reason == "length":
-        raise Rejected(SkipReason.CAPTION_CUT, f"at the token limit, behind: {_shown(caption[-SHOWN:])}")
+    finish = finish_of(answer, caption)
+    if finish == Finish.CUT:
+        raise _cut(answer, caption)
+    if finish == Finish.BROKEN:
+        why = f"ended with finish_reason {_shown(answer.finish_reason)}, behind: {_shown(caption[-SHOWN:])}"
+        raise Rejected(SkipReason.CAPTION_FAILED, why)
+    if "\ufffd" in caption:
+        raise Rejected(SkipReason.CAPTION_ENCODING, f"lost characters: {_shown(caption)}")
+    if token := leftover(caption):
+        raise Rejected(SkipReason.CAPTION_MALFORMED, f"{token} within: {_shown(caption)}")
+    if thinks_aloud(caption):
+        raise Rejected(SkipReason.CAPTION_MALFORMED, f"reasoning: {_shown(caption)}")
     return caption
 
 
-def is_refusal(text: str) -> bool:
-    """Return whether a text begins as refusals do."""
-    start = " ".join(text[:SHOWN].lower().replace("\u2019", "'").split())
-    for apology in APOLOGIES:
-        if start.startswith(apology):
-            start = start.removeprefix(apology).lstrip(" ,.;:!-").removeprefix("but ")
+def _caption_in(text: str) -> str:
+    for _ in range(LAYERS):
+        before = text
+        text = unwrapped(without_template_tokens(without_reasoning(text)).strip())
+        if text == before:
             break
-    return start.startswith(REFUSALS)
+    return decoded(text).strip()
+
+
+def _says_something(caption: str) -> bool:
+    """Return whether a text has a letter, a digit or a picture character, and isn't a word for nothing."""
+    if caption.strip(" .!*_-<>()[]").lower() in PLACEHOLDERS:
+        return False
+    return any(character.isalnum() or unicodedata.category(character) == "So" for character in caption)
+
+
+def _empty(answer: Answer, finish: Finish, whole: str) -> Rejected:
+    if part := repeated_part(whole[:LOOKED_AT]):
+        return Rejected(SkipReason.CAPTION_REPEATED, f"again and again: {_shown(part)}")
+    if finish == Finish.CUT:
+        return _cut(answer, whole)
+    return Rejected(SkipReason.CAPTION_EMPTY, f"reasoning or marks, and no caption: {_shown(whole)}")
+
+
+def _cut(answer: Answer, text: str) -> Rejected:
+    said = answer.finish_reason in ("length", "max_tokens") or answer.at_limit
+    where = "at the token limit" if said else f"finish_reason {_shown(answer.finish_reason) or 'not given'}"
+    return Rejected(SkipReason.CAPTION_CUT, f"{where}, behind: {_shown(text[-SHOWN:])}")
 
 
 def _shown(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else line[:SHOWN] + "..."
+    line = " ".join(text[: 2 * SHOWN].split())
+    return line if len(line) <= SHOWN and len(text) <= 2 * SHOWN else line[:SHOWN] + "..."

@@ -20,6 +20,9 @@ from glitbuild.shards.writer import Outcome
 SAME_ANSWERS = 3
 """Different pictures of a shard that must not get the same caption."""
 
+LONGEST_DETAIL = 500
+"""Characters of a skipped row's detail."""
+
 log = logging.getLogger(__name__)
 
 
@@ -75,8 +78,8 @@ class Captioner:
                 caption = check_answer(await self._endpoint.ask(picture))
             except Rejected as rejected:
                 # It may show the server's words, in which half of a surrogate pair is possible.
-                detail = rejected.detail.encode("utf-8", "backslashreplace").decode()
-                return Skip(sample.key, sample.source, rejected.reason, detail)
+                detail = rejected.detail[:LONGEST_DETAIL].encode("utf-8", "backslashreplace").decode()
+                return Skip(sample.key, sample.source, rejected.reason, detail[:LONGEST_DETAIL])
             finally:
                 self._advance(1)
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

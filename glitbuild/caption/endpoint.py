@@ -3,15 +3,14 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.caption.answers import Answer
 from glitbuild.caption.options import CaptionOptions
+from glitbuild.caption.response import REASON_LENGTH, Answer, UnreadableError, read_answer
 from glitbuild.errors import ConfigError, EndpointError
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
 if TYPE_CHECKING:
     import openai
-    from openai.types.chat import ChatCompletion
 
 HOPELESS = (401, 402, 404)
 """Statuses that every other request would get too: the key, the account, the address or the model is wrong."""
@@ -22,7 +21,6 @@ GIVE_UP = 10
 CONNECT_SECONDS = 10.0
 NO_KEY = "none"
 """Local servers want no key, but the client does."""
-REASON_LENGTH = 300
 
 
 def require_openai() -> None:
@@ -77,9 +75,13 @@ class Endpoint:
         import openai
 
         try:
-            answer = _first_choice(await self._request(picture))
-        except (openai.OpenAIError, ValueError) as error:  # ValueError: JSON that is none
+            body = await self._request(picture)
+            answer = read_answer(body, self._options.max_tokens)
+        except (openai.OpenAIError, ValueError) as error:  # ValueError: not a chat completion
             raise self._failure(error) from error
+        except UnreadableError as error:  # somebody is there, but this answer can't be read
+            self._answered, self._failed = True, []
+            raise Rejected(SkipReason.CAPTION_FAILED, self._reason(error)) from error
         self._answered, self._failed = True, []
         return answer
 
@@ -92,20 +94,23 @@ class Endpoint:
         if self._failed and not self._answered:
             raise self._gone("no request was answered", self._failed[-1])
 
-    async def _request(self, picture: str) -> Any:
+    async def _request(self, picture: str) -> bytes:
         options = self._options
         content: Any = [
             {"type": "text", "text": self._prompt},
             {"type": "image_url", "image_url": {"url": picture}},
         ]
         seed: dict[str, Any] = {} if options.seed is None else {"seed": options.seed}
-        return await self._client.chat.completions.create(
+        # The client's own models check nothing, and fail in odd places on what isn't of the expected type.
+        response = await self._client.chat.completions.with_raw_response.create(
             model=options.model,
             messages=[{"role": "user", "content": content}],
             max_tokens=options.max_tokens,
             temperature=options.temperature,
             **seed,
         )
+        body: bytes = response.http_response.content
+        return body
 
     def _failure(self, error: "openai.OpenAIError | ValueError") -> Rejected | EndpointError:
         reason = self._reason(error)
@@ -125,13 +130,3 @@ class Endpoint:
         cause = str(error.__cause__ or "")
         text = " ".join(f"{error} {cause}".split())
         return text.replace(self._key, "***")[:REASON_LENGTH] if self._key != NO_KEY else text[:REASON_LENGTH]
-
-
-def _first_choice(completion: "ChatCompletion") -> Answer:
-    # The client checks nothing: a web page comes as text, and an error in a 200 as an object without choices.
-    choices = getattr(completion, "choices", None)
-    if not choices or choices[0].message is None:
-        raise ValueError(f"not a chat completion: {str(completion)[:REASON_LENGTH]}")
-    first = choices[0]
-    refusal = getattr(first.message, "refusal", None)
-    return Answer(first.message.content or "", first.finish_reason or "", refusal or "")

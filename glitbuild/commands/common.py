@@ -12,10 +12,12 @@ def common(command: Command) -> Command:
     """Add the options every command has, and start the log."""
 
     def started(log_json: bool, verbose: bool, **options: Any) -> Any:
+        from glitbuild.expand import expand_home
         from glitbuild.logs import start_logging
 
         start_logging(log_json, verbose)
-        return command(plain=log_json, **options)
+        # A shell leaves the ~ of --out=~/data alone.
+        return command(plain=log_json, **{name: expand_home(value) for name, value in options.items()})
 
     started.__name__, started.__doc__ = command.__name__, command.__doc__
     started.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]

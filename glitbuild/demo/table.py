@@ -8,7 +8,7 @@ def print_report(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     steps = Table("stage", "made", "seconds")
     for step in report.steps:
         steps.add_row(step.command, step.made, f"{step.seconds:.1f}")

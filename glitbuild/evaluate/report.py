@@ -48,7 +48,7 @@ def print_report(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     console.print(_headline(report), soft_wrap=True, highlight=False, markup=False)
     for name, suite in report.suites.items():
         columns = _columns(suite)

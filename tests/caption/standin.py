@@ -34,6 +34,7 @@ class Reply:
     refusal: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None
+    content_type: str = "text/html"
     drop: bool = False
     stall: bool = False
 
@@ -122,7 +123,7 @@ class StandIn:
             request.transport.abort()
             return web.Response()
         if reply.body is not None:
-            return web.Response(text=reply.body, status=reply.status, content_type="text/html")
+            return web.Response(text=reply.body, status=reply.status, content_type=reply.content_type)
         if reply.status != 200:
             error = {"error": {"message": reply.text or "out of order", "type": "error", "code": reply.status}}
             return web.json_response(error, status=reply.status, headers=reply.headers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import logging
 import re
 import socket
@@ -171,6 +172,53 @@ def test_answers_that_are_no_captions_are_skipped_with_their_reason(images: Make
     assert len(server.asked) == len(ANSWERS) + 1  # they are answers, and not asked for again
     assert len(read(options.out)) == 1
     assert list(validate(*open_dataset(options.out))) == []
+
+
+def completion(content: object, finish_reason: object = "stop", **more: object) -> Reply:
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    return Reply(body=json.dumps({"choices": [choice]} | more), content_type="application/json")
+
+
+ODD: list[tuple[Reply, str]] = [
+    (completion(42), "caption_failed"),
+    (completion({"odd": 1}), "caption_failed"),
+    (completion(["A dog sits on a red mat."]), ""),
+    (completion([{"type": "text", "text": "A dog sits on a blue mat."}]), ""),
+    (completion("A dog sits on a mat.", choices=None), "caption_failed"),
+    (completion("A dog sits on a mat.", choices=[]), "caption_failed"),
+    (completion("A dog sits on a mat.", choices=[{"message": None}]), "caption_failed"),
+    (completion("A dog sits on a mat.", choices="no"), "caption_failed"),
+    (completion("", choices=[{"text": "A dog sits on a green mat.", "finish_reason": "stop"}]), ""),
+    (completion("A dog sits on a mat.", "error"), "caption_failed"),
+    (completion("A dog sits on a mat.", "max_tokens"), "caption_cut"),
+    (completion("A dog sits on a grey mat.", None), ""),
+    (completion("A dog sits on a white mat.", usage={"completion_tokens": float("nan")}), ""),
+    (completion("A dog sits on a black mat.", usage=[], created="yesterday", model=7, id=None), ""),
+    (completion("A dog " * 2_000_000), "caption_too_long"),
+    (completion("\ud83d A dog."), "caption_encoding"),
+    (completion("A dog.\0"), "caption_nul"),
+    (completion("```python\nprint(1)\n```"), "caption_malformed"),
+    (Reply(body="<html>Welcome</html>"), "caption_failed"),
+    (Reply(body="{", content_type="application/json"), "caption_failed"),
+    (Reply(body="[" * 100_000, content_type="application/json"), "caption_failed"),
+    (Reply(body="", content_type="application/json"), "caption_failed"),
+]
+
+
+def test_an_odd_answer_is_read_or_skipped_and_the_run_goes_on(images: MakeImages) -> None:
+    options = images(len(ODD) + 1, concurrency=1)
+    replies = dict(enumerate(reply for reply, _ in ODD))
+    with StandIn(lambda asked: replies.get(number_of(asked), describe(asked))) as server:
+        result = run_caption(replace(options, endpoint=server.url))
+    expected = {f"{number:03d}.jpg": reason for number, (_, reason) in enumerate(ODD) if reason}
+    assert reasons(options.out) == expected
+    assert result.manifest.totals["samples"] == len(ODD) + 1 - len(expected)
+    store, manifest = open_dataset(options.out)
+    details = [skip.detail for entry in manifest.shards for skip in read_skipped(store, entry.name)]
+    assert len(details) == len(expected) and max(map(len, details)) <= 500 and all(details)
+    assert list(validate(store, manifest)) == []
+    assert run_caption(replace(options, endpoint="http://127.0.0.1:9/v1")).done_before
 
 
 @pytest.mark.parametrize(("pictures", "skipped"), [(3, 6), (2, 0)])

@@ -1,0 +1,148 @@
+"""From the body of a response to an answer, whatever a server that is only nearly compatible sends."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+REASON_LENGTH = 300
+"""Characters of a body that an error shows."""
+
+TEXT_PARTS = ("text", "output_text", "")
+"""Types of a content's parts that are the answer; others hold reasoning, pictures or tool calls."""
+
+
+class UnreadableError(Exception):
+    """A chat completion has no text where the text of one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered.
+
+    Attributes:
+        text: empty where there was none.
+        finish_reason: why it ended, as the server spells it; empty where it doesn't say.
+        refusal: what the API itself marks as a refusal, or an empty string.
+        at_limit: it has as many tokens as were asked for at most.
+        beside: what there was instead of a text, for people: ``reasoning``, ``a tool call``.
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    refusal: str = ""
+    at_limit: bool = False
+    beside: str = ""
+
+
+def read_answer(body: bytes, max_tokens: int) -> Answer:
+    """Read the first choice of a chat completion.
+
+    A content that is a list of parts is joined; a text completion's ``text`` is read like a message.
+
+    Args:
+        body: of a response with a status of success.
+        max_tokens: that were asked for.
+
+    Raises:
+        ValueError: it is no chat completion: a web page, an error.
+        UnreadableError: it is one, but has something else where the text should be.
+    """
+    try:
+        completion = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not a chat completion: {_shown(body.decode('utf-8', 'replace'))}") from error
+    if not isinstance(completion, dict) or "choices" not in completion:
+        raise ValueError(f"not a chat completion: {_shown(completion)}")
+    choice = _first_choice(completion)
+    message = choice.get("message")
+    if message is None and isinstance(choice.get("text"), str):
+        message = {"content": choice["text"]}
+    if not isinstance(message, dict):
+        raise UnreadableError(f"the answer has no message: {_shown(completion)}")
+    refusals: list[str] = []
+    text = _text(message.get("content"), refusals)
+    if isinstance(message.get("refusal"), str):
+        refusals.append(message["refusal"])
+    used = completion.get("usage")
+    tokens = used.get("completion_tokens") if isinstance(used, dict) else None
+    at_limit = isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= max_tokens
+    return Answer(text, _finish_reason(choice), " ".join(refusals).strip(), at_limit, _beside(message))
+
+
+def _first_choice(completion: dict[str, Any]) -> dict[str, Any]:
+    choices = completion["choices"]
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, dict):
+        raise UnreadableError(f"the answer has no choice: {_shown(completion)}")
+    return first
+
+
+def _text(content: Any, refusals: list[str]) -> str:
+    """Return a content as text; what it marks as a refusal is added to ``refusals``."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return join_parts(_parts(content, refusals))
+    if isinstance(content, dict):
+        return "".join(_parts([content], refusals))
+    raise UnreadableError(f"the answer's content is no text: {_shown(content)}")
+
+
+def _parts(parts: list[Any], refusals: list[str]) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+            continue
+        if not isinstance(part, dict):
+            raise UnreadableError(f"the answer's content has a part that is no text: {_shown(part)}")
+        kind, text = part.get("type") or "", part.get("text")
+        if kind == "refusal" and isinstance(part.get("refusal"), str):
+            refusals.append(part["refusal"])
+        elif kind in TEXT_PARTS:
+            if not isinstance(text, str):
+                raise UnreadableError(f"the answer's content has a part without text: {_shown(part)}")
+            yield text
+
+
+def join_parts(parts: Iterator[str]) -> str:
+    """Join a content's parts: as they are where one of them brings white space, else with a space.
+
+    Scripts that write no spaces get none.
+    """
+    joined = ""
+    for part in parts:
+        if joined and part and _need_space(joined[-1], part[0]):
+            joined += " "
+        joined += part
+    return joined
+
+
+def _need_space(before: str, after: str) -> bool:
+    return (
+        not (before.isspace() or after.isspace()) and before < "\u2e80" and (after.isalnum() and after < "\u2e80")
+    )
+
+
+def _finish_reason(choice: dict[str, Any]) -> str:
+    reason = choice.get("finish_reason")
+    if isinstance(reason, dict):  # SGLang's own API says more than the word
+        reason = reason.get("type")
+    return "" if reason is None else str(reason)
+
+
+def _beside(message: dict[str, Any]) -> str:
+    if any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking")):
+        return "reasoning"
+    if message.get("tool_calls") or message.get("function_call"):
+        return "a tool call"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    try:
+        return " ".join(str(value)[: 2 * REASON_LENGTH].split())[:REASON_LENGTH]
+    except (ValueError, RecursionError):  # a number of too many digits, an object that nests too deep
+        return type(value).__name__
