@@ -3,15 +3,22 @@
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from glitbuild.cpus import usable_cpus
+from glitbuild.engine.lifeline import FIX, Lifeline
 from glitbuild.engine.options import MatchOptions
-from glitbuild.errors import ConfigError
+from glitbuild.errors import ClusterError, ConfigError
 
 SMALL_OBJECT_STORE = 100 * 2**20
 """Bytes; only tasks and reports go through Ray, samples never."""
 
 CONNECT_SECONDS = 10.0
+
+FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
+"""So that the agents of a local Ray whose driver was killed end well within a minute."""
 
 MAX_DEFAULT_WORKERS = 8
 """On the CPU; each has its own copy of the models in memory."""
@@ -57,41 +64,78 @@ def choose_cluster(options: MatchOptions) -> Cluster | None:
         )
     if here:
         return Cluster(here, gpus_each=1)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Cluster(min(cores, MAX_DEFAULT_WORKERS))
+    return Cluster(min(usable_cpus(), MAX_DEFAULT_WORKERS))
 
 
-def connect(cluster: Cluster) -> None:
-    """Start Ray or join a cluster.
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Lifeline]:
+    """Start Ray or join a cluster, watch over it, and shut it down or leave it again.
 
     Raises:
         ConfigError: nobody answers at the address, or there are fewer GPUs than asked for.
+        ClusterError: Ray doesn't start on this machine.
     """
     if cluster.address:
         _check_address(cluster.address)
+    with Lifeline(local=cluster.address is None) as lifeline:
+        _init(cluster)
+        lifeline.watch()
+        import ray
+
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        gpus = int(resources.get("GPU", 0))
+        if gpus < cluster.actors * cluster.gpus_each:
+            raise no_gpus(cluster.actors, gpus)
+        yield lifeline
+
+
+def _init(cluster: Cluster) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     import ray
 
+    if cluster.address is None:
+        try:
+            with _on_loopback():
+                ray.init(
+                    "local",
+                    num_cpus=cluster.actors,
+                    object_store_memory=SMALL_OBJECT_STORE,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except Exception as error:  # of any class, a plain Exception among them
+            raise ClusterError("Ray", f"it doesn't start ({error})", f"{FIX}, or use --workers 0") from error
+        return
     try:
-        if cluster.address is None:
-            ray.init(
-                "local",
-                num_cpus=cluster.actors,
-                object_store_memory=SMALL_OBJECT_STORE,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"--ray-address {cluster.address}" if cluster.address else "Ray"
-        raise ConfigError(where, str(error), "check the address, or leave it out to run on this machine") from error
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = int(resources.get("GPU", 0))
-    if gpus < cluster.actors * cluster.gpus_each:
-        ray.shutdown()
-        raise no_gpus(cluster.actors, gpus)
+        fix = "check the address, or leave it out to run on this machine"
+        raise ConfigError(f"--ray-address {cluster.address}", str(error), fix) from error
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that is started meanwhile listen on 127.0.0.1 only, all its processes.
+
+    ``_node_ip_address`` doesn't do it: Ray turns a loopback address into one that others reach, unless
+    clusters are switched off altogether, as they are on macOS.
+    """
+    from ray._private import ray_constants
+
+    variables = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", **FATE_VARIABLES}
+    before = {name: os.environ.get(name) for name in variables}
+    enabled = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ |= variables
+    ray_constants.ENABLE_RAY_CLUSTER = False  # read when Ray was imported, which may be long ago
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _check_address(address: str) -> None:
