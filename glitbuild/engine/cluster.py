@@ -20,8 +20,14 @@ CONNECT_SECONDS = 10.0
 FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
 """So that the agents of a local Ray whose driver was killed end well within a minute."""
 
+STARTS = 3
+"""Ray gives its own processes 30 s to start, which a busy machine may need."""
+
 MAX_DEFAULT_WORKERS = 8
 """On the CPU; each has its own copy of the models in memory."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def connected(cluster: Cluster) -> Iterator[Lifeline]:
     if cluster.address:
         _check_address(cluster.address)
     with Lifeline(local=cluster.address is None) as lifeline:
-        _init(cluster)
+        _init(cluster, lifeline)
         lifeline.watch()
         import ray
 
@@ -89,24 +95,30 @@ def connected(cluster: Cluster) -> Iterator[Lifeline]:
         yield lifeline
 
 
-def _init(cluster: Cluster) -> None:
+def _init(cluster: Cluster, lifeline: Lifeline) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     import ray
 
     if cluster.address is None:
-        try:
-            with _on_loopback():
-                ray.init(
-                    "local",
-                    num_cpus=cluster.actors,
-                    object_store_memory=SMALL_OBJECT_STORE,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except Exception as error:  # of any class, a plain Exception among them
-            raise ClusterError("Ray", f"it doesn't start ({error})", f"{FIX}, or use --workers 0") from error
-        return
+        for attempt in range(STARTS):
+            try:
+                with _on_loopback():
+                    ray.init(
+                        "local",
+                        num_cpus=cluster.actors,
+                        object_store_memory=SMALL_OBJECT_STORE,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
+                return
+            except Exception as error:  # of any class, a plain Exception among them
+                lifeline.clear()
+                if attempt + 1 == STARTS:
+                    raise ClusterError(
+                        "Ray", f"it doesn't start ({error})", f"{FIX}, or use --workers 0"
+                    ) from error
+                log.debug("Ray did not start: %s", error)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -79,6 +79,13 @@ class Lifeline:
         self._thread = threading.Thread(target=self._watch, name="glitbuild-lifeline", daemon=True)
         self._thread.start()
 
+    def clear(self) -> None:
+        """Remove what is left of a local Ray that did not start."""
+        _shutdown_quietly()
+        self._kill_family()
+        self._family.clear()
+        self._needed.clear()
+
     def look(self) -> None:
         """Look now.
 

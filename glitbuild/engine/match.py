@@ -42,7 +42,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     """
     source, manifest, out = open_input_and_output(options.dir, options.out)
     require_captions(options.dir, manifest)
-    detector = DetectorSpec.parse(options.detector, options.score)
+    detector = DetectorSpec.parse(options.detector, options.score, options.trust_detector, options.detector_sha256)
     out.check_writable()
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
     config = _config(options, detector, clip)
