@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from glitbuild.errors import ClusterError
+from glitbuild.logs import tell_error
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -152,7 +153,7 @@ class Lifeline:
                 # The main thread sees it within a second, unless it hangs in a call to Ray.
                 if not self._stop.wait(GRACE_SECONDS):
                     self._kill_family()
-                    log.error("glitbuild: error: %s", error)
+                    tell_error(f"glitbuild: error: {error}")
                     _leave_now()
             except Exception:
                 log.debug("could not look after Ray", exc_info=True)

@@ -80,7 +80,8 @@ def _run(
     log.info("match: loading the models")
     with RayRunner(build_worker, cluster) if cluster else LocalRunner(build_worker) as runner:
         prepare()
-        with Progress("match", sum(sizes[task.shard] for task in todo), plain) as progress:
+        total, workers = sum(sizes[task.shard] for task in todo), cluster.actors if cluster else 1
+        with Progress("match", total, plain, workers=workers) as progress:
             for report in runner.run(todo):
                 if isinstance(report, ShardFailure):
                     failures.append(report)
