@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -192,8 +193,9 @@ class Lifeline:
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGTERM, signal.SIGHUP):
-            handler = signal.signal(number, _interrupt)
-            self._handlers.setdefault(number, handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                handler = signal.signal(number, _interrupt)
+                self._handlers.setdefault(number, handler)
 
 
 def _lives(process: Any) -> bool:
@@ -234,12 +236,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Any:
+def _undisturbed() -> Iterator[None]:
     """Let no signal interrupt the clearing up, which takes a limited time."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
