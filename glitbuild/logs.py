@@ -36,7 +36,7 @@ def tell_error(line: str) -> None:
     """Print the line that says why the command failed."""
     if _as_json:
         _handler(as_json=True).handle(_record(line))
-    else:
+    elif sys.stderr is not None:
         print(line, file=sys.stderr, flush=True)
 
 
