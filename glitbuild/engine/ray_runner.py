@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any
 
@@ -79,6 +79,13 @@ class RayRunner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        import ray
+
+        if self._cluster.address:  # on this machine they end with Ray
+            with suppress(ClusterError, ray.exceptions.RayError):
+                self._lifeline.look()
+                for actor in [*self._starting.values(), *self._idle, *(actor for actor, _ in self._busy.values())]:
+                    ray.kill(actor)
         self._entered.close()
 
     def run(self, tasks: Iterable[ShardTask]) -> Iterator[ShardReport | ShardFailure]:
@@ -126,7 +133,7 @@ class RayRunner:
             return None
         actor, task = self._busy.pop(ref)
         try:
-            report: ShardReport = ray.get(ref)
+            report: ShardReport = ray.get(ref, timeout=PATIENCE_SECONDS)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, GlitbuildError):
@@ -167,7 +174,7 @@ class RayRunner:
 
         actor = self._starting.pop(ref)
         try:
-            ray.get(ref)
+            ray.get(ref, timeout=PATIENCE_SECONDS)
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.RayError as error:
