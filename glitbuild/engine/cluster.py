@@ -75,7 +75,18 @@ def choose_cluster(options: MatchOptions) -> Cluster | None:
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[Lifeline]:
-    """Start Ray or join a cluster, watch over it, and shut it down or leave it again.
+    """Start Ray or join a cluster, watch over it, and shut it down or leave it again; raises what ``connect`` does."""
+    with Lifeline(local=cluster.address is None) as lifeline:
+        connect(cluster, lifeline)
+        yield lifeline
+
+
+def connect(cluster: Cluster, lifeline: Lifeline | None = None) -> None:
+    """Start Ray or join a cluster.
+
+    Args:
+        cluster: which.
+        lifeline: watches over it from then on; without, the caller shuts it down.
 
     Raises:
         ConfigError: nobody answers at the address, or there are fewer GPUs than asked for.
@@ -83,19 +94,19 @@ def connected(cluster: Cluster) -> Iterator[Lifeline]:
     """
     if cluster.address:
         _check_address(cluster.address)
-    with Lifeline(local=cluster.address is None) as lifeline:
-        _init(cluster, lifeline)
+    _init(cluster, lifeline)
+    if lifeline:
         lifeline.watch()
-        import ray
+    import ray
 
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        gpus = int(resources.get("GPU", 0))
-        if gpus < cluster.actors * cluster.gpus_each:
-            raise no_gpus(cluster.actors, gpus)
-        yield lifeline
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    gpus = int(resources.get("GPU", 0))
+    if gpus < cluster.actors * cluster.gpus_each:
+        ray.shutdown()
+        raise no_gpus(cluster.actors, gpus)
 
 
-def _init(cluster: Cluster, lifeline: Lifeline) -> None:
+def _init(cluster: Cluster, lifeline: Lifeline | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     import ray
 
@@ -113,7 +124,7 @@ def _init(cluster: Cluster, lifeline: Lifeline) -> None:
                     )
                 return
             except Exception as error:  # of any class, a plain Exception among them
-                lifeline.clear()
+                lifeline.clear() if lifeline else ray.shutdown()
                 if attempt + 1 == STARTS:
                     raise ClusterError(
                         "Ray", f"it doesn't start ({error})", f"{FIX}, or use --workers 0"

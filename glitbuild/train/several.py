@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from glitbuild.engine.cluster import Cluster, connected, no_gpus
+from glitbuild.engine.cluster import Cluster, connect, no_gpus
 from glitbuild.errors import GlitbuildError, TrainingError
 from glitbuild.train.checkpoint import State
 from glitbuild.train.job import Job, Trainer
@@ -31,20 +31,15 @@ def train_with_ray(job: Job, report: Callable[[int], None]) -> State:
     Raises:
         ConfigError: the cluster isn't there or is too small.
         TrainingError: a process died, or the loss is not a number.
-        ClusterError: Ray doesn't start.
     """
-    # One more for the process of Ray Train that watches over the others.
-    with connected(Cluster(job.options.world_size + 1, address=job.options.ray_address)):
-        return _fit(job, report)
-
-
-def _fit(job: Job, report: Callable[[int], None]) -> State:
     import ray
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     options, run = job.options, Path(job.run)
     gpus = bool(options.gpus)
+    # One more for the process of Ray Train that watches over the others.
+    connect(Cluster(options.world_size + 1, address=options.ray_address))
     try:
         there = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
         if gpus and there < options.world_size:
@@ -62,6 +57,7 @@ def _fit(job: Job, report: Callable[[int], None]) -> State:
     except Exception as error:
         raise _cause(error, job.run) from error
     finally:
+        ray.shutdown()
         shutil.rmtree(run / RAY, ignore_errors=True)
 
 
