@@ -75,7 +75,12 @@ def choose_cluster(options: MatchOptions) -> Cluster | None:
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[Lifeline]:
-    """Start Ray or join a cluster, watch over it, and shut it down or leave it again; raises what ``connect`` does."""
+    """Start Ray or join a cluster, watch over it, and in the end shut it down or leave it.
+
+    Raises:
+        ConfigError: see ``connect``.
+        ClusterError: likewise.
+    """
     with Lifeline(local=cluster.address is None) as lifeline:
         connect(cluster, lifeline)
         yield lifeline
@@ -126,9 +131,8 @@ def _init(cluster: Cluster, lifeline: Lifeline | None) -> None:
             except Exception as error:  # of any class, a plain Exception among them
                 lifeline.clear() if lifeline else ray.shutdown()
                 if attempt + 1 == STARTS:
-                    raise ClusterError(
-                        "Ray", f"it doesn't start ({error})", f"{FIX}, or use --workers 0"
-                    ) from error
+                    fix = f"{FIX}, or use --workers 0"
+                    raise ClusterError("Ray", f"it doesn't start ({error})", fix) from error
                 log.debug("Ray did not start: %s", error)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
