@@ -21,6 +21,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from glitbuild.clip.load import ClipSpec
+from glitbuild.cpus import usable_cpus
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.flism.boxes import pixels
 from glitbuild.flism.detectors.registry import DetectorSpec
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--clip-model", default="ViT-B-32")
     parser.add_argument("--repeat", type=int, default=4)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=usable_cpus())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     samples = load_samples(options.assets, options.repeat)

@@ -9,6 +9,7 @@ differs is counted in CLIP's tokens: details past the 77th are lost to a model t
 import argparse
 import resource
 import statistics
+import sys
 import time
 
 from glitbuild.flism.sentences import SentenceSplitter
@@ -36,7 +37,8 @@ def main() -> None:
     for count in (200, 1000):
         rate = speed(ScenesOptions(count=count, out="unused", seed=seed))
         # As large as the process has ever been: the same after 200 and 1,000 scenes.
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kibibytes on Linux
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         print(f"{count:5} scenes: {rate:6.1f} scenes/s on one core, {memory:.0f} MiB at most")
     from open_clip.tokenizer import SimpleTokenizer  # only now: torch would count as memory of the scenes
 

@@ -23,6 +23,7 @@ from glitbuild.commands.stats import stats
 from glitbuild.commands.train import train
 from glitbuild.commands.validate import validate
 from glitbuild.errors import GlitbuildError
+from glitbuild.logs import start_errors, tell_error
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -32,6 +33,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: the words after ``glitbuild``; by default those this process was started with.
     """
     _never_fail_for_a_character()
+    start_errors(sys.argv[1:] if args is None else args)
     try:
         sys.exit(cli.main(args, standalone_mode=False) or 0)
     except GlitbuildError as error:
@@ -57,7 +59,7 @@ def _never_fail_for_a_character() -> None:
 
 
 def _fail(line: str, code: int) -> NoReturn:
-    click.echo("glitbuild: error: " + " ".join(line.split()), err=True)
+    tell_error("glitbuild: error: " + " ".join(line.split()))
     sys.exit(code)
 
 

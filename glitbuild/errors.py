@@ -56,6 +56,10 @@ class TrainingError(GlitbuildError):
     """A training can't go on: its loss is not a number, or a process of it died."""
 
 
+class ClusterError(GlitbuildError):
+    """Ray could not be started, or is gone in the middle of a run; what was finished stays."""
+
+
 class ShardFailedError(GlitbuildError):
     """Shards were given up after several tries; the others are done."""
 

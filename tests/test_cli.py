@@ -122,6 +122,9 @@ def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
         (["match", "{raw}", "--out", "{out}", "--detector", "nosuch.pt", "--workers", "0"], "nosuch.pt"),
         (["match", "{raw}", "--out", "{out}", "--detector", "nosuch"], "unknown detector"),
         (["match", "{raw}", "--out", "{out}", "--detector", "./no/such.pt"], "no such file"),
+        (["match", "{raw}", "--out", "{out}", "--detector", "{pickle}", "--workers", "0"], "--trust-detector"),
+        (["match", "nowhere", "--out", "{out}", "--detector-sha256", "ab"], "not a SHA-256"),
+        (["match", "nowhere", "--out", "{out}", "--detector", "none", "--detector-sha256", "0" * 64], "no file"),
         (["match", "{raw}", "--out", "{out}", "--clip-model", "ViT-X-99", *LOCAL], "unknown architecture"),
         (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch", *LOCAL], "neither a file nor a tag"),
         (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch.pt"], "no such file"),
@@ -147,10 +150,14 @@ def test_a_wrong_command_line_is_one_clear_line_before_any_work(
 ) -> None:
     table = tmp_path / "rows.jsonl"
     table.write_text(json.dumps({"image": "photos/1.jpg", "caption": "Noise."}) + "\n")
+    pickle = tmp_path / "weights.pt"
+    pickle.write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     raw, out = tmp_path / "raw", tmp_path / "out"
     if any("{raw}" in arg for arg in args):
         done("ingest", folder, "--out", raw)
-    line = fails(2, *(arg.format(folder=folder, table=table, raw=raw, out=out) for arg in args), cwd=tmp_path)
+    places = {"folder": folder, "table": table, "raw": raw, "out": out, "pickle": pickle}
+    line = fails(2, *(arg.format(**places) for arg in args), cwd=tmp_path)
+    assert not (tmp_path / "ran").exists()
     assert says in line
     assert not out.exists() or [path for path in out.rglob("*") if path.is_file()] == []
 

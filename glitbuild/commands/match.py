@@ -19,6 +19,8 @@ from glitbuild.commands.report import report
     show_default=True,
     help="An ultralytics name or file (.pt, .onnx), hf:NAME_OR_DIR (YOLOS, DETR, ...), none, or demo.",
 )
+@click.option("--trust-detector", is_flag=True, help="Let a .pt file, which is a pickle, run the code in it.")
+@click.option("--detector-sha256", help="The detector's file must have it; such a file is trusted.")
 @click.option("--clip-model", default="ViT-L-14-336", show_default=True, help="As in open_clip, or demo.")
 @click.option("--clip-pretrained", help="open_clip tag, or a checkpoint.  [default: openai]")
 @click.option("--score", type=float, help="Weaker detections are dropped.  [default: 0.25; 0.5 for hf:]")

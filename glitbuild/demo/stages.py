@@ -1,11 +1,11 @@
 """The stages of the demo, as the commands run them."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from glitbuild.cpus import usable_cpus
 from glitbuild.demo.options import HELD_OUT, SCENES, DemoOptions
 from glitbuild.demo.photos import write_photos
 from glitbuild.engine.ingest import run_ingest
@@ -43,7 +43,7 @@ def on_scenes(out: Path, options: DemoOptions, plain: bool) -> Iterator[Step]:
     match = MatchOptions(
         str(out / "raw"),
         str(out / "pairs"),
-        workers=min(2, len(os.sched_getaffinity(0))),
+        workers=min(2, usable_cpus()),
         detector="demo",
         clip_model="demo",
         overwrite=again,

@@ -3,18 +3,31 @@
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from glitbuild.cpus import usable_cpus
+from glitbuild.engine.lifeline import FIX, Lifeline
 from glitbuild.engine.options import MatchOptions
-from glitbuild.errors import ConfigError
+from glitbuild.errors import ClusterError, ConfigError
 
 SMALL_OBJECT_STORE = 100 * 2**20
 """Bytes; only tasks and reports go through Ray, samples never."""
 
 CONNECT_SECONDS = 10.0
 
+FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
+"""So that the agents of a local Ray whose driver was killed end well within a minute."""
+
+STARTS = 3
+"""Ray gives its own processes 30 s to start, which a busy machine may need."""
+
 MAX_DEFAULT_WORKERS = 8
 """On the CPU; each has its own copy of the models in memory."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,41 +70,99 @@ def choose_cluster(options: MatchOptions) -> Cluster | None:
         )
     if here:
         return Cluster(here, gpus_each=1)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Cluster(min(cores, MAX_DEFAULT_WORKERS))
+    return Cluster(min(usable_cpus(), MAX_DEFAULT_WORKERS))
 
 
-def connect(cluster: Cluster) -> None:
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Lifeline]:
+    """Start Ray or join a cluster, watch over it, and in the end shut it down or leave it.
+
+    Raises:
+        ConfigError: see ``connect``.
+        ClusterError: likewise.
+    """
+    with Lifeline(local=cluster.address is None) as lifeline:
+        connect(cluster, lifeline)
+        yield lifeline
+
+
+def connect(cluster: Cluster, lifeline: Lifeline | None = None) -> None:
     """Start Ray or join a cluster.
+
+    Args:
+        cluster: which.
+        lifeline: watches over it from then on; without, the caller shuts it down.
 
     Raises:
         ConfigError: nobody answers at the address, or there are fewer GPUs than asked for.
+        ClusterError: Ray doesn't start on this machine.
     """
     if cluster.address:
         _check_address(cluster.address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    _init(cluster, lifeline)
+    if lifeline:
+        lifeline.watch()
     import ray
 
-    try:
-        if cluster.address is None:
-            ray.init(
-                "local",
-                num_cpus=cluster.actors,
-                object_store_memory=SMALL_OBJECT_STORE,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"--ray-address {cluster.address}" if cluster.address else "Ray"
-        raise ConfigError(where, str(error), "check the address, or leave it out to run on this machine") from error
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = int(resources.get("GPU", 0))
     if gpus < cluster.actors * cluster.gpus_each:
         ray.shutdown()
         raise no_gpus(cluster.actors, gpus)
+
+
+def _init(cluster: Cluster, lifeline: Lifeline | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    import ray
+
+    if cluster.address is None:
+        for attempt in range(STARTS):
+            try:
+                with _on_loopback():
+                    ray.init(
+                        "local",
+                        num_cpus=cluster.actors,
+                        object_store_memory=SMALL_OBJECT_STORE,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
+                return
+            except Exception as error:  # of any class, a plain Exception among them
+                lifeline.clear() if lifeline else ray.shutdown()
+                if attempt + 1 == STARTS:
+                    fix = f"{FIX}, or use --workers 0"
+                    raise ClusterError("Ray", f"it doesn't start ({error})", fix) from error
+                log.debug("Ray did not start: %s", error)
+    try:
+        ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        fix = "check the address, or leave it out to run on this machine"
+        raise ConfigError(f"--ray-address {cluster.address}", str(error), fix) from error
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that is started meanwhile listen on 127.0.0.1 only, all its processes.
+
+    ``_node_ip_address`` doesn't do it: Ray turns a loopback address into one that others reach, unless
+    clusters are switched off altogether, as they are on macOS.
+    """
+    from ray._private import ray_constants
+
+    variables = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", **FATE_VARIABLES}
+    before = {name: os.environ.get(name) for name in variables}
+    enabled = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ |= variables
+    ray_constants.ENABLE_RAY_CLUSTER = False  # read when Ray was imported, which may be long ago
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _check_address(address: str) -> None:

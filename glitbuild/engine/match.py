@@ -43,7 +43,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     """
     source, manifest, out = open_input_and_output(options.dir, options.out)
     require_captions(options.dir, manifest)
-    detector = DetectorSpec.parse(options.detector, options.score)
+    detector = DetectorSpec.parse(options.detector, options.score, options.trust_detector, options.detector_sha256)
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
     config = _config(options, detector, clip)
 
@@ -81,7 +81,8 @@ def _run(
     log.info("match: loading the models")
     with RayRunner(build_worker, cluster) if cluster else LocalRunner(build_worker) as runner:
         prepare()
-        with Progress("match", sum(sizes[task.shard] for task in todo), plain) as progress:
+        total, workers = sum(sizes[task.shard] for task in todo), cluster.actors if cluster else 1
+        with Progress("match", total, plain, workers=workers) as progress:
             for report in runner.run(todo):
                 if isinstance(report, ShardFailure):
                     failures.append(report)

@@ -1,5 +1,6 @@
 """The options of the commands: the same names on the command line and in a pipeline file."""
 
+import re
 from dataclasses import dataclass
 
 from glitbuild.errors import ConfigError
@@ -67,6 +68,8 @@ class MatchOptions:
     default_regions: bool = True
     ray_address: str | None = None
     overwrite: bool = False
+    trust_detector: bool = False
+    detector_sha256: str | None = None
 
     def __post_init__(self) -> None:
         if self.gpus is not None and self.workers is not None:
@@ -77,4 +80,9 @@ class MatchOptions:
             raise ConfigError(f"--workers {self.workers}", "too small", "give 0 (no Ray) or more")
         if not self.default_regions and self.detector == "none":
             raise ConfigError("--no-default-regions --detector none", "no regions are left", "give one of the two")
+        if self.detector_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", self.detector_sha256):
+            what = f"--detector-sha256 {self.detector_sha256}"
+            raise ConfigError(what, "not a SHA-256", "give its 64 hexadecimal digits, as sha256sum prints them")
+        if self.detector_sha256 is not None and self.detector in ("none", "demo"):
+            raise ConfigError(f"--detector-sha256 --detector {self.detector}", "no file", "give one of the two")
         check_area_limits(self.min_area, self.max_area)

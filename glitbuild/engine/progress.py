@@ -8,6 +8,10 @@ from typing import Any
 
 SECONDS_BETWEEN_LINES = 5.0
 
+SECONDS_OF_EVIDENCE = 5.0
+REPORTS_OF_EVIDENCE = 2
+"""Of each worker, and so long: before, the time left would be a guess, and often an absurd one."""
+
 log = logging.getLogger(__name__)
 
 
@@ -19,10 +23,15 @@ class Progress:
         total: images to do; None where that isn't known.
         plain: lines through the log instead of a bar, also on a terminal.
         unit: what is counted.
+        workers: that report in turn; nothing is known of the rate until each has.
     """
 
-    def __init__(self, what: str, total: int | None, plain: bool = False, unit: str = "images") -> None:
+    def __init__(
+        self, what: str, total: int | None, plain: bool = False, unit: str = "images", workers: int = 1
+    ) -> None:
         self._what, self._total, self._unit, self._done = what, total, unit, 0
+        self._workers, self._reports = workers, 0
+        self._before: tuple[float, int] | None = None
         self._start = self._last = time.monotonic()
         self._bar = _bar(what, total, unit) if sys.stderr.isatty() and not plain else None
 
@@ -40,8 +49,14 @@ class Progress:
     def advance(self, images: int) -> None:
         """Count so many more images."""
         self._done += images
+        self._reports += 1
+        if self._before is None:
+            # One worker's first report holds what only a start costs, or what an earlier run had done. Where
+            # several work, the first report of each comes at about the same time: count from the start.
+            self._before = (time.monotonic(), self._done) if self._workers == 1 else (self._start, 0)
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], advance=images, rate=self.rate)
+            left = "" if (seconds := self.seconds_left) is None else f"{_duration(seconds)} left"
+            self._bar.update(self._bar.task_ids[0], advance=images, rate=self.rate, left=left)
             return
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
@@ -53,18 +68,33 @@ class Progress:
         """Images a second since the start."""
         return self._done / max(time.monotonic() - self._start, 1e-9)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take yet; None where nothing is left, or too little is known."""
+        if self._before is None or self._total is None or self._done >= self._total:
+            return None
+        since, before = self._before
+        seconds, done = time.monotonic() - since, self._done - before
+        if seconds < SECONDS_OF_EVIDENCE or self._reports < REPORTS_OF_EVIDENCE * self._workers + 1 or done <= 0:
+            return None
+        return (self._total - self._done) * seconds / done
+
     def _line(self) -> str:
         line = f"{self._what}: {self._done:,}"
-        if self._total is None:
-            return f"{line} {self._unit}, {self.rate:.1f} {self._unit}/s"
-        left = (self._total - self._done) / max(self.rate, 1e-9)
         rate = f"{self.rate:.1f} {self._unit}/s"
-        return f"{line} of {self._total:,} {self._unit}, {rate}, {left / 60:.1f} min left"
+        if self._total is None:
+            return f"{line} {self._unit}, {rate}"
+        line = f"{line} of {self._total:,} {self._unit}, {rate}"
+        return line if (left := self.seconds_left) is None else f"{line}, {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3 * 3600 else f"{seconds / 3600:.1f} h"
 
 
 def _bar(what: str, total: int | None, unit: str) -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     rate = TextColumn(f"{{task.fields[rate]:.1f}} {unit}/s")
@@ -73,8 +103,8 @@ def _bar(what: str, total: int | None, unit: str) -> Any:
         BarColumn(),
         MofNCompleteColumn(),
         rate,
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
     )
-    bar.add_task(what, total=total, rate=0.0)
+    bar.add_task(what, total=total, rate=0.0, left="")
     return bar

@@ -1,19 +1,28 @@
 """Run workers as Ray actors; a dead actor costs the shard it held, never the run."""
 
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any
 
-from glitbuild.engine.cluster import Cluster, connect
+from glitbuild.engine.cluster import Cluster, connected
+from glitbuild.engine.lifeline import FIX
 from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask, Worker
-from glitbuild.errors import GlitbuildError
+from glitbuild.errors import ClusterError, GlitbuildError
 
 MAX_TRIES = 3
 """A shard that has brought down this many workers is given up; the others go on."""
 
 PATIENCE_SECONDS = 60.0
+
+LOOK_SECONDS = 1.0
+"""How long to wait for a worker before looking whether Ray is still there."""
+
+LOAD_SECONDS = 900.0
+"""A local Ray none of whose workers has loaded its models for so long, downloads included, has a fault."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +56,7 @@ class RayRunner:
 
     Raises:
         ConfigError: there are fewer GPUs than asked for, or no cluster at the address.
+        ClusterError: Ray doesn't start, or is gone in the middle.
     """
 
     def __init__(self, build_worker: BuildWorker, cluster: Cluster) -> None:
@@ -57,15 +67,13 @@ class RayRunner:
         self._broken_starts = 0
 
     def __enter__(self) -> "RayRunner":
-        connect(self._cluster)
-        try:
+        with ExitStack() as entered:
+            self._lifeline = entered.enter_context(connected(self._cluster))
             for _ in range(self._cluster.actors):
                 self._start_actor()
             while not self._idle:
                 self._wait()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._entered = entered.pop_all()
         return self
 
     def __exit__(
@@ -73,9 +81,12 @@ class RayRunner:
     ) -> None:
         import ray
 
-        for actor in [*self._starting.values(), *self._idle, *(actor for actor, _ in self._busy.values())]:
-            ray.kill(actor)
-        ray.shutdown()
+        if self._cluster.address:  # on this machine they end with Ray
+            with suppress(ClusterError, ray.exceptions.RayError):
+                self._lifeline.look()
+                for actor in [*self._starting.values(), *self._idle, *(actor for actor, _ in self._busy.values())]:
+                    ray.kill(actor)
+        self._entered.close()
 
     def run(self, tasks: Iterable[ShardTask]) -> Iterator[ShardReport | ShardFailure]:
         """Yield a report or a failure a task, as they come."""
@@ -116,20 +127,13 @@ class RayRunner:
         """Wait for one actor; return its report, its task with the reason it failed, or None for a start."""
         import ray
 
-        refs = [*self._starting, *self._busy]
-        done, _ = ray.wait(refs, num_returns=1, timeout=None if self._busy else PATIENCE_SECONDS)
-        while not done:
-            log.warning(
-                "no worker has started yet: the cluster is busy, or lacks what they need (%s)", self._cluster
-            )
-            done, _ = ray.wait(refs, num_returns=1, timeout=PATIENCE_SECONDS)
-        (ref,) = done
+        (ref,) = self._wait_for_one()
         if ref in self._starting:
             self._finish_start(ref)
             return None
         actor, task = self._busy.pop(ref)
         try:
-            report: ShardReport = ray.get(ref)
+            report: ShardReport = ray.get(ref, timeout=PATIENCE_SECONDS)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, GlitbuildError):
@@ -139,20 +143,42 @@ class RayRunner:
             self._replace(actor)
             return task, f"{type(cause).__name__}: {cause}"
         except ray.exceptions.RayError as error:
+            self._lifeline.look()
             self._replace(actor)
             return task, f"the worker died ({type(error).__name__})"
         self._idle.append(actor)
         return report
+
+    def _wait_for_one(self) -> list[Any]:
+        import ray
+
+        refs, start, warned = [*self._starting, *self._busy], time.monotonic(), 0.0
+        while True:
+            self._lifeline.check()
+            done: list[Any] = ray.wait(refs, num_returns=1, timeout=LOOK_SECONDS)[0]
+            if done:
+                return done
+            waited = time.monotonic() - start
+            if self._busy:
+                continue
+            if self._cluster.address is None and waited > LOAD_SECONDS:
+                raise ClusterError("workers", f"none has loaded its models in {waited / 60:.0f} minutes", FIX)
+            if self._cluster.address and waited - warned >= PATIENCE_SECONDS:
+                warned = waited
+                log.warning(
+                    "no worker has started yet: the cluster is busy, or lacks what they need (%s)", self._cluster
+                )
 
     def _finish_start(self, ref: Any) -> None:
         import ray
 
         actor = self._starting.pop(ref)
         try:
-            ray.get(ref)
+            ray.get(ref, timeout=PATIENCE_SECONDS)
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.RayError as error:
+            self._lifeline.look()
             self._broken_starts += 1
             if self._broken_starts >= MAX_TRIES * self._cluster.actors:
                 fix = "look for memory shortage, or use fewer workers"

@@ -1,12 +1,12 @@
 """Run a model over a dataset, shard by shard, and keep the embeddings."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.cpus import usable_cpus
 from glitbuild.evaluate.averaging import average_sentences
 from glitbuild.evaluate.embed import Embedder
 from glitbuild.evaluate.embedded import Embedded, Gathering
@@ -57,7 +57,7 @@ class Collector:
         Raises:
             DatasetError: a shard is damaged or not the one in the manifest, or its truth is.
         """
-        threads = min(len(os.sched_getaffinity(0)), MOST_THREADS)
+        threads = min(usable_cpus(), MOST_THREADS)
         with ThreadPoolExecutor(threads) as pool:
             for entry in manifest.shards:
                 shard = list(read_shard(store, entry.name, entry.sha256))

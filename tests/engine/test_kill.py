@@ -1,5 +1,6 @@
 """SIGKILL at any moment, driver and workers alike; the same command again ends with the same bytes."""
 
+import json
 import random
 import signal
 import subprocess
@@ -57,6 +58,25 @@ def killed(command: Sequence[object], when: Callable[[], bool], only_the_driver:
     return True
 
 
+def ends_without_its_raylet(command: Sequence[object], when: Callable[[], bool]) -> str:
+    """Start a command, kill its raylet once ``when`` holds; return what it says at its end, which comes soon."""
+    with subprocess.Popen(
+        [GLITBUILD, *map(str, command), "--log-json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None and not when():
+            time.sleep(0.002)
+        assert process.poll() is None, "it ended too soon"
+        family = psutil.Process(process.pid).children(recursive=True)
+        for member in family:
+            if "raylet/raylet" in _name(member):
+                _kill(member)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, printed
+    _, alive = psutil.wait_procs(family, timeout=1)
+    assert alive == []
+    return str([json.loads(line) for line in printed.splitlines()][-1]["message"])
+
+
 def _name(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
@@ -71,8 +91,8 @@ def _kill(process: psutil.Process) -> None:
         return
 
 
-def is_writing(out: Path) -> bool:
-    return any(out.glob("shards/.*.tar*")) or finished_shards(out) > 0
+def is_writing(out: Path, finished: int = 0) -> bool:
+    return any(out.glob("shards/.*.tar*")) or finished_shards(out) > finished
 
 
 def finished_shards(out: Path) -> int:
@@ -97,9 +117,12 @@ def test_a_killed_match_goes_on_to_the_same_bytes(photos: Path, clip_checkpoint:
     whole = here("match", raw, "--workers", 0, *models, "--out", tmp_path / "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     command = ["match", raw, "--workers", 2, *models, "--out", out]
-    shards = random.randint(3, 9)
+    shards = random.randint(3, 7)
     # First the driver alone, while a tar is being written; then driver and workers together.
     assert killed(command, lambda: is_writing(out), only_the_driver=True), "it ended too soon"
     assert killed(command, lambda: finished_shards(out) >= shards), "it ended too soon"
+    before = finished_shards(out)
+    said = ends_without_its_raylet(command, lambda: is_writing(out, before))
+    assert said == "glitbuild: error: Ray: its raylet died; run the same command again to continue"
     done(*command)
     assert tree(out) == tree(tmp_path / "whole")

@@ -58,4 +58,6 @@ def load_demo_detector(score: float, device: str, folder: Path = FOLDER) -> Ultr
         raise ModelError("--detector demo", "the weights don't fit ultralytics' network", fix) from error
     model = YOLO(config["architecture"]["base"], task="detect", verbose=False)
     model.model = network.eval()
-    return UltralyticsDetector(model, score, device, config["architecture"]["image_size"])
+    detector = UltralyticsDetector(model, score, device, config["architecture"]["image_size"])
+    detector.warm_up()
+    return detector

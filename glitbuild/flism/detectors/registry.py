@@ -25,18 +25,31 @@ class DetectorSpec:
             absolute paths.
         score: detections below this score are dropped; 0 to 1.
         identity: what stands in the dataset's config: the name, or the SHA-256 of a local file.
+        sha256: of the file, where it is known: a local one's, or what a download must have.
+        trusted: a pickle may run code.
     """
 
     spec: str
     score: float
     identity: str
+    sha256: str | None = None
+    trusted: bool = False
 
     @classmethod
-    def parse(cls, spec: str, score: float | None) -> "DetectorSpec":
+    def parse(
+        cls, spec: str, score: float | None, trusted: bool = False, sha256: str | None = None
+    ) -> "DetectorSpec":
         """Check a spec and its score.
 
+        Args:
+            spec: see the attribute.
+            score: see the attribute; None for the detector's default.
+            trusted: a ``.pt`` file may run code while it is opened.
+            sha256: the file must have it, and is trusted then.
+
         Raises:
-            ModelError: a file or folder that the spec names is missing, or the embedded model's is.
+            ModelError: a file or folder that the spec names is missing or another than the SHA-256 says, or the
+                embedded model's is.
             ConfigError: the score is not between 0 and 1.
         """
         hf = spec.startswith("hf:")
@@ -50,9 +63,16 @@ class DetectorSpec:
         if spec == "demo":
             return cls(spec, score, identity)
         path = Path(spec.removeprefix("hf:")).expanduser()
+        if sha256:
+            sha256, trusted = sha256.lower(), True
+            if hf or (path.is_file() and identity != f"sha256:{sha256}"):
+                why = "a folder or name has none" if hf else f"the file's is {identity.removeprefix('sha256:')}"
+                raise ModelError(f"--detector-sha256 {sha256}", why, "give the SHA-256 of the file that is meant")
+        elif path.is_file():
+            sha256 = identity.removeprefix("sha256:")
         if path.exists():  # workers may run in another folder
             spec = ("hf:" if hf else "") + str(path.resolve())
-        return cls(spec, score, identity)
+        return cls(spec, score, identity, sha256, trusted)
 
     @property
     def is_local(self) -> bool:
@@ -77,7 +97,7 @@ class DetectorSpec:
             return load_demo_detector(self.score, device)
         from glitbuild.flism.detectors.ultralytics import load_ultralytics
 
-        return load_ultralytics(self.spec, self.score, device)
+        return load_ultralytics(self.spec, self.score, device, self.sha256, self.trusted)
 
 
 def _identity(spec: str, hf: bool) -> str:

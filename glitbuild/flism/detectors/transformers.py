@@ -33,8 +33,8 @@ class TransformersDetector:
                 f"--detector hf:{name}", "transformers is missing", "pip install 'glitbuild[hf]'"
             ) from error
         try:
-            self._processor: Any = AutoImageProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
-            model = AutoModelForObjectDetection.from_pretrained(name)
+            self._processor: Any = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)  # type: ignore[no-untyped-call]
+            model = AutoModelForObjectDetection.from_pretrained(name, trust_remote_code=False)
         except Exception as error:  # OSError, ValueError, KeyError, by what is wrong with the folder
             fix = "give a folder saved with save_pretrained, or a detector's name on the Hub"
             raise ModelError(f"--detector hf:{name}", str(error).partition("\n")[0], fix) from error

@@ -1,0 +1,118 @@
+"""Real processes of Ray are killed in the middle of a run: it ends soon, in one line, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+import psutil
+import pytest
+
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.ray_runner import RayRunner
+from glitbuild.engine.task import ShardReport, ShardTask
+from glitbuild.errors import ClusterError
+from tests.engine.workers import Moody
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+TASKS = [ShardTask(f"{number:05d}", "0" * 64) for number in range(2000)]
+LIMIT = 60.0
+"""Seconds from the death of a process to the end of the run."""
+
+
+@pytest.fixture
+def family() -> Iterator[Callable[[], list[psutil.Process]]]:
+    """What this process started during the test, Ray's processes among it."""
+    others = psutil.Process().children(recursive=True)
+    yield lambda: [one for one in psutil.Process().children(recursive=True) if one not in others]
+
+
+def named(name: str, family: list[psutil.Process]) -> psutil.Process:
+    found = [one for one in family if name in " ".join([one.name(), *one.cmdline()])]
+    assert found, f"no {name} among {family}"
+    return found[0]
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_all_of_a_local_ray_listens_on_loopback_only(
+    family: Callable[[], list[psutil.Process]], tmp_path: Path
+) -> None:
+    with RayRunner(partial(Moody, tmp_path, {}, {}, {}), Cluster(1)) as runner:
+        assert isinstance(next(runner.run(TASKS)), ShardReport)
+        members = [psutil.Process(), *family()]
+        kinds = " ".join(" ".join([member.name(), *member.cmdline()]) for member in members)
+        assert all(kind in kinds for kind in ("raylet", "gcs_server", "_Host", "Agent"))
+        listening = [
+            (member.name(), socket.laddr)
+            for member in members
+            for socket in member.net_connections("inet")
+            if socket.status == psutil.CONN_LISTEN
+        ]
+    assert len(listening) >= 4
+    addresses = {address.ip.removeprefix("::ffff:") for _, address in listening}
+    assert all(ip_address(address).is_loopback for address in addresses), listening
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ
+
+
+@pytest.mark.parametrize("victim", ["gcs_server", "RuntimeEnvAgent"])
+def test_a_run_whose_ray_is_gone_ends_and_leaves_nothing(
+    victim: str, family: Callable[[], list[psutil.Process]], tmp_path: Path
+) -> None:
+    members, killed = [], 0.0
+    with (
+        pytest.raises(ClusterError, match="run the same command again to continue") as caught,
+        RayRunner(partial(Moody, tmp_path, {}, {}, {}), Cluster(2)) as runner,
+    ):
+        for number, _ in enumerate(runner.run(TASKS)):
+            if number == 3:
+                members = family()
+                named(victim, members).kill()
+                killed = time.monotonic()
+    assert killed, caught.value
+    assert time.monotonic() - killed < LIMIT
+    assert not [member for member in members if lives(member)]
+
+
+DRIVER = """
+import sys
+from functools import partial
+from pathlib import Path
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.ray_runner import RayRunner
+from glitbuild.engine.task import ShardTask
+from tests.engine.workers import Moody
+try:
+    with RayRunner(partial(Moody, Path(sys.argv[1]), {}, {}, {}), Cluster(2)) as runner:
+        for report in runner.run(ShardTask(f"{number:05d}", "0" * 64) for number in range(100_000)):
+            pass
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_of_ray_outlives_its_driver(number: signal.Signals, tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)])
+    while process.poll() is None and len(list(tmp_path.iterdir())) < 4:
+        time.sleep(0.1)
+    members = psutil.Process(process.pid).children(recursive=True)
+    assert any("raylet" in member.name() for member in members)
+    process.send_signal(number)
+    assert process.wait(LIMIT) == (130 if number == signal.SIGTERM else -number)
+    _, left = psutil.wait_procs(members, timeout=LIMIT if number == signal.SIGKILL else 1)
+    alive = [member for member in left if lives(member)]
+    for member in alive:
+        member.kill()
+    assert alive == []
