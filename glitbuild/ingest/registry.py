@@ -1,7 +1,7 @@
 """From what the command line names to opened inputs."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from glitbuild.errors import GlitbuildError, SourceError
 from glitbuild.ingest.corpora import CORPORA
@@ -27,6 +27,9 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".tar": "webdataset",
 }
+
+UNPACKED = ("jsonl", "csv")
+"""Formats that may be compressed with gzip; their names then end with another ``.gz``."""
 
 
 def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource]:
@@ -77,11 +80,15 @@ def _detect(spec: str, path: AnyPath) -> str:
         raise SourceError(spec, "no such file or folder", fix)
     if path.is_dir():
         return _detect_folder(path)
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None:
+    kind = SUFFIXES.get(PurePosixPath(_unpacked(path.name)).suffix.lower())
+    if kind is None or (kind not in UNPACKED and _unpacked(path.name) != path.name):
         problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
         raise SourceError(spec, problem, "name the format with --format")
     return kind
+
+
+def _unpacked(name: str) -> str:
+    return name[:-3] if name.lower().endswith(".gz") else name
 
 
 def _detect_folder(path: AnyPath) -> str:
@@ -106,7 +113,7 @@ def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSou
         return HuggingFaceSource(spec, path.resolve().name if path.exists() else spec, options)
     if kind in CORPORA:
         return CORPORA[kind](path.absolute(), options)  # a link stands where its pictures do
-    name = path.resolve().name if path.is_dir() else path.stem
+    name = path.resolve().name if path.is_dir() else PurePosixPath(_unpacked(path.name)).stem
     if kind == "webdataset":
         return WebDatasetSource(_files(spec, _tar_folder(path), ".tar"), name, options)
     if kind == "parquet":

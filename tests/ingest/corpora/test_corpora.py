@@ -154,7 +154,7 @@ def test_what_is_broken_is_a_row_with_its_reason(tmp_path: Path) -> None:
     dci = lay_out("dci", tmp_path)
     (dci / "complete" / "9-data.json").write_text("[]")
     first = rows(dci, "dci")[0]
-    assert first.rejected and first.rejected.detail == "9-data.json: not a JSON object"
+    assert first.rejected and first.rejected.detail == "9-data.json: a list, not a JSON object"
     urban = lay_out("urban1k", tmp_path)
     (urban / "caption" / "2.txt").unlink()
     assert rows(urban, "urban1k")[1].caption is None
