@@ -78,7 +78,7 @@ def parse_object(data: bytes | str, what: str) -> dict[str, Any]:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Rejected:
-    """Make an object of its keys and values; where a key comes twice, what rejects the row that needs the object."""
+    """Make an object of its keys and values; where a key comes twice, what rejects the row that needs it."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found

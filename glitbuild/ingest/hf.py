@@ -127,8 +127,12 @@ def _undecoded(data: Any, column: str) -> Any:
     """Return the dataset with the image as the bytes or the path it was made of."""
     import datasets
 
-    if data.features is not None and isinstance(data.features[column], datasets.Image):
-        return data.cast_column(column, datasets.Image(decode=False))
+    kind = data.features[column] if data.features is not None else None
+    raw = datasets.Image(decode=False)
+    if isinstance(kind, datasets.Image):
+        return data.cast_column(column, raw)
+    if isinstance(kind, datasets.List | datasets.LargeList) and isinstance(kind.feature, datasets.Image):
+        return data.cast_column(column, type(kind)(raw))
     return data
 
 

@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.files import why
@@ -86,7 +86,7 @@ class TextFile:
 
     def _open(self) -> IO[bytes]:
         file: IO[bytes] = self._path.open("rb")
-        return _Unpacked(file) if self._gzip else file
+        return cast(IO[bytes], _Unpacked(file)) if self._gzip else file
 
 
 class _Unpacked(gzip.GzipFile):

@@ -37,10 +37,9 @@ def test_tabs(opened):
 
 
 def test_long_cells_two_files_by_turns(opened, tmp_path):
-    first = opened(b"image,caption\na,x\nb," + b"word " * 30_000)
+    first = opened(b"image,caption\na,x\nb," + b"words" * 30_000)
     rows = first.rows()
     next(rows)
-    csv.field_size_limit()
     assert [row.caption for row in opened(b"image,caption\nc,y\n", "other.csv").rows()] == ["y"]
     assert len(next(rows).caption) == 150_000
 
@@ -68,13 +67,28 @@ def test_a_bad_row_costs_only_itself(opened, tmp_path, jpeg, line, expected):
 
 def test_a_quote_that_is_never_closed(opened):
     rows = list(opened(b'image,caption\na,b\nc,"open\nd,e\n').rows())
-    assert [row.rejected is None for row in rows] == [True, False]
-    assert rows[1].rejected.detail == "line 4: unexpected end of data"
+    assert [row.rejected is None for row in rows] == [True, False, True]
+    assert rows[1].rejected.detail == "line 3: a quote is opened and never closed"
 
 
-def test_a_cell_beyond_the_limit(opened, monkeypatch):
-    source = opened(b'image,caption\na,"' + b"x" * (1 << 24) + b'1"\nb,c\n')
-    assert [row.rejected is None for row in source.rows()] == [False, True]
+def test_lines_and_quotes_beyond_the_limit(opened, monkeypatch):
+    monkeypatch.setattr("glitbuild.ingest.text_file.MAX_LINE", 100)
+    monkeypatch.setattr("glitbuild.ingest.quoting.MAX_LINE", 100)
+    long = b"word " * 15
+    source = opened(b"image,caption\na," + 2 * long + b'\nb,"' + long + b"\n" + long + b'"\nc,d\n')
+    rows = list(source.rows())
+    assert [row.rejected and row.rejected.detail for row in rows] == [
+        "line 2: more than 100 characters",
+        None,
+        None,
+    ]
+
+
+def test_an_open_quote_is_not_followed_without_end(opened, monkeypatch):
+    monkeypatch.setattr("glitbuild.ingest.quoting.MAX_LINE", 100)
+    source = opened(b'image,caption\na,"open\n' + b"b,c\n" * 50 + b'd,e"\n')
+    rows = list(source.rows())
+    assert [row.rejected is None for row in rows] == [False] + [True] * 51
 
 
 def test_byte_order_mark(opened):
@@ -86,7 +100,8 @@ def test_byte_order_mark(opened):
     [
         (b"", "it is empty"),
         (b"a,b\n", "no image column; its columns are: a, b"),
-        (b"image;caption\n", "no image column; its columns are: image;caption"),
+        (b"imag;caption\n", "no image column; its columns are: imag;caption"),
+        (b"image;caption;caption\n", "no image column; its columns are: image;caption;caption"),
         (b"image,caption,caption\n", '"caption" is there twice'),
         (b'"image\n', "its header can't be read"),
     ],

@@ -144,7 +144,7 @@ def test_a_missing_column_names_those_there_are(opened, options, message):
         opened([{"image": "a", "caption": "b"}], **options)
 
 
-@pytest.mark.parametrize("lines", [[], [b"no json"], [{"only": 1}], [{"image": "a"}]])
+@pytest.mark.parametrize("lines", [[], [b"no json", {"only": 1}], [{"only": 1}], [{"image": "a"}]])
 def test_no_columns(opened, lines):
     with pytest.raises(SourceError, match=r"no (image|caption) column; its columns are: (none|only|image)"):
         opened(lines)
