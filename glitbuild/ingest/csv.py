@@ -85,15 +85,17 @@ class CsvSource:
 
     def _open(self, options: SourceOptions) -> tuple[str, list[str], Columns]:
         """Return the delimiter with which the header has the columns, the header, and the columns."""
-        problem: SourceError | None = None
+        problems: list[tuple[int, SourceError]] = []
         for delimiter in DELIMITERS[self._format]:
+            header: list[str] = []
             try:
                 header = self._read_header(delimiter)
+                self._check_names(header)
                 return delimiter, header, find_columns(self._path.name, header, options)
             except SourceError as error:
-                problem = problem or error
-        assert problem is not None
-        raise problem
+                problems.append((len(header), error))
+        # What is said is of the delimiter that there is.
+        raise max(problems, key=lambda problem: problem[0])[1]
 
     def _read_header(self, delimiter: str) -> list[str]:
         first = next(iter(QuotedRows(self._file.lines(), delimiter)), None)
@@ -101,12 +103,14 @@ class CsvSource:
             raise SourceError(self._path.name, "it is empty", "the first row must name the columns")
         if isinstance(first.cells, Rejected):
             raise SourceError(self._path.name, f"its header can't be read: {first.cells.detail}")
-        header = [name.strip() for name in first.cells]
+        return [name.strip() for name in first.cells]
+
+    def _check_names(self, header: list[str]) -> None:
+        """Refuse a row in the place of the header, as in the lists of CC3M and CC12M."""
         if any(len(name) > LONGEST_NAME or _looks_like_image(name) for name in header):
             example = f"caption{'<TAB>' if self._format == 'tsv' else ','}url"
             fix = f"put a line in front that names the columns, such as {example}"
-            raise SourceError(self._path.name, f"line {first.line} names no columns, it is a row already", fix)
-        return header
+            raise SourceError(self._path.name, "its first line is a row and names no columns", fix)
 
     def _decide(self, delimiter: str) -> _Dialect:
         width = len(self._header)
