@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, is_url, to_row
@@ -118,14 +119,9 @@ class CsvSource:
         dialect = _Dialect(delimiter, True, least, width)
         if delimiter == "\t" and not self._is_quoted(dialect):
             dialect = replace(dialect, quoting=False)
-        first = next(self._rows(dialect), None)
-        if (
-            first
-            and not isinstance(first.cells, Rejected)
-            and len(first.cells) == width + 1
-            and not first.cells[-1]
-        ):
-            dialect = replace(dialect, most=width + 1)  # a delimiter ends every row, but not the header
+        first = list(islice(self._rows(dialect), 2))
+        if first and all(_has_empty_end(row, width) for row in first):
+            dialect = replace(dialect, most=width + 1)  # a delimiter ends the rows, but not the header
         return dialect
 
     def _is_quoted(self, dialect: _Dialect) -> bool:
@@ -190,6 +186,11 @@ class CsvSource:
         """The last cell that a sample can't do without."""
         caption = self._columns.caption
         return max(self._image, self._header.index(caption) if caption is not None else 0)
+
+
+def _has_empty_end(row: CellRow, width: int) -> bool:
+    """Return whether a row has one cell too many, with nothing in it."""
+    return not isinstance(row.cells, Rejected) and len(row.cells) == width + 1 and not (row.cells[-1] or row.stray)
 
 
 def _looks_like_image(cell: str) -> bool:
