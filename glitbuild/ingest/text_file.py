@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.files import why
@@ -54,11 +54,7 @@ class TextFile:
         for start, name in COMPRESSED.items():
             if magic.startswith(start):
                 raise SourceError(path.name, f"it is compressed with {name}", "unpack it, or compress it with gzip")
-        try:
-            with self._open() as data:
-                head = data.read(HEAD)
-        except DAMAGE as error:
-            raise SourceError(path.name, f"it can't be unpacked: {why(error)}", "fetch it again") from error
+        head = self._head()
         self._encoding, self._errors = _encoding(path.name, head)
         text = head.decode(self._encoding, "ignore")
         self._end = "\r" if "\r" in text and "\n" not in text else "\n"
@@ -83,6 +79,19 @@ class TextFile:
                     yield number, line
                 else:
                     return
+
+    def _head(self) -> bytes:
+        """Return the first bytes, as far as they can be unpacked."""
+        head = b""
+        try:
+            with self._open() as data:
+                while len(head) < HEAD and (more := cast(Any, data).read1(HEAD)):
+                    head += more
+        except DAMAGE as error:
+            if not head:
+                why_not = f"it can't be unpacked: {why(error)}"
+                raise SourceError(self._path.name, why_not, "fetch it again") from error
+        return head
 
     def _open(self) -> IO[bytes]:
         file: IO[bytes] = self._path.open("rb")
