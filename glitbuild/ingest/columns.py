@@ -98,7 +98,7 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
     written = place if isinstance(place, str) and isinstance(given, str) else ""
     url = place if isinstance(place, str) and is_url(place) else ""
     source = to_source(record, dataset, name or written or str(number))
-    if url:
+    if url and url != source.url:
         source = replace(source, url=url)
     try:
         if problem is not None:

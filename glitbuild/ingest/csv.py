@@ -23,7 +23,7 @@ DELIMITERS = {"csv": ",;\t|", "tsv": "\t,;|"}
 LONGEST_NAME = 200
 """Characters of a column's name; what is longer is no name."""
 
-_NUMBERED = re.compile(r"(?=.*[^\W\d])(?=.*\d).{1,200}", re.ASCII)
+_NUMBERED = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9]).*")
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -201,4 +201,4 @@ def _looks_like_image(cell: str) -> bool:
 
 def _kind_of_name(cell: str) -> str:
     """Return a name with all its numbers the same; nothing for one without numbers, or of numbers alone."""
-    return _DIGITS.sub("0", cell) if _NUMBERED.fullmatch(cell) else ""
+    return _DIGITS.sub("0", cell) if len(cell) <= LONGEST_NAME and _NUMBERED.fullmatch(cell) else ""

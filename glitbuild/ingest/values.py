@@ -43,6 +43,8 @@ def stands_for_nothing(text: str, is_name: bool = False) -> bool:
 
 def to_text(value: object) -> str:
     """Return a carried value as text, without white space around it: nothing is ``""``, bytes are UTF-8."""
+    if value is None:
+        return ""
     text = _written(value).strip()
     return "" if stands_for_nothing(text) else text
 
