@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from itertools import chain
 
 from glitbuild.engine.row_stream import RowStream
 from glitbuild.engine.shard_pictures import pictures_by_row
@@ -68,12 +67,12 @@ def retry_rows(
     total = stream.position
     stream.learn(pictures_by_row(out, stream.sieve.picture_bytes))
     while stream.has_more():
-        outcomes = count(stream.take_rows(size, rows))
-        begun = _up_to_sample(outcomes)
-        if not begun or isinstance(begun[-1], Skip):
-            break  # no sample came: the rows stay where they are
+        outcomes = _with_a_sample(count(stream.take_rows(size, rows)))
         shard = shard_name(shards)
-        write_shard(out, shard, chain(begun, outcomes), config, lambda: {"of": total} | stream.describe_taken())
+        try:
+            write_shard(out, shard, outcomes, config, lambda: {"of": total} | stream.describe_taken())
+        except _NoSampleError:
+            break  # the rows stay where they are
         log.info("ingest: shard %s holds rows that were skipped before", shard)
         shards += 1
     settle(out)
@@ -114,11 +113,19 @@ def remake_lost(stream: RowStream, out: Store, config: Config, retried: Retried,
     return last + 1
 
 
-def _up_to_sample(outcomes: Iterator[Outcome]) -> list[Outcome]:
-    """Return the outcomes up to the first sample; all of them where there is none."""
-    begun: list[Outcome] = []
+class _NoSampleError(Exception):
+    """No row that was tried again became a sample."""
+
+
+def _with_a_sample(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Pass outcomes on; what is written of them is given up where none is a sample.
+
+    Raises:
+        _NoSampleError: at the end.
+    """
+    found = False
     for outcome in outcomes:
-        begun.append(outcome)
-        if not isinstance(outcome, Skip):
-            break
-    return begun
+        found = found or not isinstance(outcome, Skip)
+        yield outcome
+    if not found:
+        raise _NoSampleError

@@ -1,12 +1,19 @@
 """From a row to what is stored: a checked caption and a checked image, or the reason there is none."""
 
+import hashlib
 import unicodedata
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from glitbuild.ingest.files import why
 from glitbuild.ingest.images import store_image
 from glitbuild.ingest.source import Rejected, Row
+from glitbuild.ingest.values import stands_for_nothing
 from glitbuild.records import Sample, Skip, SkipReason, Source
+
+LONGEST = 1000
+"""Characters of a text of ``source``, or of a detail, that a record holds; what is longer is cut."""
+LONGEST_URL = 8000
+"""Characters of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +46,45 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
     Returns:
         The sample and its JPEG, or the skipped row; either can be written as UTF-8 JSON.
     """
-    source = Source(*map(_writable, astuple(row.source)))
+    source = Source(*map(cut_text, astuple(row.source)))
+    source = replace(source, url=cut_text(row.source.url, LONGEST_URL))
     try:
         if row.rejected is not None:
-            return Skip(key, source, row.rejected.reason, _writable(row.rejected.detail))
-        caption = check_caption(row.caption, limits.max_caption) if limits.captions else ""
+            return Skip(key, source, row.rejected.reason, cut_detail(row.rejected.detail))
+        caption = _caption(row, limits)
         data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side)
     except Rejected as rejected:
-        return Skip(key, source, rejected.reason, _writable(rejected.detail))
+        return Skip(key, source, rejected.reason, cut_detail(rejected.detail))
     except OSError as error:
-        return Skip(key, source, SkipReason.IMAGE_MISSING, _writable(f"can't be read: {why(error)}"))
+        return Skip(key, source, SkipReason.IMAGE_MISSING, cut_detail(f"can't be read: {why(error)}"))
     return Sample(key, caption, image, source), data
+
+
+def cut_text(text: str, longest: int = LONGEST) -> str:
+    """Return a text of ``source`` as it is stored; cut ones that begin alike differ in a hash."""
+    text = _writable(text)
+    if len(text) <= longest:
+        return text
+    mark = f"…[{len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}]"
+    return text[: longest - len(mark)] + mark
+
+
+def cut_detail(detail: str) -> str:
+    """Return a detail as it is stored; of one that is cut, the beginning and the end, which tells the reason."""
+    detail = _writable(detail)
+    if len(detail) <= LONGEST:
+        return detail
+    mark = f"…[{len(detail)} characters]…"
+    head = LONGEST * 3 // 4
+    return detail[:head] + mark + detail[len(detail) - (LONGEST - head - len(mark)) :]
+
+
+def _caption(row: Row, limits: Limits) -> str:
+    if not limits.captions:
+        return ""
+    if row.caption is not None and stands_for_nothing(row.caption):
+        raise Rejected(SkipReason.CAPTION_MISSING, f'the caption is "{row.caption.strip()}", which stands for none')
+    return check_caption(row.caption, limits.max_caption)
 
 
 def check_caption(caption: str | None, max_caption: int) -> str:

@@ -6,17 +6,22 @@ from functools import partial
 from typing import Any
 
 from glitbuild.errors import SourceError
+from glitbuild.ingest.embedded import decode_base64, embedded_image
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.values import is_missing, stands_for_nothing, to_name, to_text
 from glitbuild.records import SkipReason, Source
 
 IMAGE_COLUMNS = (
     *("image", "image_path", "path", "file", "file_name", "filename"),
     *("jpg", "jpeg", "png", "webp"),
+    *("image_bytes", "image_base64", "image_base64_str", "base64"),
     *("image_url", "url"),
 )
 CAPTION_COLUMNS = ("caption", "long_caption", "text", "txt", "description")
 NAME_COLUMNS = ("id", "key")
 CARRIED_COLUMNS = ("url", "license", "dataset", "split", "origin")
+
+ReadImage = Callable[[], bytes]
 
 ReadPath = Callable[[str], bytes]
 """Reads the image at a path as the input wrote it; raises OSError or Rejected."""
@@ -49,13 +54,18 @@ def find_columns(what: str, present: Sequence[str], options: SourceOptions) -> C
         options: ``image_column``, ``caption_column`` and ``captions`` are used.
 
     Raises:
-        SourceError: a column is missing, or there twice.
+        SourceError: a column is missing, or one that is used is there twice.
     """
     name = next((column for column in NAME_COLUMNS if column in present), None)
     image = _find(what, present, "image", options.image_column, IMAGE_COLUMNS)
-    if not options.captions:
-        return Columns(image, None, name)
-    return Columns(image, _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS), name)
+    caption = None
+    if options.captions:
+        caption = _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS)
+    columns = Columns(image, caption, name)
+    for column in columns.used(present):
+        if list(present).count(column) > 1:
+            raise SourceError(what, f'the column "{column}" is there twice', "rename one of them")
+    return columns
 
 
 def _find(what: str, present: Sequence[str], kind: str, named: str | None, known: Sequence[str]) -> str:
@@ -64,8 +74,6 @@ def _find(what: str, present: Sequence[str], kind: str, named: str | None, known
         missing = f"no {kind} column" + (f' "{column}"' if column is not None else "")
         there = ", ".join(present) or "none"
         raise SourceError(what, f"{missing}; its columns are: {there}", f"name one with --{kind}-column")
-    if list(present).count(column) > 1:
-        raise SourceError(what, f'the column "{column}" is there twice', "rename one of them")
     return column
 
 
@@ -79,20 +87,27 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
         number: of the record in its input, counted from 0.
         read_path: reads an image that the record gives as a path.
     """
-    image = record.get(columns.image)
-    name = to_text(record.get(columns.name)) if columns.name else ""
-    place = _unwrapped(image)
+    given = record.get(columns.image)
+    name = to_name(record.get(columns.name)) if columns.name else ""
+    place: object = None
+    problem: Rejected | None = None
+    try:
+        place = _place(given, columns.image)
+    except Rejected as rejected:
+        problem = rejected
+    written = place if isinstance(place, str) and isinstance(given, str) else ""
     url = place if isinstance(place, str) and is_url(place) else ""
-    picture = url or (image if isinstance(image, str) else "")
-    source = to_source(record, dataset, name or (image if isinstance(image, str) else "") or str(number))
-    if url:
+    source = to_source(record, dataset, name or written or str(number))
+    if url and url != source.url:
         source = replace(source, url=url)
     try:
+        if problem is not None:
+            raise problem
         caption = to_caption(record.get(columns.caption), columns.caption) if columns.caption is not None else None
         read_image = _image_reader(place, columns.image, read_path)
     except Rejected as rejected:
         return Row.reject(source, rejected.reason, rejected.detail)
-    return Row(source, caption, read_image, named=bool(name), picture=picture, url=url)
+    return Row(source, caption, read_image, named=bool(name), picture=url or written, url=url)
 
 
 def is_url(value: str) -> bool:
@@ -102,21 +117,15 @@ def is_url(value: str) -> bool:
 
 def to_source(record: Mapping[str, Any], dataset: str, name: str) -> Source:
     """Return where a record came from, with the columns that are carried along."""
+    url = to_text(record.get("url"))
     return Source(
         dataset=to_text(record.get("dataset")) or dataset,
         id=name,
-        url=to_text(record.get("url")),
+        url="" if embedded_image(url) else url,  # the picture itself is no address
         license=to_text(record.get("license")),
         split=to_text(record.get("split")),
         origin=to_text(record.get("origin")),
     )
-
-
-def to_text(value: object) -> str:
-    """Return a carried value as text: nothing is ``""``, bytes are UTF-8."""
-    if value is None:
-        return ""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def to_caption(value: object, column: str) -> str | None:
@@ -127,21 +136,47 @@ def to_caption(value: object, column: str) -> str | None:
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return value
+    if is_missing(value):
+        return None
     detail = f'the caption column "{column}" holds a {type(value).__name__}, not text'
     raise Rejected(SkipReason.ROW_UNREADABLE, detail)
 
 
-def _unwrapped(value: Any) -> Any:
-    """Return the bytes or the path in Hugging Face's {bytes, path}; any other value as it is."""
-    if isinstance(value, Mapping) and {"bytes", "path"} & value.keys():
-        return value.get("path") if value.get("bytes") is None else value["bytes"]
-    return value
+def _place(value: Any, column: str) -> object:
+    """Return where the image is: bytes, a path or an address, what decodes it, or None where there is none.
+
+    Raises:
+        Rejected: it is a list of several.
+    """
+    if isinstance(value, list | tuple):
+        if len(value) > 1:
+            detail = f'the image column "{column}" holds a list of {len(value)}, not one image'
+            raise Rejected(SkipReason.ROW_UNREADABLE, detail)
+        return _place(value[0], column) if value else None
+    if isinstance(value, Mapping) and {"bytes", "path", "url"} & value.keys():
+        return _place_of_struct(value, column)
+    if isinstance(value, str):
+        return None if stands_for_nothing(value) else embedded_image(value) or value
+    return None if is_missing(value) else value
 
 
-def _image_reader(value: object, column: str, read_path: ReadPath) -> Callable[[], bytes]:
+def _place_of_struct(value: Mapping[str, Any], column: str) -> object:
+    """Return likewise of Hugging Face's {bytes, path}, or of {url}; in JSON the bytes are base64."""
+    data = value.get("bytes")
+    if isinstance(data, str) and data and not stands_for_nothing(data):
+        return embedded_image(data) or partial(decode_base64, data)
+    if isinstance(data, str) or is_missing(data):
+        path = value.get("path")
+        return _place(value.get("url") if is_missing(path) else path, column)
+    return data
+
+
+def _image_reader(value: object, column: str, read_path: ReadPath) -> ReadImage:
     """Return what reads the image: from a path or from bytes."""
+    if isinstance(value, Rejected):
+        raise value
     if isinstance(value, bytes):
         data = value
         return lambda: data
@@ -149,5 +184,7 @@ def _image_reader(value: object, column: str, read_path: ReadPath) -> Callable[[
         return partial(read_path, value)
     if value is None or value == "":
         raise Rejected(SkipReason.IMAGE_MISSING, f'nothing in the image column "{column}"')
+    if isinstance(value, partial):
+        return value
     detail = f'the image column "{column}" holds a {type(value).__name__}, neither a path nor bytes'
     raise Rejected(SkipReason.ROW_UNREADABLE, detail)

@@ -1,25 +1,55 @@
-"""CSV and TSV with a header: images as paths relative to the file."""
+"""CSV and TSV with a header: images as paths relative to the file, as addresses, or as base64."""
 
-import csv
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 from glitbuild.errors import SourceError
-from glitbuild.ingest.columns import find_columns, to_row
-from glitbuild.ingest.files import read_file, why
+from glitbuild.ingest.columns import Columns, find_columns, is_url, to_row
+from glitbuild.ingest.embedded import embedded_image
+from glitbuild.ingest.files import read_file
+from glitbuild.ingest.folder import IMAGE_SUFFIXES
+from glitbuild.ingest.quoting import CellRow, QuotedRows, is_blank, plain_rows
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.text_file import TextFile
 from glitbuild.records import SkipReason, Source
 
-MAX_FIELD = 1 << 24
-"""Characters of a cell. A quote that is never closed swallows the file up to here, not into memory."""
+DELIMITERS = {"csv": ",;\t|", "tsv": "\t,;|"}
+"""What may stand between cells, in the order in which it is looked for."""
+
+LONGEST_NAME = 200
+"""Characters of a column's name; what is longer is no name."""
+
+_NUMBERED = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9]).*")
+_DIGITS = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How a file is written.
+
+    Attributes:
+        delimiter: between cells.
+        quoting: whether quotes around a cell are no part of it.
+        least: cells that a row must have.
+        most: cells that a row may have.
+    """
+
+    delimiter: str
+    quoting: bool
+    least: int
+    most: int
 
 
 class CsvSource:
     """A ``.csv`` or, with tabs, ``.tsv`` file, read row by row.
 
-    Quoting is taken strictly and every row must fit the header: read leniently, a quote or a comma too
-    many would cut captions short without a word.
+    How it is written is decided once for the file: the delimiter by the header, and between tabs by the whole
+    file whether quotes are more than text. A row that doesn't fit is rejected: read leniently, a quote or a
+    comma too many would cut captions short without a word.
 
     Args:
         path: the file.
@@ -32,17 +62,11 @@ class CsvSource:
     """
 
     def __init__(self, path: AnyPath, name: str, options: SourceOptions) -> None:
-        self._path, self._name = path, name
-        self._format = "tsv" if path.suffix.lower() == ".tsv" else "csv"
-        # The limit is the whole process's. It is only ever raised: two files may be read by turns.
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD))
-        header = next(self._lines(), (1, []))[1]
-        if isinstance(header, Rejected):
-            raise SourceError(path.name, f"its header can't be read: {header.detail}")
-        if not header:
-            raise SourceError(path.name, "it is empty", "the first row must name the columns")
-        self._header = header
-        self._columns = find_columns(path.name, header, options)
+        self._path, self._name, self._file = path, name, TextFile(path)
+        self._format = "tsv" if path.name.lower().removesuffix(".gz").endswith(".tsv") else "csv"
+        delimiter, self._header, self._columns = self._open(options)
+        self._image = self._header.index(self._columns.image)
+        self._dialect = self._decide(delimiter)
 
     @property
     def summary(self) -> str:
@@ -50,32 +74,131 @@ class CsvSource:
         return f"{self._path.name}: {self._format}, {self._columns}"
 
     def rows(self) -> Iterator[Row]:
-        """Yield a row a row; one that can't be parsed or has too many cells is a rejected row."""
+        """Yield a row a row; one that can't be parsed or has too few or too many cells is a rejected row."""
         read_path = partial(read_file, self._path.parent)
-        lines = self._lines()
-        next(lines)
-        for number, (line, cells) in enumerate(lines):
-            if not isinstance(cells, Rejected) and len(cells) > len(self._header):
-                detail = f"line {line}: {len(cells)} cells under a header of {len(self._header)}"
-                cells = Rejected(SkipReason.ROW_UNREADABLE, detail)
+        for number, row in enumerate(self._rows(self._dialect)):
+            cells = self._fit(row)
             if isinstance(cells, Rejected):
                 yield Row.reject(Source(self._name, str(number)), cells.reason, cells.detail)
             else:
                 record = dict(zip(self._header, cells, strict=False))
                 yield to_row(record, self._columns, self._name, number, read_path)
 
-    def _lines(self) -> Iterator[tuple[int, list[str] | Rejected]]:
-        """Yield each row's last line, from 1, and its cells, or why it has none; blank lines are no rows."""
-        with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter="\t" if self._format == "tsv" else ",", strict=True)
-            while True:
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    detail = f"line {reader.line_num}: {why(error)}"
-                    yield reader.line_num, Rejected(SkipReason.ROW_UNREADABLE, detail)
-                    continue
-                if cells:
-                    yield reader.line_num, cells
+    def _open(self, options: SourceOptions) -> tuple[str, list[str], Columns]:
+        """Return the delimiter with which the header has the columns, the header, and the columns."""
+        problems: list[tuple[int, SourceError]] = []
+        for delimiter in DELIMITERS[self._format]:
+            header: list[str] = []
+            try:
+                header = self._read_header(delimiter)
+                self._check_names(header)
+                return delimiter, header, find_columns(self._path.name, header, options)
+            except SourceError as error:
+                problems.append((len(header), error))
+        # What is said is of the delimiter that there is.
+        raise max(problems, key=lambda problem: problem[0])[1]
+
+    def _read_header(self, delimiter: str) -> list[str]:
+        first = next(iter(QuotedRows(self._file.lines(), delimiter)), None)
+        if first is None:
+            raise SourceError(self._path.name, "it is empty", "the first row must name the columns")
+        if isinstance(first.cells, Rejected):
+            raise SourceError(self._path.name, f"its header can't be read: {first.cells.detail}")
+        return [name.strip() for name in first.cells]
+
+    def _check_names(self, header: list[str]) -> None:
+        """Refuse a row in the place of the header, as in the lists of CC3M and CC12M."""
+        if any(len(name) > LONGEST_NAME or _looks_like_image(name) for name in header):
+            example = f"caption{'<TAB>' if self._format == 'tsv' else ','}url"
+            fix = f"put a line in front that names the columns, such as {example}"
+            raise SourceError(self._path.name, "its first line is a row and names no columns", fix)
+
+    def _decide(self, delimiter: str) -> _Dialect:
+        width = len(self._header)
+        least = next((index + 1 for index in reversed(range(width)) if self._header[index]), 0)
+        dialect = _Dialect(delimiter, True, least, width)
+        if delimiter == "\t" and not self._is_quoted(dialect):
+            dialect = replace(dialect, quoting=False)
+        first = list(islice(self._rows(dialect), 2))
+        if first and all(_has_empty_end(row, width) for row in first):
+            dialect = replace(dialect, most=width + 1)  # a delimiter ends the rows, but not the header
+        return dialect
+
+    def _is_quoted(self, dialect: _Dialect) -> bool:
+        """Return whether quotes around cells between tabs are quotes, which the whole file tells.
+
+        Published lists of captions put no text in quotes, and a caption may begin with one. So rows that make
+        sense only if quotes are quotes are counted against those where a quote fits nowhere. Where most rows have
+        cells in quotes, all of these count.
+        """
+        rows = quoted = needed = against = 0
+        for row in self._rows(dialect):
+            rows += 1
+            fits = not isinstance(self._fit(row, dialect), Rejected)
+            quoted += row.quoted and fits
+            needed += row.needed and fits
+            against += row.stray or (row.quoted and not fits)
+        return not against or (quoted if 2 * quoted > rows else needed) > against
+
+    def _rows(self, dialect: _Dialect) -> Iterator[CellRow]:
+        """Yield the rows behind the header."""
+        reader = QuotedRows(self._file.lines(), dialect.delimiter)
+        rows = iter(reader)
+        next(rows)
+        reader.width = len(self._header)
+        if not dialect.quoting:
+            for number, line in reader.rest():
+                if isinstance(line, Rejected):
+                    yield CellRow(number, line)
+                elif not is_blank(line):
+                    yield from plain_rows(number, line, dialect.delimiter, reader.width)
+            return
+        kind = ""  # of the names that the images before have
+        image = self._image
+
+        # A line of a caption may have as many commas as a row, but hardly the name of an image in front of one.
+        def is_row(cells: list[str]) -> bool:
+            return len(cells) >= reader.width and (
+                _looks_like_image(cells[image]) or (kind != "" and _kind_of_name(cells[image]) == kind)
+            )
+
+        reader.is_row = is_row
+        for row in rows:
+            if not isinstance(row.cells, Rejected) and len(row.cells) > image:
+                kind = _kind_of_name(row.cells[image])
+            yield row
+
+    def _fit(self, row: CellRow, dialect: _Dialect | None = None) -> list[str] | Rejected:
+        """Return a row's cells where they fit the header."""
+        dialect = dialect or self._dialect
+        cells, width = row.cells, len(self._header)
+        if isinstance(cells, Rejected):
+            return cells
+        # A row without an image or a caption has a reason of its own.
+        whole = len(cells) > self._last
+        if len(cells) > dialect.most or any(cells[width:]) or (whole and len(cells) < dialect.least):
+            detail = f"line {row.line}: {len(cells)} cells under a header of {width}"
+            return Rejected(SkipReason.ROW_UNREADABLE, detail)
+        return cells
+
+    @property
+    def _last(self) -> int:
+        """The last cell that a sample can't do without."""
+        caption = self._columns.caption
+        return max(self._image, self._header.index(caption) if caption is not None else 0)
+
+
+def _has_empty_end(row: CellRow, width: int) -> bool:
+    """Return whether a row has one cell too many, with nothing in it."""
+    return not isinstance(row.cells, Rejected) and len(row.cells) == width + 1 and not (row.cells[-1] or row.stray)
+
+
+def _looks_like_image(cell: str) -> bool:
+    cell = cell.strip()
+    suffix = cell[cell.rfind(".") :].lower() if "." in cell[-6:] else ""
+    return suffix in IMAGE_SUFFIXES or is_url(cell) or embedded_image(cell) is not None
+
+
+def _kind_of_name(cell: str) -> str:
+    """Return a name with all its numbers the same; nothing for one without numbers, or of numbers alone."""
+    return _DIGITS.sub("0", cell) if len(cell) <= LONGEST_NAME and _NUMBERED.fullmatch(cell) else ""

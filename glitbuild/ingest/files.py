@@ -56,23 +56,43 @@ def decode(data: bytes) -> str:
     return data.decode("utf-8-sig", "surrogateescape")
 
 
-def parse_object(data: bytes, what: str) -> dict[str, Any]:
+def parse_object(data: bytes | str, what: str) -> dict[str, Any]:
     """Parse a JSON object.
 
     Args:
-        data: UTF-8 JSON, with or without a byte order mark.
+        data: UTF-8 JSON, with or without a byte order mark, or JSON that is decoded.
         what: the file or line, for the reason.
 
     Raises:
-        Rejected: it is not JSON, or not an object.
+        Rejected: it is not JSON, not an object, or an object has a key twice.
     """
+    text = decode(data) if isinstance(data, bytes) else data.removeprefix("\ufeff")
     try:
-        value = json.loads(decode(data))
+        value = json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
-        detail = f"{what}: invalid JSON: {error.msg} at character {error.pos}"
+        problem = f"invalid JSON: {error.msg}"
+        if error.msg == "Extra data":  # Python's words for a whole value with something behind it
+            problem = "something behind the JSON value,"
+        detail = f"{what}: {problem} at character {error.pos}"
         raise Rejected(SkipReason.ROW_UNREADABLE, detail) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a deep nesting
         raise Rejected(SkipReason.ROW_UNREADABLE, f"{what}: JSON beyond limits: {why(error)}") from error
+    if isinstance(value, Rejected):
+        raise Rejected(value.reason, f"{what}: {value.detail}")
     if not isinstance(value, dict):
-        raise Rejected(SkipReason.ROW_UNREADABLE, f"{what}: not a JSON object")
+        raise Rejected(SkipReason.ROW_UNREADABLE, f"{what}: {_kind(value)}, not a JSON object")
     return value
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Rejected:
+    """Make an object of its keys and values; where a key comes twice, what rejects the row that needs it."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    keys = [key for key, _ in pairs]
+    repeated = next(key for key in keys if keys.count(key) > 1)
+    return Rejected(SkipReason.ROW_UNREADABLE, f'the key "{repeated}" is there twice')
+
+
+def _kind(value: object) -> str:
+    return {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}.get(type(value), "a number")

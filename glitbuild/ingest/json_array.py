@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from glitbuild.ingest.files import why
+from glitbuild.ingest.files import unique_keys, why
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
@@ -40,7 +40,7 @@ class _Reader:
 
     def __init__(self, read: Any) -> None:
         self._read, self._window, self._start, self._at = read, "", 0, 0
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(object_pairs_hook=unique_keys).raw_decode
 
     @property
     def position(self) -> int:

@@ -1,15 +1,20 @@
 """JSON Lines: an object a line, images as paths relative to the file."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
 
+from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import find_columns, to_row
 from glitbuild.ingest.files import parse_object, read_file
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.text_file import TextFile
 from glitbuild.records import Source
+
+_OVER_LINES = re.compile(r"\s*(?:\[\s*\{|[\[{]\s*\Z)")
 
 PEEK = 100
 """Lines that are looked at to find the columns."""
@@ -24,16 +29,23 @@ class JsonlSource:
         options: the columns.
 
     Raises:
-        SourceError: the first lines have no such columns.
+        SourceError: the first lines have no such columns, or are no objects.
         OSError: the file can't be read.
     """
 
     def __init__(self, path: AnyPath, name: str, options: SourceOptions) -> None:
         self._path, self._name = path, name
         present: dict[str, None] = {}
+        problem: Rejected | None = None
         for record in islice(read_lines(path), PEEK):
-            if not isinstance(record, Rejected):
+            if isinstance(record, Rejected):
+                problem = problem or record
+            else:
                 present |= dict.fromkeys(record)
+        # JSON over several lines may have lines that are objects, too, but most of these end with a comma.
+        if problem and (not present or _goes_on(path)):
+            fix = "each line must hold one object; of a JSON array, jq -c '.[]' makes such lines"
+            raise SourceError(path.name, f"it is not JSON Lines: {problem.detail}", fix)
         self._columns = find_columns(path.name, list(present), options)
 
     @property
@@ -53,10 +65,18 @@ class JsonlSource:
 
 def read_lines(path: AnyPath) -> Iterator[dict[str, Any] | Rejected]:
     """Yield the object of each line that is not blank, or why it has none."""
-    with path.open("rb") as file:
-        for line, data in enumerate(file, start=1):
-            if data.strip():
-                try:
-                    yield parse_object(data, f"line {line}")
-                except Rejected as rejected:
-                    yield rejected
+    for number, line in TextFile(path).lines():
+        if isinstance(line, Rejected):
+            yield line
+        elif line.strip():
+            try:
+                yield parse_object(line, f"line {number}")
+            except Rejected as rejected:
+                yield rejected
+
+
+def _goes_on(path: AnyPath) -> bool:
+    """Return whether the first line that is not blank begins an array or object that goes on in the next."""
+    lines = (line for _, line in TextFile(path).lines())
+    first = next((line for line in lines if isinstance(line, Rejected) or line.strip()), "")
+    return not isinstance(first, Rejected) and _OVER_LINES.match(first) is not None

@@ -9,7 +9,7 @@ from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
 from glitbuild.ingest.remote import AnyPath, RemotePath
-from glitbuild.ingest.source import Row, SourceOptions
+from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason, Source, writable
 
 BATCH_ROWS = 16
@@ -69,7 +69,10 @@ class ParquetSource:
         read_path = partial(read_file, path.parent)
         try:
             for record in _records(path, used):
-                yield to_row(record, columns, self._name, number, read_path)
+                if problem := next((value for value in record.values() if isinstance(value, Rejected)), None):
+                    yield Row.reject(Source(self._name, str(number)), problem.reason, problem.detail)
+                else:
+                    yield to_row(record, columns, self._name, number, read_path)
                 number += 1
         except (pyarrow.ArrowException, OSError) as error:
             detail = f"{path.name}: its rows from here on can't be read: {why(error)}"
@@ -85,7 +88,7 @@ def _records(path: AnyPath, used: list[str]) -> Iterator[dict[str, Any]]:
         pyarrow.parquet.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False) as file,
     ):
         for batch in file.iter_batches(BATCH_ROWS, columns=used, use_threads=False):
-            columns = {name: list(_values(batch.column(name))) for name in used}
+            columns = {name: list(_values(name, batch.column(name))) for name in used}
             for index in range(batch.num_rows):
                 yield {name: values[index] for name, values in columns.items()}
 
@@ -97,8 +100,11 @@ def _source(path: AnyPath) -> AbstractContextManager[Any]:
     return nullcontext(path)
 
 
-def _values(column: Any) -> Iterator[Any]:
-    """Yield a column's values; a string that is no UTF-8, which Arrow never checked, has lone surrogates."""
+def _values(name: str, column: Any) -> Iterator[Any]:
+    """Yield a column's values, or what rejects the row of one that Python can't hold.
+
+    A string that is no UTF-8, which Arrow never checked, has lone surrogates.
+    """
     import pyarrow
     from pyarrow import types
 
@@ -108,4 +114,9 @@ def _values(column: Any) -> Iterator[Any]:
         for value in column.cast(pyarrow.large_binary()):
             yield value.as_py().decode("utf-8", "surrogateescape") if value.is_valid else None
     else:
-        yield from (value.as_py() for value in column)
+        for value in column:
+            try:
+                yield value.as_py()
+            except (ValueError, OverflowError) as error:  # a date beyond Python's, bytes that are no text in a list
+                detail = f'the column "{name}" holds a value that can\'t be read: {why(error)}'
+                yield Rejected(SkipReason.ROW_UNREADABLE, detail)

@@ -1,7 +1,7 @@
 """From what the command line names to opened inputs."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from glitbuild.errors import GlitbuildError, SourceError
 from glitbuild.files import is_stray
@@ -31,6 +31,9 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".tar": "webdataset",
 }
+
+UNPACKED = ("jsonl", "csv")
+"""Formats that may be compressed with gzip; their names then end with another ``.gz``."""
 
 
 def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource]:
@@ -81,12 +84,16 @@ def _detect(spec: str, path: AnyPath) -> str:
         raise SourceError(spec, "no such file or folder", fix)
     if path.is_dir():
         return _detect_folder(path)
-    kind = SUFFIXES.get(path.suffix.lower()) or kind_of(path)
-    if kind is None:
+    kind = SUFFIXES.get(PurePosixPath(_unpacked(path.name)).suffix.lower()) or kind_of(path)
+    if kind is None or (kind not in UNPACKED and _unpacked(path.name) != path.name):
         check_content(path, "")
         problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
         raise SourceError(spec, problem, "name the format with --format")
     return kind
+
+
+def _unpacked(name: str) -> str:
+    return name[:-3] if name.lower().endswith(".gz") else name
 
 
 def _detect_folder(path: AnyPath) -> str:
@@ -114,7 +121,7 @@ def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSou
         return HuggingFaceSource(spec, path.resolve().name if path.exists() else spec, options)
     if kind in CORPORA:
         return CORPORA[kind](path.absolute(), options)  # a link stands where its pictures do
-    name = path.resolve().name if path.is_dir() else path.stem
+    name = path.resolve().name if path.is_dir() else PurePosixPath(_unpacked(path.name)).stem
     if kind in ("webdataset", "parquet"):
         suffix = ".tar" if kind == "webdataset" else ".parquet"
         files = _files(spec, _tar_folder(path) if kind == "webdataset" else path, suffix)
@@ -129,7 +136,8 @@ def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSou
         raise SourceError(spec, f"it is a {'folder' if path.is_dir() else 'file'}, and --format is {kind}")
     if kind == "folder":
         return FolderSource(path, name, options)
-    check_content(path, kind)
+    if _unpacked(path.name) == path.name:
+        check_content(path, kind)
     return JsonlSource(path, name, options) if kind == "jsonl" else CsvSource(path, name, options)
 
 

@@ -6,11 +6,12 @@ from itertools import chain, islice
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source, to_text
+from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, why
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, gather, read_member, read_samples
+from glitbuild.ingest.values import to_name
 from glitbuild.records import SkipReason, Source
 
 IMAGE_EXTENSIONS = (
@@ -102,11 +103,11 @@ class WebDatasetSource:
     def _source(self, key: str, record: Mapping[str, Any]) -> tuple[Source, bool]:
         """Return where a sample came from, and whether its name is one that must not come twice."""
         own = record.get("source")
-        if isinstance(own, dict) and own.get("id"):
+        if isinstance(own, dict) and (name := to_name(own.get("id"))):
             # A record of ours names the row of the input it came from, and two inputs may agree in that.
-            return to_source(own, self._name, to_text(own["id"])), False
-        name = next((to_text(record[column]) for column in NAME_COLUMNS if record.get(column)), key)
-        return to_source(record, self._name, name), True
+            return to_source(own, self._name, name), False
+        named = (to_name(record.get(column)) for column in NAME_COLUMNS)
+        return to_source(record, self._name, next(filter(None, named), key)), True
 
     def _caption(self, path: AnyPath, sample: TarSample, record: Mapping[str, Any]) -> str | None:
         if not self._options.captions:

@@ -158,8 +158,9 @@ def read_skipped(store: Store, shard: str) -> Iterator[Skip]:
     """
     path = skipped_path(shard)
     try:
-        for line in store.read(path).splitlines():
-            yield Skip.from_json(line)
+        with store.open(path) as file:
+            for line in file:
+                yield Skip.from_json(line)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(
             store.path(path), repr(error), "remove the shard's sidecar and run the command again"

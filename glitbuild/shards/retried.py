@@ -135,16 +135,19 @@ def _shared(rows: list[int], sidecar: Sidecar) -> list[int]:
 def _let_go(store: Store, sidecar: Sidecar, moved: dict[str, list[int]]) -> None:
     gone = {row for rows in moved.values() for row in rows}
     path = skipped_path(sidecar.shard)
-    kept = [skip for skip in read_skipped(store, sidecar.shard) if int(skip.key) not in gone]
-    if sidecar.samples + len(kept) + len(gone) != len(rows_made_of(sidecar)):
+    kept = Counter(str(skip.reason) for skip in read_skipped(store, sidecar.shard) if int(skip.key) not in gone)
+    if sidecar.samples + kept.total() + len(gone) != len(rows_made_of(sidecar)):
         why = "it doesn't hold the rows that its sidecar says"
         fix = "remove the sidecar and run the command again"
         raise DatasetError(store.path(sidecar_path(sidecar.shard)), why, fix)
-    stored = store.write(path, b"".join(skip.to_json() + b"\n" for skip in kept))
+    with store.create(path) as output:
+        for skip in read_skipped(store, sidecar.shard):
+            if int(skip.key) not in gone:
+                output.write(skip.to_json() + b"\n")
     described: dict[str, Any] = sidecar.input | {"moved": moved}
     replace(
         sidecar,
-        skipped=dict(sorted(Counter(str(skip.reason) for skip in kept).items())),
-        files=sidecar.files | {path: stored},
+        skipped=dict(sorted(kept.items())),
+        files=sidecar.files | {path: output.stored},
         input=described,
     ).write(store)

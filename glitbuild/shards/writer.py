@@ -11,10 +11,13 @@ from glitbuild.shards.layout import pairs_path, skipped_path, tar_path, truth_pa
 from glitbuild.shards.pairs import pair_rows, write_pairs
 from glitbuild.shards.sidecar import Config, Sidecar, add_counts
 from glitbuild.shards.sources import count_sources
-from glitbuild.shards.store import Store, StoredFile
+from glitbuild.shards.store import HashingFile, Store, StoredFile
 
 Outcome = tuple[Sample, bytes] | Skip
 """What became of one input: a sample with its JPEG, or a row of ``skipped/``."""
+
+BUFFER = 1 << 20
+"""Bytes of skipped rows that are kept in memory."""
 
 
 def write_shard(
@@ -27,8 +30,9 @@ def write_shard(
 ) -> Sidecar:
     """Write a shard's files and, once all of them are whole, its sidecar.
 
-    Nothing appears if ``outcomes`` raises. Samples are streamed into the tar; what is kept in memory are
-    the skipped rows, where samples are from and, after ``match``, the rows of the table of pairs.
+    Nothing appears if ``outcomes`` raises. Samples are streamed into the tar, and skipped rows, of which there
+    may be any number, into their file; what is kept in memory are where samples are from and, after ``match``,
+    the rows of the table of pairs.
 
     Args:
         store: the dataset directory.
@@ -38,36 +42,36 @@ def write_shard(
         describe_input: called when ``outcomes`` is exhausted; what the sidecar says of the input.
         truth: likewise; the content of the shard's file in ``truth/``, for the stage ``scenes`` alone.
     """
-    skips: list[Skip] = []
     rows: list[dict[str, Any]] = []
     sources: list[Source] = []
     totals = dict[str, int]()
-    with store.create(tar_path(shard)) as output, _open_tar(cast(IO[bytes], output)) as tar:
-        for outcome in outcomes:
-            if isinstance(outcome, Skip):
-                skips.append(outcome)
-                continue
-            sample, jpeg = outcome
-            _add_member(tar, f"{sample.key}.jpg", jpeg)
-            _add_member(tar, f"{sample.key}.json", sample.to_json())
-            rows.extend(pair_rows(sample))
-            totals = add_counts(totals, sample_counts(sample))
-            sources.append(sample.source)
-    files: dict[str, StoredFile] = {tar_path(shard): output.stored}
-    if config["stage"] == "match":
-        with store.create(pairs_path(shard)) as table:
-            write_pairs(cast(IO[bytes], table), rows)
-        files[pairs_path(shard)] = table.stored
-    if truth:
-        files[truth_path(shard)] = store.write(truth_path(shard), truth())
-    files[skipped_path(shard)] = store.write(
-        skipped_path(shard), b"".join(skip.to_json() + b"\n" for skip in skips)
-    )
-    reasons = Counter(str(skip.reason) for skip in skips)
+    files: dict[str, StoredFile] = {}
+    with store.create(skipped_path(shard)) as listed:
+        skipped = _SkippedRows(listed)
+        with store.create(tar_path(shard)) as output, _open_tar(cast(IO[bytes], output)) as tar:
+            for outcome in outcomes:
+                if isinstance(outcome, Skip):
+                    skipped.add(outcome)
+                    continue
+                sample, jpeg = outcome
+                _add_member(tar, f"{sample.key}.jpg", jpeg)
+                _add_member(tar, f"{sample.key}.json", sample.to_json())
+                rows.extend(pair_rows(sample))
+                totals = add_counts(totals, sample_counts(sample))
+                sources.append(sample.source)
+        files[tar_path(shard)] = output.stored
+        if config["stage"] == "match":
+            with store.create(pairs_path(shard)) as table:
+                write_pairs(cast(IO[bytes], table), rows)
+            files[pairs_path(shard)] = table.stored
+        if truth:
+            files[truth_path(shard)] = store.write(truth_path(shard), truth())
+        skipped.flush()
+    files[skipped_path(shard)] = listed.stored
     sidecar = Sidecar(
         shard=shard,
         samples=len(sources),
-        skipped=dict(sorted(reasons.items())),
+        skipped=dict(sorted(skipped.reasons.items())),
         files=files,
         config=config,
         input=describe_input(),
@@ -76,6 +80,26 @@ def write_shard(
     )
     sidecar.write(store)
     return sidecar
+
+
+class _SkippedRows:
+    """Lines of a shard's file in ``skipped/``, of which only the last are in memory."""
+
+    def __init__(self, file: HashingFile) -> None:
+        self._file, self._lines = file, bytearray()
+        self.reasons = Counter[str]()
+
+    def add(self, skip: Skip) -> None:
+        """Add a row."""
+        self.reasons[str(skip.reason)] += 1
+        self._lines += skip.to_json() + b"\n"
+        if len(self._lines) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is in memory."""
+        self._file.write(bytes(self._lines))
+        self._lines.clear()
 
 
 def _open_tar(output: IO[bytes]) -> tarfile.TarFile:

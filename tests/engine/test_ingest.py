@@ -1,3 +1,4 @@
+import base64
 import json
 import os
 import threading
@@ -448,3 +449,30 @@ def test_the_sidecar_knows_its_rows(source: Path, out: Path) -> None:
     found = [Sidecar.read(Store(str(out)), f"{index:05d}") for index in range(4)]
     assert [sidecar.input["rows"] for sidecar in found if sidecar] == [[0, 3], [3, 5], [5, 8], [8, 10]]
     assert len({sidecar.input["sha256"] for sidecar in found if sidecar}) == 4
+
+
+def test_long_names_are_cut_and_still_told_apart(tmp_path: Path, out: Path) -> None:
+    long = "x" * 5000
+    rows = [row(number) | {"id": name} for number, name in enumerate([f"{long}a", f"{long}b", f"{long}a"])]
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+    assert run(out, source).manifest.totals["samples"] == 2
+    store = Store(str(out))
+    (skip,) = read_skipped(store, "00000")
+    ids = [sample.source.id for sample, _ in read_shard(store, "00000")]
+    assert skip.reason == "duplicate_key"
+    assert {len(text) for text in (*ids, skip.source.id, skip.detail)} == {1000}
+    assert ids[0] == skip.source.id != ids[1]
+    assert run(out, source).done_before
+    write_rows(source, [rows[0], rows[1] | {"id": f"{long}c"}, rows[2]])
+    with pytest.raises(OptionsChangedError, match="not what they were"):
+        run(out, source)
+
+
+def test_a_table_of_base64_has_no_base64_in_its_records(tmp_path: Path, out: Path) -> None:
+    text = base64.b64encode(jpeg(300, 200)).decode()
+    lines = [f"{index}\t{text[: -4 * index or None]}\tNoise {index}." for index in range(3)]
+    (tmp_path / "rows.tsv").write_text("\n".join(["index\timage\tcaption", *lines]))
+    run(out, tmp_path / "rows.tsv")
+    assert sizes(out) == [(1, 2)]
+    assert (out / "skipped/00000.jsonl").stat().st_size < 1000
+    assert [skip.reason for skip in read_skipped(Store(str(out)), "00000")] == ["image_corrupt"] * 2

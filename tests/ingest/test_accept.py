@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.ingest.accept import Limits, accept, check_caption
+from glitbuild.ingest.accept import LONGEST, LONGEST_URL, Limits, accept, check_caption, cut_text
 from glitbuild.ingest.source import Rejected, Row
 from glitbuild.records import Sample, Skip, SkipReason, Source
 
@@ -39,6 +39,9 @@ def test_a_good_row():
     ("caption", "expected"),
     [
         (None, SkipReason.CAPTION_MISSING),
+        ("nan", SkipReason.CAPTION_MISSING),
+        (" NULL\n", SkipReason.CAPTION_MISSING),
+        ("N/A", SkipReason.CAPTION_MISSING),
         ("a\0b", SkipReason.CAPTION_NUL),
         ("\0", SkipReason.CAPTION_NUL),
         ("half \ud83d", SkipReason.CAPTION_ENCODING),
@@ -67,9 +70,23 @@ def test_bad_captions_before_the_image_is_read(caption, expected):
         "one\nline, then\tanother",
         "é",
         "e\u0301",
+        "nan bread",
+        "None of the dogs runs.",
         "\U0001fae8",
     ],
-    ids=["50000", "100000", "emoji", "hebrew", "arabic", "lines", "composed", "decomposed", "new emoji"],
+    ids=[
+        "50000",
+        "100000",
+        "emoji",
+        "hebrew",
+        "arabic",
+        "lines",
+        "composed",
+        "decomposed",
+        "nan",
+        "none",
+        "new emoji",
+    ],
 )
 def test_captions_kept_as_they_are(caption):
     sample, _ = accept(row(caption), "000000000", LIMITS)
@@ -124,3 +141,28 @@ def test_whatever_comes_can_be_written(text, caption):
     ):
         record = result[0] if isinstance(result, tuple) else result
         assert json.loads(record.to_json())["source"]["id"] == record.source.id
+
+
+def test_long_texts_are_cut():
+    id, url = "é" * 5000, "https://a.org/" + "x" * 9000
+    source = Source("d" * 2000, id, url, "l" * 2000, "s" * 2000, "o" * 2000)
+    sample, _ = accept(Row(source, "A dog.", lambda: JPEG), "0", LIMITS)
+    problem = Rejected(SkipReason.IMAGE_MISSING, f"{id}: No such file")
+    skip = accept(Row(source, "A dog.", lambda: JPEG, problem), "0", LIMITS)
+    assert skip.source == sample.source
+    assert len(skip.source.id) == len(skip.detail) == len(skip.source.license) == LONGEST == 1000
+    assert len(skip.source.url) == LONGEST_URL == 8000
+    assert skip.source.id.startswith("é" * 900) and "…[5000 characters, sha256 " in skip.source.id
+    assert skip.detail.startswith("é" * 700) and skip.detail.endswith("é: No such file")
+
+
+def test_cut_texts_that_begin_alike_differ():
+    assert cut_text("x" * 5000 + "a") != cut_text("x" * 5000 + "b")
+    assert cut_text("x" * 1000) == "x" * 1000
+
+
+@pytest.mark.parametrize("length", [999, 1000, 1001, 100_000])
+def test_surrogates_are_spelled_out_before_a_text_is_cut(length):
+    skip = accept(row(id="\udce9" * length, image=OSError("\udce9" * length)), "0", LIMITS)
+    assert len(skip.source.id) == len(skip.detail) == 1000
+    skip.to_json()

@@ -8,9 +8,9 @@ from glitbuild.ingest.columns import (
     Columns,
     find_columns,
     to_row,
-    to_text,
 )
 from glitbuild.ingest.source import SourceOptions
+from glitbuild.ingest.values import to_text
 from glitbuild.records import SkipReason, Source
 
 COLUMNS = Columns("image", "caption", "id")
@@ -52,6 +52,11 @@ def test_only_columns_in_use_are_read():
         ({"id": 0, "image": "a.jpg"}, "0", True),
         ({"id": None, "image": "a.jpg"}, "a.jpg", False),
         ({"id": "", "image": "a.jpg"}, "a.jpg", False),
+        ({"id": float("nan"), "image": "a.jpg"}, "a.jpg", False),
+        ({"id": "NaN", "image": "a.jpg"}, "a.jpg", False),
+        ({"id": 3.0, "image": "a.jpg"}, "3", True),
+        ({"id": "NA", "image": "a.jpg"}, "NA", True),
+        ({"id": True, "image": "a.jpg"}, "True", True),
         ({"image": b"bytes"}, "7", False),
         ({"image": {"bytes": b"bytes", "path": "a.jpg"}}, "7", False),
     ],
@@ -76,6 +81,19 @@ def test_names(record, name, named):
         ({"width": 5}, SkipReason.ROW_UNREADABLE),
         ([1, 2], SkipReason.ROW_UNREADABLE),
         (1.5, SkipReason.ROW_UNREADABLE),
+        (float("nan"), SkipReason.IMAGE_MISSING),
+        ("nan", SkipReason.IMAGE_MISSING),
+        ([], SkipReason.IMAGE_MISSING),
+        ([None], SkipReason.IMAGE_MISSING),
+        (["a.jpg"], b"a.jpg"),
+        ([b"bytes"], b"bytes"),
+        ([{"bytes": b"bytes", "path": None}], b"bytes"),
+        (["a.jpg", "b.jpg"], SkipReason.ROW_UNREADABLE),
+        ({"bytes": float("nan"), "path": "a.jpg"}, b"a.jpg"),
+        ({"bytes": None, "path": float("nan")}, SkipReason.IMAGE_MISSING),
+        ({"bytes": "", "path": "a.jpg"}, b"a.jpg"),
+        ({"bytes": "Ynl0ZXM=", "path": "a.jpg"}, b"bytes"),
+        ({"url": "a.jpg"}, b"a.jpg"),
     ],
 )
 def test_images(image, expected):
@@ -108,3 +126,9 @@ def test_an_address_is_to_be_downloaded(image):
 def test_anything_else_is_not(image):
     result = row({"image": image, "caption": "c", "id": "n", "url": "https://a.org/b.jpg"})
     assert (result.url, result.source.url) == ("", "https://a.org/b.jpg")
+
+
+@pytest.mark.parametrize("column", ["image", "caption", "id", "url", "license", "dataset", "split", "origin"])
+def test_no_column_that_is_used_may_come_twice(column):
+    with pytest.raises(SourceError, match=f'x: the column "{column}" is there twice; rename one of them'):
+        find_columns("x", ["image", "caption", "id", "url", column, column], SourceOptions())

@@ -397,3 +397,30 @@ except SourceError as error:
     server.server_close()
     assert result.stdout.startswith("someone/nothing: can't be opened as a Hugging Face dataset: ")
     assert result.stdout.count("\n") == 1
+
+
+def test_nan_is_nothing(tmp_path):
+    nan = float("nan")
+    columns = {
+        "image": ["a", "b"],
+        "caption": ["A.", None],
+        "id": [nan, 1.0],
+        "url": [nan, nan],
+        "license": ["nan", None],
+    }
+    datasets.Dataset.from_dict(columns).save_to_disk(tmp_path / "saved")
+    rows = list(opened(tmp_path / "saved").rows())
+    assert [(row.source, row.named) for row in rows] == [
+        (Source("saved", "a"), False),
+        (Source("saved", "1"), True),
+    ]
+
+
+def test_lists_of_one_image(tmp_path):
+    images = [[Image.new("RGB", (24, 16))], [Image.new("RGB", (24, 16))] * 2, []]
+    features = datasets.Features({"image": datasets.List(datasets.Image()), "caption": datasets.Value("string")})
+    data = datasets.Dataset.from_dict({"image": images, "caption": ["a", "b", "c"]}, features=features)
+    data.save_to_disk(tmp_path / "saved")
+    one, two, none = [accept(row, "0", Limits()) for row in opened(tmp_path / "saved").rows()]
+    assert one[0].image.width == 24
+    assert (two.reason, none.reason) == (SkipReason.ROW_UNREADABLE, SkipReason.IMAGE_MISSING)

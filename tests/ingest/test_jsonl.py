@@ -1,3 +1,5 @@
+import base64
+import gzip
 import json
 
 import pytest
@@ -144,7 +146,7 @@ def test_a_missing_column_names_those_there_are(opened, options, message):
         opened([{"image": "a", "caption": "b"}], **options)
 
 
-@pytest.mark.parametrize("lines", [[], [b"no json"], [{"only": 1}], [{"image": "a"}]])
+@pytest.mark.parametrize("lines", [[], [b"no json", {"only": 1}], [{"only": 1}], [{"image": "a"}]])
 def test_no_columns(opened, lines):
     with pytest.raises(SourceError, match=r"no (image|caption) column; its columns are: (none|only|image)"):
         opened(lines)
@@ -161,3 +163,85 @@ def test_any_caption_comes_back(tmp_path_factory, captions, ascii):
     lines = [json.dumps({"image": "a", "caption": caption}, ensure_ascii=ascii) for caption in captions]
     path.write_text("\n".join(lines), encoding="utf-8", newline="")
     assert [row.caption for row in JsonlSource(path, "x", SourceOptions()).rows()] == captions
+
+
+ROWS = [{"image": f"{i}.jpg", "caption": f"Caption {i}."} for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps(ROWS),
+        json.dumps(ROWS, indent=2),
+        "[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n",
+        "[" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n",
+        "[ " + ",\n ".join(map(json.dumps, ROWS)) + "]",
+        "\n".join(json.dumps(row, indent=2) for row in ROWS),
+        json.dumps({"info": {}, "images": ROWS}, indent=1),
+        "".join(map(json.dumps, ROWS)),
+        ",\n".join(map(json.dumps, ROWS)) + ",",
+        "\n".join(json.dumps([row["image"], row["caption"]]) for row in ROWS),
+        "\n".join(json.dumps(json.dumps(row)) for row in ROWS),
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_what_is_not_json_lines_is_refused_in_one_line(tmp_path, data, mark):
+    (tmp_path / "data.jsonl").write_text(mark + data, encoding="utf-8")
+    with pytest.raises(SourceError, match=r"data.jsonl: it is not JSON Lines: line 1: .*; each line must hold one"):
+        JsonlSource(tmp_path / "data.jsonl", "data", SourceOptions())
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        (
+            b'{"image": "a", "caption": "b"}{"image": "c", "caption": "d"}',
+            "something behind the JSON value, at char",
+        ),
+        (b'{"image": "a", "caption": "b"},', "something behind the JSON value, at character 30"),
+        (b'["a", "b"]', "a list, not a JSON object"),
+        (b'{"caption": "A dog.", "image": "a", "caption": "A cat."}', 'the key "caption" is there twice'),
+        (b'{"caption": "A dog.", "image": {"path": "a", "path": "b"}}', 'the key "path" is there twice'),
+    ],
+)
+def test_a_line_that_is_not_one_object_is_a_row(opened, line, detail):
+    first, bad, last = opened([ROWS[0], line, ROWS[1]]).rows()
+    assert (first.caption, last.caption) == ("Caption 0.", "Caption 1.")
+    assert bad.rejected.reason == SkipReason.ROW_UNREADABLE
+    assert detail in bad.rejected.detail
+
+
+def test_a_repeated_key_of_what_is_not_used_does_no_harm(opened):
+    (row,) = opened([b'{"image": "a", "caption": "b", "meta": {"x": 1, "x": 2}}']).rows()
+    assert row.caption == "b"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n  \n"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_encodings_and_line_ends(tmp_path, encoding, end, pack):
+    lines = [json.dumps(row | {"caption": f"é {row['caption']}"}, ensure_ascii=False) for row in ROWS]
+    (tmp_path / "data.jsonl").write_bytes(pack(end.join(lines).encode(encoding)))
+    source = JsonlSource(tmp_path / "data.jsonl", "data", SourceOptions())
+    assert [row.caption for row in source.rows()] == [f"é Caption {i}." for i in range(3)]
+
+
+def test_nan_is_nothing(opened):
+    nan = float("nan")
+    lost = {"id": nan, "image": "a.jpg", "caption": "c", "license": nan, "url": nan, "origin": nan, "split": nan}
+    rows = list(opened([lost, lost, lost | {"id": 2.0}, lost | {"id": float("inf"), "dataset": nan}]).rows())
+    assert [row.source for row in rows] == [Source("data", name) for name in ("a.jpg", "a.jpg", "2", "a.jpg")]
+    assert [row.named for row in rows] == [False, False, True, False]
+    caption, image = opened([{"image": "a", "caption": nan}, {"image": nan, "caption": "c"}]).rows()
+    assert accept(caption, "0", Limits()).reason == SkipReason.CAPTION_MISSING
+    assert accept(image, "1", Limits()).reason == SkipReason.IMAGE_MISSING
+    assert (image.source.id, image.picture) == ("1", "")
+
+
+def test_base64_images(opened, jpeg):
+    text = base64.b64encode(jpeg).decode()
+    images = [text, f"data:image/jpeg;base64,{text}", {"bytes": text, "path": "a.jpg"}, [text], [{"bytes": text}]]
+    images += [{"url": f"data:image/jpeg;base64,{text}"}, {"bytes": None, "path": text}]
+    rows = list(opened([{"image": image, "caption": "c", "url": text} for image in images]).rows())
+    assert [row.read_image() for row in rows] == [jpeg] * len(images)
+    assert [row.source for row in rows] == [Source("data", str(number)) for number in range(len(images))]

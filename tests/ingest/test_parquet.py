@@ -1,3 +1,5 @@
+import base64
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -94,6 +96,10 @@ def test_text_that_is_no_utf8_costs_only_its_row(opened, tmp_path, jpeg, kind):
         (pa.array([["x"]]), SkipReason.ROW_UNREADABLE),
         (pa.array([1.5]), SkipReason.ROW_UNREADABLE),
         (pa.nulls(1), None),
+        (pa.array([float("nan")]), None),
+        (invalid_text(b"\xff").dictionary_encode(), None),
+        (pa.ListArray.from_arrays([0, 1], invalid_text(b"\xff")), SkipReason.ROW_UNREADABLE),
+        (pa.array([1 << 58]).cast(pa.timestamp("ms")), SkipReason.ROW_UNREADABLE),
     ],
 )
 def test_other_types(opened, captions, expected):
@@ -144,3 +150,50 @@ def test_any_caption_comes_back(tmp_path_factory, captions):
     path = tmp_path_factory.mktemp("parquet") / "x.parquet"
     pq.write_table(pa.table({"image": ["a"] * len(captions), "caption": pa.array(captions, pa.utf8())}), path)
     assert [row.caption for row in ParquetSource([path], "x", SourceOptions()).rows()] == captions
+
+
+def test_nan_and_null_are_nothing(opened):
+    nan = float("nan")
+    table = {
+        "image": ["a.jpg", "b.jpg", "nan", "d.jpg"],
+        "caption": pa.array([None, None, "c", "nan"]).dictionary_encode(),
+        "id": [1.0, nan, nan, None],
+        "url": [nan] * 4,
+        "license": pa.array(["CC0", None, "nan", "NULL"]).dictionary_encode(),
+        "split": pa.nulls(4),
+        "origin": pa.array([None, nan, float("inf"), 0.0], pa.float32()),
+    }
+    rows = list(opened(table).rows())
+    assert [row.source for row in rows] == [
+        Source("data", "1", license="CC0"),
+        Source("data", "b.jpg"),
+        Source("data", "2"),
+        Source("data", "d.jpg", origin="0"),
+    ]
+    results = [accept(row, "0", Limits()).reason for row in rows]
+    assert results[:2] + results[3:] == [SkipReason.CAPTION_MISSING] * 3
+    assert results[2] == SkipReason.IMAGE_MISSING
+
+
+def test_columns_that_come_twice(tmp_path):
+    table = pa.table([["a"], ["b"], ["u"], ["v"]], names=["image", "caption", "url", "url"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match='the column "url" is there twice'):
+        ParquetSource([tmp_path / "x.parquet"], "x", SourceOptions())
+
+
+def test_base64_and_lists_of_one(opened, jpeg):
+    text = base64.b64encode(jpeg).decode()
+    columns = [
+        [text],
+        pa.array([text]).dictionary_encode(),
+        [jpeg],
+        [f"data:image/jpeg;base64,{text}"],
+        [[jpeg]],
+        [[text]],
+        [[{"bytes": jpeg, "path": None}]],
+        [{"bytes": text, "path": "a.jpg"}],
+    ]
+    for column in columns:
+        (row,) = opened({"image": column, "caption": ["c"]}).rows()
+        assert (row.read_image(), row.source.id, row.picture) == (jpeg, "0", "")

@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -64,6 +65,22 @@ def test_every_kind_is_recognised(inputs):
         assert row.caption == "A."
         assert row.read_image() == encode_image()
         assert row.source.dataset == name.partition(".")[0]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.NDJSON", "rows.csv", "rows.tsv"])
+def test_tables_may_be_compressed(inputs, name):
+    (inputs / f"{name}.gz").write_bytes(gzip.compress((inputs / name).read_bytes()))
+    (source,) = open_sources([str(inputs / f"{name}.gz")], SourceOptions())
+    (row,) = source.rows()
+    assert (row.caption, row.source.dataset, row.read_image()) == ("A.", "rows", encode_image())
+    assert source.summary == SUMMARIES[name].replace(name, f"{name}.gz")
+
+
+@pytest.mark.parametrize("name", ["rows.parquet.gz", "rows.gz", "rows.json.gz"])
+def test_others_may_not(inputs, name):
+    (inputs / name).write_bytes(gzip.compress(b""))
+    with pytest.raises(SourceError, match="its suffix tells no format"):
+        open_sources([str(inputs / name)], SourceOptions())
 
 
 def test_the_format_can_be_named(inputs):

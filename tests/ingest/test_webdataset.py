@@ -165,3 +165,19 @@ def test_any_caption_comes_back(tmp_path_factory, captions, as_json):
         members += [(f"{number}.jpg", b"x"), text]
     write_tar(path, members)
     assert [row.caption for row in WebDatasetSource([path], "x", SourceOptions()).rows()] == captions
+
+
+@pytest.mark.parametrize("nothing", ["NaN", "null", "Infinity", '"nan"', '""'])
+def test_nan_in_a_record_is_nothing(opened, jpeg, nothing):
+    names = ("id", "url", "license", "split", "origin", "dataset")
+    record = "{" + ", ".join(f'"{name}": {nothing}' for name in names) + ', "caption": "A."}'
+    rows = list(opened([("a.jpg", jpeg), ("a.json", record), ("b.jpg", jpeg), ("b.json", record)]).rows())
+    assert [row.source for row in rows] == [Source("shards", "a"), Source("shards", "b")]
+    (lost,) = opened([("c.jpg", jpeg), ("c.json", f'{{"id": 0, "caption": {nothing}}}')]).rows()
+    assert lost.source.id == "0"
+    assert accept(lost, "0", Limits()).reason in (SkipReason.CAPTION_MISSING, SkipReason.CAPTION_EMPTY)
+
+
+def test_a_key_of_a_record_that_comes_twice(opened, jpeg):
+    (row,) = opened([("a.jpg", jpeg), ("a.json", '{"caption": "A.", "caption": "B."}')]).rows()
+    assert row.rejected.detail == 'a.json: the key "caption" is there twice'

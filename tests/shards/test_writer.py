@@ -1,5 +1,6 @@
 import itertools
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -168,3 +169,15 @@ def _record() -> dict[str, object]:
     image = {"width": 32, "height": 24, "sha256": "0" * 64, "source_format": "jpeg", "reencoded": False}
     source = {"dataset": "d", "id": "1", "url": "", "license": ""}
     return {"schema": "glit/1", "key": "000000001", "caption": "A dog.", "image": image, "source": source}
+
+
+def test_any_number_of_skipped_rows_takes_no_memory(tmp_path: Path) -> None:
+    store, count = Store(str(tmp_path)), 20_000
+    skips = (replace(_skip(), key=f"{number:09d}", detail="x" * 1000) for number in range(count))
+    tracemalloc.start()
+    sidecar = write_shard(store, "00000", skips, INGEST, lambda: {"rows": [0, count]})
+    read = sum(len(skip.detail) for skip in read_skipped(store, "00000"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (sidecar.skipped, read) == ({"image_empty": count}, 1000 * count)
+    assert peak < 8 << 20 < sidecar.files["skipped/00000.jsonl"].bytes

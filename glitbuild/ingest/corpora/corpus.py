@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from glitbuild.errors import SourceError
+from glitbuild.ingest.embedded import embedded_image
 from glitbuild.ingest.files import read_file
 from glitbuild.ingest.magic import check_content
 from glitbuild.ingest.remote import AnyPath
@@ -21,8 +22,8 @@ class Entry:
     """A picture with one of its captions.
 
     Attributes:
-        id: names it within the corpus.
-        image: path of the picture, relative to the corpus's folder.
+        id: names it within the corpus; where it is empty, the number of its record does.
+        image: path of the picture, relative to the corpus's folder, or the picture itself as text.
         caption: None where it has none.
         split: the part of the corpus that it is in.
         origin: what the corpus says the picture came from.
@@ -97,7 +98,9 @@ class CorpusSource(ABC):
             except Rejected as rejected:
                 yield Row.reject(Source(self.name, str(number)), rejected.reason, rejected.detail)
                 continue
-            yield from (self._row(entry) for entry in entries if not self._split or entry.split in self._split)
+            yield from (
+                self._row(entry, number) for entry in entries if not self._split or entry.split in self._split
+            )
 
     @abstractmethod
     def records(self) -> Iterator[Any]:
@@ -111,11 +114,15 @@ class CorpusSource(ABC):
             Rejected: it lacks something.
         """
 
-    def _row(self, entry: Entry) -> Row:
-        source = Source(self.name, entry.id, license=self.license, split=entry.split, origin=entry.origin)
-        read_image = partial(read_file, self._root, entry.image)
+    def _row(self, entry: Entry, number: int) -> Row:
+        source = Source(
+            self.name, entry.id or str(number), license=self.license, split=entry.split, origin=entry.origin
+        )
+        embedded = embedded_image(entry.image)
+        read_image = embedded or partial(read_file, self._root, entry.image)
         caption = entry.caption if self._with_captions else None
-        return Row(source, caption, read_image, named=self.unique, picture=entry.image)
+        picture = "" if embedded else entry.image
+        return Row(source, caption, read_image, named=self.unique, picture=picture)
 
 
 def value_of(record: Any, name: str, kind: type[T]) -> T:
@@ -124,6 +131,8 @@ def value_of(record: Any, name: str, kind: type[T]) -> T:
     Raises:
         Rejected: it is missing or of another type.
     """
+    if isinstance(record, Rejected):
+        raise record
     if not isinstance(record, Mapping):
         raise Rejected(SkipReason.ROW_UNREADABLE, f"a {type(record).__name__}, not an object")
     value = record.get(name)

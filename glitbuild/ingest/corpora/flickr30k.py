@@ -1,6 +1,5 @@
 """Flickr30k in Karpathy's splits, five captions a picture (https://shannon.cs.illinois.edu/DenotationGraph)."""
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,8 +9,10 @@ from glitbuild.ingest.corpora.coco import karpathy_entries
 from glitbuild.ingest.corpora.corpus import CorpusSource, Entry
 from glitbuild.ingest.files import why
 from glitbuild.ingest.json_array import read_array
+from glitbuild.ingest.quoting import QuotedRows
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, SourceOptions
+from glitbuild.ingest.text_file import TextFile
 from glitbuild.records import SkipReason
 
 KARPATHY, HUB = "dataset_flickr30k.json", "flickr_annotations_30k.csv"
@@ -44,11 +45,18 @@ class Flickr30k(CorpusSource):
 
     def _rows_of_the_hub(self) -> Iterator[Any]:
         """Yield the rows of the CSV file, in the form of the JSON file."""
-        with (self._root / HUB).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            for row in csv.DictReader(file):
-                try:
-                    captions = json.loads(row["raw"])
-                    yield row | {"sentences": [{"raw": caption} for caption in captions]}
-                except (KeyError, TypeError, ValueError) as error:
-                    detail = f'{row.get("filename")}: the column "raw" is not a JSON list: {why(error)}'
-                    yield Rejected(SkipReason.ROW_UNREADABLE, detail)
+        header: list[str] | None = None
+        for found in QuotedRows(TextFile(self._root / HUB).lines(), ","):
+            if isinstance(found.cells, Rejected):
+                yield found.cells
+                continue
+            if header is None:
+                header = found.cells
+                continue
+            row = dict(zip(header, found.cells, strict=False))
+            try:
+                captions = json.loads(row["raw"])
+                yield row | {"sentences": [{"raw": caption} for caption in captions]}
+            except (KeyError, TypeError, ValueError) as error:
+                detail = f'{row.get("filename")}: the column "raw" is not a JSON list: {why(error)}'
+                yield Rejected(SkipReason.ROW_UNREADABLE, detail)

@@ -5,8 +5,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from glitbuild.ingest.corpora.corpus import CorpusSource, Entry, value_of
+from glitbuild.ingest.embedded import embedded_image
 from glitbuild.ingest.json_array import read_array
 from glitbuild.ingest.source import Rejected
+from glitbuild.ingest.values import to_name
 from glitbuild.records import SkipReason
 
 
@@ -29,5 +31,8 @@ class ShareGpt4V(CorpusSource):
         image = value_of(record, "image", str)
         turns = value_of(record, "conversations", list)
         answers = (value_of(turn, "value", str) for turn in turns if value_of(turn, "from", str) == "gpt")
+        if embedded_image(image):
+            yield Entry(to_name(record.get("id")), image, next(answers, None))
+            return
         origin = str(PurePosixPath(image).parent).removesuffix("/images")
         yield Entry(image, image, next(answers, None), origin=origin)

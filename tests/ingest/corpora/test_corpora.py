@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import Row
 from glitbuild.records import SkipReason, Source
+from tests.factories import jpeg
 from tests.ingest.corpora.layouts import EXAMPLE, PLACES, flickr30k, lay_out
 from tests.run import tree
 
@@ -154,14 +156,16 @@ def test_what_is_broken_is_a_row_with_its_reason(tmp_path: Path) -> None:
     dci = lay_out("dci", tmp_path)
     (dci / "complete" / "9-data.json").write_text("[]")
     first = rows(dci, "dci")[0]
-    assert first.rejected and first.rejected.detail == "9-data.json: not a JSON object"
+    assert first.rejected and first.rejected.detail == "9-data.json: a list, not a JSON object"
     urban = lay_out("urban1k", tmp_path)
     (urban / "caption" / "2.txt").unlink()
     assert rows(urban, "urban1k")[1].caption is None
     hub = flickr30k(tmp_path / "hub", hub=True)
     with (hub / "flickr_annotations_30k.csv").open("a") as file:
+        file.write('"open,[],test,b.jpg,4\n')
         file.write("no list,[],test,a.jpg,3\n")
-    last = rows(hub, "flickr30k")[-1]
+    quote, last = rows(hub, "flickr30k")[-2:]
+    assert quote.rejected and "a quote is opened and never closed" in quote.rejected.detail
     assert last.rejected and "a.jpg" in last.rejected.detail
 
 
@@ -227,3 +231,25 @@ def test_lists_joined_and_text_behind_one(tmp_path: Path) -> None:
     *rows, last = source.rows()
     assert len(rows) == 2 * len(json.loads(text))
     assert last.rejected is not None and "behind the end of the list" in last.rejected.detail
+
+
+def test_pictures_in_the_list_and_keys_that_come_twice(tmp_path: Path) -> None:
+    shared = lay_out("sharegpt4v", tmp_path)
+    text = base64.b64encode(jpeg()).decode()
+    turns = '"conversations": [{"from": "gpt", "value": "A."}]'
+    records = [
+        f'{{"id": 7.0, "image": "{text}", {turns}}}',
+        f'{{"id": NaN, "image": "data:image/jpeg;base64,{text}", {turns}}}',
+        f'{{"image": "a.jpg", {turns}, "image": "b.jpg"}}',
+        f'{{"image": "a.jpg", {turns}, "meta": {{"x": 1, "x": 2}}}}',
+        '{"image": "a.jpg", "conversations": [{"from": "gpt", "value": "A.", "value": "B."}]}',
+    ]
+    shared.write_text(f"[{', '.join(records)}]")
+    first, second, third, fourth, fifth = rows(shared, "sharegpt4v")
+    assert [(row.source.id, row.picture, row.read_image()) for row in (first, second)] == [
+        ("7", "", jpeg()),
+        ("1", "", jpeg()),
+    ]
+    assert third.rejected and third.rejected.detail == 'the key "image" is there twice'
+    assert fourth.rejected is None
+    assert fifth.rejected and fifth.rejected.detail == 'the key "value" is there twice'
