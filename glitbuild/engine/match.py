@@ -44,7 +44,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     require_captions(options.dir, manifest)
     detector = DetectorSpec.parse(options.detector, options.score)
     out.check_writable()
-    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
+    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained, options.facts)
     config = _config(options, detector, clip)
 
     def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
@@ -118,13 +118,17 @@ def build_match_worker(plan: MatchPlan) -> MatchWorker:
 def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Config:
     from glitbuild.flism.sentences import SentenceSplitter
 
-    return {
-        "stage": "match",
-        "detector": detector.identity,
-        "score": detector.score,
-        "min_area": options.min_area,
-        "max_area": options.max_area,
-        "clip_model": clip.name,
-        "clip_pretrained": clip.identity,
-        "splitter": SentenceSplitter.name,
-    } | ({} if options.default_regions else {"default_regions": False})
+    return (
+        {
+            "stage": "match",
+            "detector": detector.identity,
+            "score": detector.score,
+            "min_area": options.min_area,
+            "max_area": options.max_area,
+            "clip_model": clip.name,
+            "clip_pretrained": clip.identity,
+            "splitter": SentenceSplitter.name,
+        }
+        | clip.changes
+        | ({} if options.default_regions else {"default_regions": False})
+    )

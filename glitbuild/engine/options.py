@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from glitbuild.clip.facts import FactOptions
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
 from glitbuild.ingest.download.options import DownloadOptions
@@ -51,7 +52,7 @@ class IngestOptions(DownloadOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class MatchOptions:
+class MatchOptions(FactOptions):
     """Options of ``glitbuild match``; see ``glitbuild match --help``."""
 
     dir: str
@@ -69,6 +70,7 @@ class MatchOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        FactOptions.__post_init__(self)
         if self.gpus is not None and self.workers is not None:
             raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
         if self.gpus is not None and self.gpus < 1:

@@ -4,11 +4,12 @@ import hashlib
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
-from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
+from glitbuild.clip.names import EVAL
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import ModelError
 from glitbuild.evaluate.collect import Collector
 from glitbuild.evaluate.embed import Embedder, choose_device
 from glitbuild.evaluate.figures import SuiteReport, Suites
@@ -19,9 +20,6 @@ from glitbuild.shards.manifest import open_dataset, require_captions
 
 log = logging.getLogger(__name__)
 
-OPTION_NAMES = {"--clip-pretrained": "--pretrained", "--clip-model": "MODEL", "--model": "MODEL"}
-"""What errors of a model call the options of ``match``, and what they are called here."""
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -30,6 +28,7 @@ class Report:
     Attributes:
         model: its name or folder.
         identity: its tag, or the SHA-256 of its weights.
+        reading: how its weights were read, where their names don't say it, by option.
         context_length: tokens of a text that it reads.
         dataset: the dataset directory.
         manifest: SHA-256 of the dataset's manifest.
@@ -45,6 +44,7 @@ class Report:
 
     model: str
     identity: str
+    reading: dict[str, Any]
     context_length: int
     dataset: str
     manifest: str
@@ -75,7 +75,8 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
     require_captions(options.dir, manifest)
     plan = make_plan(options, store, manifest)
     device = choose_device(options.device)
-    spec, embedder = _load(options, device)
+    spec = ClipSpec.parse(options.model, options.pretrained, options.facts, EVAL)
+    embedder = Embedder(spec, options.context_length, options.batch_size, device)
     start = time.monotonic()
     samples = manifest.totals["samples"]
     with Progress("eval", samples, plain) as progress:
@@ -88,6 +89,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
     return Report(
         model=spec.name,
         identity=spec.identity,
+        reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
         context_length=options.context_length,
         dataset=store.name,
         manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
@@ -100,14 +102,3 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         seconds=round(time.monotonic() - start, 1),
         versions=versions_of("eval"),
     )
-
-
-def _load(options: EvalOptions, device: str) -> tuple[ClipSpec, Embedder]:
-    try:
-        spec = ClipSpec.parse(options.model, options.pretrained)
-        return spec, Embedder(spec, options.context_length, options.batch_size, device)
-    except ModelError as error:
-        what = error.what
-        for name, here in OPTION_NAMES.items():
-            what = what.replace(name, here)
-        raise ModelError(what, error.why, error.fix) from error

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from glitbuild.clip.facts import FactOptions
 from glitbuild.errors import ConfigError
 
 LOSSES = ("global", "local", "tsl")
@@ -9,7 +10,7 @@ PAIRS = ("best", "top3", "all")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainOptions:
+class TrainOptions(FactOptions):
     """Options of ``glitbuild train``; see ``glitbuild train --help``."""
 
     dir: str
@@ -40,6 +41,7 @@ class TrainOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        FactOptions.__post_init__(self)
         for name in ("epochs", "batch_size", "accumulate", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(_option(name, getattr(self, name)), "too small", "give at least 1")
