@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -103,7 +104,9 @@ def _torchscript(path: Path) -> "tuple[State, Facts]":
     """Return the state of a model that was saved as a program, as OpenAI's are; the program isn't run."""
     import torch
 
-    model = torch.jit.load(str(path), map_location="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch calls its own format deprecated
+        model = torch.jit.load(str(path), map_location="cpu")
     kinds = {part.original_name for name, part in model.named_modules() if name.endswith("gelu")}
     return dict(model.state_dict()), Facts({("QuickGELU",): True, ("GELU",): False}.get(tuple(kinds)))
 

@@ -135,14 +135,9 @@ def _measures_of(config: Mapping[str, Any]) -> tuple[Any, ...] | None:
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
     vision, text = CLIPVisionCfg(**config["vision_cfg"]), CLIPTextCfg(**config["text_cfg"])
-    if (
-        vision.timm_model_name
-        or text.hf_model_name
-        or not isinstance(vision.layers, int)
-        or vision.attentional_pool
-    ):
+    if vision.timm_model_name or text.hf_model_name or vision.attentional_pool:
         return None
-    if not (isinstance(vision.image_size, int) and isinstance(vision.patch_size, int)):
+    if not all(isinstance(each, int) for each in (vision.layers, vision.image_size, vision.patch_size)):
         return None
     grid = (vision.image_size // vision.patch_size) ** 2 + 1
     measures = (vision.width, vision.patch_size, grid, vision.layers, config["embed_dim"])

@@ -102,10 +102,10 @@ def _is_file_of(known: dict[str, Any], path: Path, sha256: str) -> bool:
     name = url.rpartition("/")[2]
     if "openaipublic" in url and sha256 == url.split("/")[-2]:
         return True
-    if "mlfoundations" in url:  # the name ends in the first digits
-        return sha256.startswith(name.rpartition("-")[2].partition(".")[0])
-    if url and "openaipublic" not in url and path.name == name:
+    # Of these the name ends in the first digits.
+    if "mlfoundations" in url and sha256.startswith(name.rpartition("-")[2].partition(".")[0]):
         return True
-    return bool(hub) and (
-        f"models--{hub.replace('/', '--')}" in path.parts or path.parent.name == hub.split("/")[1]
-    )
+    if "fbaipublicfiles" in url and path.name == name:
+        return True
+    cached, cloned = f"models--{hub.replace('/', '--')}", hub.rpartition("/")[2]
+    return bool(hub) and (cached in path.parts or path.parent.name == cloned)

@@ -11,7 +11,7 @@ from glitbuild.clip import saved
 from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
 from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.clip.demo import load_demo_clip
-from glitbuild.clip.facts import DEFAULTS, OPTIONS, Facts, option
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, Facts, option
 from glitbuild.clip.names import MATCH, Names, blaming
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import checksum, embedded_file
@@ -47,7 +47,7 @@ class ClipSpec:
     model: str
     pretrained: str
     identity: str
-    facts: Facts = Facts()
+    facts: Facts = UNKNOWN
     changes: dict[str, Any] = field(default_factory=dict)
     names: Names = MATCH
 
@@ -64,11 +64,11 @@ class ClipSpec:
             names: what the command calls its options, for errors.
 
         Raises:
-            ModelError: there is no such file or folder, or what is there can't be used; or a checkpoint does not say
-                how it has to be read.
+            ModelError: there is no such file or folder, or what is there can't be used; or a checkpoint does
+                not say how it has to be read.
             ConfigError: a model that has weights of its own is to get others, or to be read otherwise.
         """
-        facts = facts or Facts()
+        facts = facts or UNKNOWN
         model = model.removeprefix("local-dir:")  # open_clip's own way to name a folder
         folder = Path(model).expanduser()
         if model == DEMO or saved.is_saved(folder):
@@ -163,12 +163,11 @@ class ClipSpec:
         if self.model != DEMO and not self.pretrained:
             return saved.saved_model_cfg(Path(self.model))
         config = dict(open_clip.get_model_config(self.architecture))
-        quick_gelu = self.facts.quick_gelu
-        if quick_gelu is None:  # a tag
-            quick_gelu = bool(self.pretrained) and self._tag_has_quick_gelu()
-        return (
-            config | {"quick_gelu": True} if quick_gelu else {k: v for k, v in config.items() if k != "quick_gelu"}
-        )
+        if not self.pretrained:
+            return config
+        known = self.facts.quick_gelu
+        quick_gelu = self._tag_has_quick_gelu() if known is None else known
+        return config | {"quick_gelu": quick_gelu} if quick_gelu or "quick_gelu" in config else config
 
     def load(self, device: str) -> Any:
         """Return the open_clip model in evaluation mode.

@@ -53,9 +53,7 @@ def stretch(model: Any) -> None:
     if len(text.positional_embedding) == LONG_CONTEXT:
         return
     if len(text.positional_embedding) != CONTEXT:
-        what = (
-            f"it reads {len(text.positional_embedding)} tokens, and only {CONTEXT} are stretched to {LONG_CONTEXT}"
-        )
+        what = f"it reads {len(text.positional_embedding)} tokens, and only {CONTEXT} can be stretched"
         raise ModelError(THE_MODEL, what, f"take one that reads {CONTEXT} or {LONG_CONTEXT}")
     with torch.no_grad():
         text.positional_embedding = torch.nn.Parameter(stretch_positions(text.positional_embedding))
