@@ -122,13 +122,16 @@ def _pickled(path: Path) -> Any:
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
     harmless = [argparse.Namespace, np.dtype, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
     with torch.serialization.safe_globals(harmless):
+        if path.suffix == ".safetensors":  # torch would believe the name
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
 
 
 def _reason(error: Exception) -> tuple[str, str]:
     """Return why a file can't be read, and what to do."""
     text = str(error)
-    if found := re.search(r"(?:GLOBAL|Unsupported class|global:?) `?([A-Za-z_][\w.]*)", text):
+    if found := re.search(r"(?:GLOBAL|Unsupported class) `?([A-Za-z_][\w.]*)", text):
         why = f"a pickle of Python objects ({found[1]}), which could run any code and is not loaded"
         return why, "save the weights alone: torch.save(model.state_dict(), FILE)"
     if isinstance(error, MemoryError):

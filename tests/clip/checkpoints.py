@@ -21,7 +21,7 @@ OFTEN = ("a red ball", "A dog sits on the grass; it doesn't look at the 3 birds.
 
 def small_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let open_clip build small networks under these names; its tables of published weights stay as they are."""
-    from open_clip.factory import _MODEL_CONFIGS as known
+    known = open_clip.factory._MODEL_CONFIGS
 
     for name, size in SIZES.items():
         config = CONFIG | {"vision_cfg": CONFIG["vision_cfg"] | {"image_size": size}}

@@ -43,7 +43,12 @@ WRAPPINGS: list[Any] = [
     prefixed("_orig_mod."),
     prefixed("module._orig_mod."),
     {name.replace("visual.", "visual._orig_mod."): value for name, value in SMALL.items()},
-    {"state_dict": prefixed("module."), "epoch": 3, "name": "run", "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
+    {
+        "state_dict": prefixed("module."),
+        "epoch": 3,
+        "name": "run",
+        "optimizer": {"state": {0: {"step": torch.ones(1)}}},
+    },
     {"state_dict": prefixed("model."), "pytorch-lightning_version": "2.4", "hyper_parameters": {"lr": 1e-4}},
     {"model": SMALL, "optimizer": {"state": {}}, "args": argparse.Namespace(lr=0.1), "best": np.float64(0.7)},
     {"model_state_dict": prefixed("clip."), "best": np.float32(0.7), "epoch": torch.tensor(3)},
@@ -111,7 +116,9 @@ def test_a_pickle_that_could_run_code_is_not_loaded(
         path.write_bytes(pickle.dumps({"state_dict": Malicious()}, protocol=2))
     else:
         saved(path, SMALL | {"extra": Malicious()})
-    with pytest.raises(ModelError, match=r"--pretrained: a pickle of Python objects \((__builtin__|builtins)\.print\)"):
+    with pytest.raises(
+        ModelError, match=r"--pretrained: a pickle of Python objects \((__builtin__|builtins)\.print\)"
+    ):
         read_checkpoint(path, "--pretrained")
     assert "must not run" not in capsys.readouterr().out
 
@@ -158,9 +165,16 @@ def test_what_a_checkpoint_says_beside_its_weights_decides(said: State, quick: b
 def test_the_metadata_of_safetensors_decides(tmp_path: Path) -> None:
     config = {
         "model_cfg": {"embed_dim": 2, "vision_cfg": {}, "text_cfg": {}, "quick_gelu": True},
-        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "resize_mode": "squash"},
+        "preprocess_cfg": {
+            "mean": [0.5] * 3,
+            "std": [0.5] * 3,
+            "interpolation": "bilinear",
+            "resize_mode": "squash",
+        },
     }
-    for number, metadata in enumerate(({"open_clip_config": json.dumps(config)}, {n: json.dumps(v) for n, v in config.items()})):
+    for number, metadata in enumerate(
+        ({"open_clip_config": json.dumps(config)}, {n: json.dumps(v) for n, v in config.items()})
+    ):
         save_file(SMALL, tmp_path / f"{number}.safetensors", metadata=metadata)
         facts = ClipSpec.parse("ViT-L-14", str(tmp_path / f"{number}.safetensors")).facts
         assert facts == Facts(True, (0.5,) * 3, (0.5,) * 3, "bilinear", "squash")

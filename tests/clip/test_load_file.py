@@ -59,7 +59,7 @@ def test_only_what_known_weights_of_the_architecture_differ_in_is_asked_for(
         return
     with pytest.raises(ModelError) as error:
         ClipSpec.parse(model, str(path), given)
-    assert [word for word in error.value.fix.replace(",", "").split() if word.startswith("--")][0] == asked[0]
+    assert next(word for word in error.value.fix.split() if word.startswith("--")) == asked[0]
     assert all(option in error.value.fix for option in asked)
     assert str(error.value).count("--image-") == len([name for name in asked if "image" in name])
 
@@ -101,9 +101,13 @@ def test_what_was_decided_is_part_of_the_identity_whichever_way(tmp_path: Path) 
         *("force_quick_gelu", "image_mean", "image_std", "image_interpolation", "image_resize_mode")
     ]
     (tmp_path / "preprocessor_config.json").write_text(
-        json.dumps({"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "resample": 2, "size": {"height": 64, "width": 64}})
+        json.dumps(
+            {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "resample": 2, "size": {"height": 64, "width": 64}}
+        )
     )
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": {}, "text_config": {}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "clip", "vision_config": {}, "text_config": {}})
+    )
     assert ClipSpec.parse("ViT-B-32", str(path)).changes == changes
 
 
@@ -171,10 +175,9 @@ def test_a_checkpoint_keeps_its_own_length(tokens: int, suffix: str, tmp_path: P
 
 
 def test_a_text_tower_of_its_own_keeps_its_length_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from open_clip.factory import _MODEL_CONFIGS as known
-
     from glitbuild.clip.text import TextEncoder
 
+    known = open_clip.factory._MODEL_CONFIGS
     monkeypatch.setitem(known, "ViT-B-32", known["ViT-B-32"] | {"custom_text": True})
     source = trained(tokens=248, custom_text=True)
     model = loaded("ViT-B-32", saved(tmp_path / "weights.pt", source), facts=PLAIN)
@@ -214,7 +217,10 @@ def test_a_long_clip_file_is_read_as_long_clip_reads_it(wrapped: bool, tmp_path:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"vision_cfg": {"image_size": 96}}, r"they see pictures of 96 pixels \(6 x 6 patches\), it sees 64 pixels"),
+        (
+            {"vision_cfg": {"image_size": 96}},
+            r"they see pictures of 96 pixels \(6 x 6 patches\), it sees 64 pixels",
+        ),
         ({"vision_cfg": {"patch_size": 32}}, r"visual\.conv1\.weight is 64x3x32x32 and not 64x3x16x16"),
         ({"text_cfg": {"vocab_size": 60}}, r"token_embedding\.weight is 60x64 and not 49408x64"),
         ({"text_cfg": {"layers": 3}}, r"unknown: transformer\.resblocks\.2\.ln_1\.weight, .* and 9 more"),
