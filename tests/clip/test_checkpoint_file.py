@@ -116,9 +116,7 @@ def test_a_pickle_that_could_run_code_is_not_loaded(
         path.write_bytes(pickle.dumps({"state_dict": Malicious()}, protocol=2))
     else:
         saved(path, SMALL | {"extra": Malicious()})
-    with pytest.raises(
-        ModelError, match=r"--pretrained: a pickle of Python objects \((__builtin__|builtins)\.print\)"
-    ):
+    with pytest.raises(ModelError, match=r"--pretrained: a pickle of Python objects \((\w+\.)?print\)"):
         read_checkpoint(path, "--pretrained")
     assert "must not run" not in capsys.readouterr().out
 
