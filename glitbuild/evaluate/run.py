@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
@@ -28,7 +28,6 @@ class Report:
     Attributes:
         model: its name or folder.
         identity: its tag, or the SHA-256 of its weights.
-        reading: how its weights were read, where their names don't say it, by option.
         context_length: tokens of a text that it reads.
         dataset: the dataset directory.
         manifest: SHA-256 of the dataset's manifest.
@@ -40,11 +39,11 @@ class Report:
         seed: of the false sentences and of the bootstrap.
         seconds: that all of it took, without loading the model.
         versions: of the packages that decide the figures.
+        reading: how the weights are read, where the model's names don't say it, by option.
     """
 
     model: str
     identity: str
-    reading: dict[str, Any]
     context_length: int
     dataset: str
     manifest: str
@@ -56,6 +55,7 @@ class Report:
     seed: int
     seconds: float
     versions: dict[str, str]
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def run_eval(options: EvalOptions, plain: bool = False) -> Report:
