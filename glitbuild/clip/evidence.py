@@ -24,18 +24,19 @@ RESAMPLE = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers, as transformers writes them."""
 
 
-def facts_beside(path: Path, what: str) -> Facts:
+def facts_beside(path: Path, model: str, what: str) -> Facts:
     """Return what the files beside a checkpoint say, the most exact first.
 
     Args:
         path: of the checkpoint, where the user has it: links are not followed, so that a cache's folders count.
+        model: one of open_clip's architectures, which the checkpoint is said to be of.
         what: the option with its value, for errors.
 
     Raises:
         ModelError: one of the files is damaged.
     """
     folder, found = path.parent, Facts()
-    if config := _json(folder / OPEN_CLIP, what):
+    if (config := _json(folder / OPEN_CLIP, what)) and _is_of(config, model):
         found = found.filled(facts_of_config(config))
     for place in (folder, folder.parent):
         if (place / ARGUMENTS).is_file():
@@ -132,6 +133,25 @@ def _facts_of_run(config: Mapping[str, Any]) -> Facts:
     quick = said.pop("quick_gelu")
     own = bool(architecture.get("quick_gelu"))
     return Facts(own if quick is None else bool(quick)).filled(_of_preprocess(said)).filled(DEFAULTS)
+
+
+def _is_of(config: Mapping[str, Any], model: str) -> bool:
+    """Whether an ``open_clip_config.json`` describes an architecture, as far as both say, and not another file's."""
+    import open_clip
+
+    said, known = config.get("model_cfg", config), open_clip.get_model_config(model)
+    parts = [(said, known), *((said.get(tower, {}), known[tower]) for tower in ("vision_cfg", "text_cfg"))]
+    names = (
+        "embed_dim",
+        "layers",
+        "width",
+        "head_width",
+        "heads",
+        "patch_size",
+        "timm_model_name",
+        "hf_model_name",
+    )
+    return all(one[name] == other[name] for one, other in parts for name in names if name in one and name in other)
 
 
 def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> Facts:

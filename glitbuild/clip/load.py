@@ -125,7 +125,7 @@ class ClipSpec:
         facts = given.filled(checkpoint.facts).filled(facts_within(checkpoint.said))
         facts = facts.filled(facts_of_file(model, place, sha256))
         if facts.unknown:
-            facts = facts.filled(facts_beside(place, what))
+            facts = facts.filled(facts_beside(place, model, what))
         facts = by_architecture(model, facts, what)
         changes = facts.changes(usual)
         if tokens := context_length(checkpoint.state, open_clip.get_model_config(model)):

@@ -20,7 +20,7 @@ PARAMS += "image_interpolation: random\nimage_resize_mode: None\nlr: 0.0005\nnot
 
 
 def beside(path: Path) -> Facts:
-    return facts_beside(path, "--pretrained")
+    return facts_beside(path, "ViT-B-32", "--pretrained")
 
 
 def test_an_open_clip_config_says_all() -> None:
@@ -106,6 +106,13 @@ def test_the_files_of_transformers_are_read(
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
     assert beside(tmp_path / "open_clip_pytorch_model.bin") == facts
+
+
+def test_the_config_of_another_model_in_the_same_folder_says_nothing(tmp_path: Path) -> None:
+    for model, facts in (("ViT-L-14", UNKNOWN), ("ViT-B-16", UNKNOWN), ("ViT-B-32", OPENAI)):
+        config = {"model_cfg": open_clip.get_model_config(model) | {"quick_gelu": True}}
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+        assert beside(tmp_path / "weights.pt") == facts
 
 
 def test_a_damaged_neighbour_is_named(tmp_path: Path) -> None:
