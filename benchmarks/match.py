@@ -20,6 +20,7 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
+from glitbuild.clip.facts import Facts
 from glitbuild.clip.load import ClipSpec
 from glitbuild.cpus import usable_cpus
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
@@ -86,7 +87,7 @@ def main() -> None:
             source="",
             out="",
             detector=DetectorSpec.parse(str(options.assets / "yolov8n.pt"), None),
-            clip=ClipSpec.parse(options.clip_model, str(checkpoint)),
+            clip=ClipSpec.parse(options.clip_model, str(checkpoint), Facts(quick_gelu=False)),
             min_area=0.01,
             max_area=0.8,
             config={"stage": "match"},

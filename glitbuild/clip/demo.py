@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glitbuild.clip.names import THE_MODEL
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import FOLDER, embedded_file
 from glitbuild.errors import ModelError
@@ -53,7 +54,7 @@ def load_demo_clip(device: str, folder: Path = FOLDER) -> Any:
         model.load_state_dict(state)
     except RuntimeError as error:
         fix = "install the open_clip_torch that requirements.lock names"
-        raise ModelError("--clip-model demo", "the weights don't fit open_clip's network", fix) from error
+        raise ModelError(THE_MODEL, "the weights don't fit open_clip's network", fix) from error
     return model.eval()
 
 

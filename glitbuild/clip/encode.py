@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
 
@@ -34,7 +35,8 @@ class ClipEncoder:
     def __init__(self, spec: ClipSpec, device: str) -> None:
         self._model = spec.load(device)
         self._device = device
-        self.preprocess = Preprocess.of(self._model)
+        with blaming(spec.shown):
+            self.preprocess = Preprocess.of(self._model)
         self._text = TextEncoder(self._model, spec.architecture)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:

@@ -1,7 +1,8 @@
-"""From ``--clip-model`` and ``--clip-pretrained`` to a model with its weights."""
+"""From the options that name a model to the model with its weights."""
 
 import hashlib
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from glitbuild.clip import saved
 from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
 from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.clip.demo import load_demo_clip
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, Facts, option
+from glitbuild.clip.names import MATCH, Names, blaming
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import checksum, embedded_file
 from glitbuild.errors import ConfigError, ModelError
@@ -20,6 +23,10 @@ DEFAULT_PRETRAINED = "openai"
 
 DEMO = "demo"
 """Instead of an architecture: the embedded model."""
+
+CONTEXT_LENGTH = "context_length"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +39,100 @@ class ClipSpec:
         pretrained: one of its tags for that architecture, or a local checkpoint's path; empty where the model
             brings its own weights.
         identity: what stands in a dataset's config: the tag, or the SHA-256 of a file.
+        facts: of a checkpoint's weights, all of them; elsewhere open_clip's tables or the folder say them.
+        changes: what is read otherwise than the names alone say, by option, as JSON; it belongs to the config too.
+        names: what the command calls the options.
     """
 
     model: str
     pretrained: str
     identity: str
+    facts: Facts = UNKNOWN
+    changes: dict[str, Any] = field(default_factory=dict)
+    names: Names = MATCH
 
     @classmethod
-    def parse(cls, model: str, pretrained: str | None = None) -> "ClipSpec":
-        """Name a model. Only files are looked at: open_clip takes many seconds to import, ``load`` asks it.
+    def parse(
+        cls, model: str, pretrained: str | None = None, facts: Facts | None = None, names: Names = MATCH
+    ) -> "ClipSpec":
+        """Name a model. A checkpoint is read here; whether there is a tag, ``load`` finds out.
 
         Args:
             model: of open_clip's architectures, or ``demo``, or a folder.
             pretrained: a tag or a checkpoint's path; OpenAI's weights where none is given.
+            facts: what the user says of a checkpoint's weights.
+            names: what the command calls its options, for errors.
 
         Raises:
-            ModelError: ``pretrained`` is a path, and there is no file; or the embedded model's is missing.
-            ConfigError: a model that has weights of its own is to get others.
+            ModelError: there is no such file or folder, or what is there can't be used; or a checkpoint does
+                not say how it has to be read.
+            ConfigError: a model that has weights of its own is to get others, or to be read otherwise.
         """
+        facts = facts or UNKNOWN
+        model = model.removeprefix("local-dir:")  # open_clip's own way to name a folder
         folder = Path(model).expanduser()
         if model == DEMO or saved.is_saved(folder):
             if pretrained:
                 fix = "leave the weights away, or name an architecture of open_clip"
                 raise ConfigError(f"{model} with the weights {pretrained}", "it has its own weights", fix)
             if model == DEMO:
+                _refuse_facts(facts, "the embedded model")
                 embedded_file(DEMO_WEIGHTS)
-                return cls(model, "", f"sha256:{checksum(DEMO_WEIGHTS)}")
-            return cls(str(folder.resolve()), "", saved.identity(folder))
+                return cls(model, "", f"sha256:{checksum(DEMO_WEIGHTS)}", names=names)
+            known = saved.saved_facts(folder)
+            _refuse_facts(facts, f"the folder {model}", known)
+            return cls(str(folder.resolve()), "", saved.identity(folder), known, known.changes(DEFAULTS), names)
+        if folder.exists() and not (folder.name == model and _is_architecture(model)):
+            raise ModelError(f"{names.model} {model}", *saved.no_model(folder, names.pretrained))
+        if model.startswith("hf-hub:"):
+            fix = "download the repository and give its folder, or name an architecture and a tag"
+            raise ModelError(f"{names.model} {model}", "models are not loaded from the Hub by their name", fix)
+        if folder.name != model:
+            fix = "check the path; open_clip's own names have no slash: ViT-B-32"
+            raise ModelError(f"{names.model} {model}", "neither a folder nor an architecture", fix)
         pretrained = pretrained or DEFAULT_PRETRAINED
         path = Path(pretrained).expanduser()
         if path.is_file():
-            return cls(model, str(path.resolve()), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
-        if path.name != pretrained or path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
-            raise ModelError(f"--clip-pretrained {pretrained}", "no such file", "check the path")
-        return cls(model, pretrained, pretrained)
+            return cls._of_file(model, path, facts, names)
+        what = f"{names.pretrained} {pretrained}"
+        if path.is_dir() and not (path.name == pretrained and _is_tag(model, pretrained)):
+            raise ModelError(what, *saved.no_model(path, names.pretrained, names.model))
+        if path.name != pretrained or path.suffix in (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz"):
+            raise ModelError(what, "no such file", "check the path")
+        _refuse_facts(facts, f"the tag {pretrained}")
+        return cls(model, pretrained, pretrained, names=names)
+
+    @classmethod
+    def _of_file(cls, model: str, path: Path, given: Facts, names: Names) -> "ClipSpec":
+        import open_clip
+
+        from glitbuild.clip.checkpoint_file import read_checkpoint
+        from glitbuild.clip.evidence import facts_beside, facts_within
+        from glitbuild.clip.fit import context_length
+        from glitbuild.clip.known import by_architecture, facts_of_file, usual_facts
+
+        what = f"{names.pretrained} {path}"
+        _check_architecture(model, names)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        checkpoint, usual = read_checkpoint(path, what), usual_facts(model)
+        if checkpoint.left_out:
+            others = ", ".join(checkpoint.left_out[:3])
+            log.warning("%s also holds %d parts that are not used (%s)", what, len(checkpoint.left_out), others)
+        if usual.quick_gelu:  # the name of the architecture says so
+            given = given.filled(Facts(True))
+        place = path.absolute()
+        facts = given.filled(checkpoint.facts).filled(facts_within(checkpoint.said))
+        facts = facts.filled(facts_of_file(model, place, sha256))
+        if facts.unknown:
+            facts = facts.filled(facts_beside(place, model, what))
+        facts = by_architecture(model, facts, what)
+        changes = facts.changes(usual)
+        if tokens := context_length(checkpoint.state, open_clip.get_model_config(model)):
+            changes[CONTEXT_LENGTH] = tokens
+        if changes:
+            log.info("%s: read with %s", what, ", ".join(f"{name} {value}" for name, value in changes.items()))
+        return cls(model, str(path.resolve()), f"sha256:{sha256}", facts, changes, names)
 
     @property
     def name(self) -> str:
@@ -84,14 +151,23 @@ class ClipSpec:
             return DEMO_ARCHITECTURE
         return self.model if self.pretrained else saved.architecture(Path(self.model))
 
+    @property
+    def shown(self) -> str:
+        """The option that named the architecture or the folder, with its value, for errors."""
+        return f"{self.names.model} {self.model}"
+
     def model_cfg(self) -> dict[str, Any]:
         """Return the architecture as open_clip's own files describe one, once the model is loaded."""
         import open_clip
 
         if self.model != DEMO and not self.pretrained:
             return saved.saved_model_cfg(Path(self.model))
-        quick_gelu = {"quick_gelu": True} if self.pretrained and self._check() else {}
-        return dict(open_clip.get_model_config(self.architecture)) | quick_gelu
+        config = dict(open_clip.get_model_config(self.architecture))
+        if not self.pretrained:
+            return config
+        known = self.facts.quick_gelu
+        quick_gelu = self._tag_has_quick_gelu() if known is None else known
+        return config | {"quick_gelu": quick_gelu} if quick_gelu or "quick_gelu" in config else config
 
     def load(self, device: str) -> Any:
         """Return the open_clip model in evaluation mode.
@@ -100,13 +176,49 @@ class ClipSpec:
             ModelError: open_clip doesn't know the architecture or the tag, or the weights can't be had or
                 don't fit the architecture.
         """
-        if self.model == DEMO:
-            return load_demo_clip(device)
-        if not self.pretrained:
-            return saved.load_saved(Path(self.model), device)
+        with blaming(self.shown):
+            if self.model == DEMO:
+                return load_demo_clip(device)
+            if not self.pretrained:
+                return saved.load_saved(Path(self.model), device)
+            _check_architecture(self.model, self.names)
+            return self._load_file(device) if self.is_local else self._load_tag(device)
+
+    def _load_file(self, device: str) -> Any:
+        from glitbuild.clip.checkpoint_file import BIG_VISION, read_checkpoint
+        from glitbuild.clip.fit import fill
+
+        path, what = Path(self.pretrained), f"{self.names.pretrained} {self.pretrained}"
+        checkpoint = read_checkpoint(path, what)
+        with quiet_open_clip():
+            import open_clip
+
+            model = open_clip.create_model(
+                self.model,
+                pretrained_text=False,
+                force_context_length=self.changes.get(CONTEXT_LENGTH),
+                force_preprocess_cfg=self.facts.preprocess_cfg(),
+                quick_gelu=bool(self.facts.quick_gelu),
+            )
+        if path.suffix in BIG_VISION:
+            self._load_big_vision(model, what)
+        else:
+            fill(model, checkpoint.state, what, self.model)
+        return model.to(device).eval()
+
+    def _load_big_vision(self, model: Any, what: str) -> None:
+        from open_clip.convert import load_big_vision_weights
+
+        try:
+            load_big_vision_weights(model, self.pretrained)
+        except Exception as error:  # numpy's and open_clip's own errors
+            why = f"not weights of {self.model} as big_vision writes them ({str(error) or type(error).__name__})"
+            raise ModelError(what, why, "give a checkpoint of this architecture") from error
+
+    def _load_tag(self, device: str) -> Any:
         import open_clip
 
-        quick_gelu = self._check()
+        quick_gelu = self._tag_has_quick_gelu()
         try:
             with quiet_open_clip():
                 model = open_clip.create_model(
@@ -119,23 +231,54 @@ class ClipSpec:
         except Exception as error:  # the hub's, torch's and open_clip's own errors
             why = str(error).partition("\n")[0] or type(error).__name__
             fix = "check the network or give a local checkpoint of this architecture"
-            raise ModelError(f"--clip-pretrained {self.pretrained}", why, fix) from error
+            raise ModelError(f"{self.names.pretrained} {self.pretrained}", why, fix) from error
         return model.eval()
 
-    def _check(self) -> bool:
-        """See that open_clip knows the names; return whether the weights were trained with QuickGELU."""
+    def _tag_has_quick_gelu(self) -> bool:
+        """See that open_clip knows the tag; return whether the weights were trained with QuickGELU."""
         import open_clip
 
-        known = open_clip.list_models()
-        if self.model not in known:
-            near = get_close_matches(self.model, known, n=5, cutoff=0)
-            fix = f"use one of open_clip's {len(known)}, such as " + ", ".join(near)
-            raise ModelError(f"--clip-model {self.model}", "unknown architecture", fix)
-        if self.is_local:
-            return False
         tags = open_clip.list_pretrained_tags_by_model(self.model)
         if self.pretrained not in tags:
             fix = f"use a checkpoint's path or one of {self.model}'s tags: " + (", ".join(tags) or "none")
-            raise ModelError(f"--clip-pretrained {self.pretrained}", "neither a file nor a tag of this model", fix)
+            what = f"{self.names.pretrained} {self.pretrained}"
+            raise ModelError(what, "neither a file nor a tag of this model", fix)
         # open_clip loads such weights into a model with the other activation, with only a warning.
-        return bool(open_clip.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu"))
+        own = open_clip.get_model_config(self.model).get("quick_gelu")
+        return bool(own or open_clip.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu"))
+
+
+def _is_architecture(model: str) -> bool:
+    import open_clip
+
+    return model in open_clip.list_models()
+
+
+def _is_tag(model: str, tag: str) -> bool:
+    import open_clip
+
+    return tag in open_clip.list_pretrained_tags_by_model(model)
+
+
+def _check_architecture(model: str, names: Names) -> None:
+    import open_clip
+
+    known = open_clip.list_models()
+    if model not in known:
+        near = get_close_matches(model, known, n=5, cutoff=0)
+        fix = f"use one of open_clip's {len(known)}, such as " + ", ".join(near)
+        raise ModelError(f"{names.model} {model}", "unknown architecture", fix)
+
+
+def _refuse_facts(given: Facts, where: str, known: Facts | None = None) -> None:
+    """Refuse options that contradict what is known of a model, or can't be compared with it before it is loaded.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    for fact, name in OPTIONS.items():
+        value = getattr(given, fact)
+        if value is None or (known and value == getattr(known, fact)):
+            continue
+        written = "--no-force-quick-gelu" if value is False else option(name, None if value is True else value)
+        raise ConfigError(written, f"{where} itself says how it is read", "leave it away")

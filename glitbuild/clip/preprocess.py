@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.clip.facts import colour
+from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import ModelError
 
 if TYPE_CHECKING:
@@ -51,10 +53,16 @@ class Preprocess:
         mode = config["resize_mode"]
         if width != height or mode not in ("shortest", "squash"):
             what = f"its preprocessing (size {size}, resize mode {mode}) is not supported"
-            raise ModelError("--clip-model", what, "use a model with a square input that is cropped or squashed")
-        filters = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
-        resample = filters[config["interpolation"]]
-        return cls(width, mode == "squash", int(resample), tuple(config["mean"]), tuple(config["std"]))
+            raise ModelError(THE_MODEL, what, "use a model with a square input that is cropped or squashed")
+        # Of "random", which is for training, open_clip takes the cubic one for measuring.
+        filters = {"bicubic": Resampling.BICUBIC, "random": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
+        resample = filters.get(config["interpolation"])
+        mean, std = colour(config["mean"]), colour(config["std"])
+        if resample is None or mean is None or std is None:
+            what = f"interpolation {config['interpolation']}, mean {config['mean']}, std {config['std']}"
+            fix = "use a model with bicubic or bilinear interpolation, and three numbers each"
+            raise ModelError(THE_MODEL, f"its preprocessing ({what}) is not supported", fix)
+        return cls(width, mode == "squash", int(resample), mean, std)
 
     def crop(self, image: "Image", box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         """Return what the model sees of a region.

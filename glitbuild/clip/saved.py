@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from glitbuild.clip.facts import Facts
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.errors import ModelError
 from glitbuild.files import write_whole
@@ -46,18 +47,91 @@ def load_saved(folder: Path, device: str) -> Any:
     """
     import open_clip
 
+    from glitbuild.clip.checkpoint_file import read_checkpoint
+    from glitbuild.clip.fit import context_length, fill
+
+    checkpoint = read_checkpoint(folder / WEIGHTS, str(folder / WEIGHTS))
     try:
         with quiet_open_clip():
-            model = open_clip.create_model(architecture(folder), device=device, require_pretrained=True)
+            model = open_clip.create_model(
+                architecture(folder),
+                load_weights=False,
+                pretrained_text=False,
+                # open_clip would squeeze a table of positions that is longer than the configuration says.
+                force_context_length=context_length(checkpoint.state, saved_model_cfg(folder)),
+            )
     except Exception as error:  # open_clip's, torch's and safetensors' own errors
         why = str(error).partition("\n")[0] or type(error).__name__
         raise ModelError(str(folder), why, "give a folder that a run or an export made") from error
-    return model.eval()
+    fill(model, checkpoint.state, str(folder), f"the network of its {CONFIG}")
+    return model.to(device).eval()
 
 
 def saved_model_cfg(folder: Path) -> dict[str, Any]:
-    """Return the architecture of the model in a folder."""
-    return dict(json.loads((folder / CONFIG).read_text())["model_cfg"])
+    """Return the architecture of the model in a folder.
+
+    Raises:
+        ModelError: its configuration is damaged.
+    """
+    return dict(_config(folder)["model_cfg"])
+
+
+def saved_facts(folder: Path) -> Facts:
+    """Return how the model in a folder is read.
+
+    Raises:
+        ModelError: its configuration is damaged.
+    """
+    from glitbuild.clip.evidence import facts_of_config
+
+    return facts_of_config(_config(folder))
+
+
+def no_model(path: Path, pretrained: str, model: str = "") -> tuple[str, str]:
+    """Return what stands where a folder with a model should, and what to give instead.
+
+    Args:
+        path: a folder or a file.
+        pretrained: the option that takes a checkpoint.
+        model: the option that takes a folder, where this was given as a checkpoint.
+    """
+    if path.is_file():
+        return "a file, which does not tell its architecture", f"name the architecture, and give it as {pretrained}"
+    if model and is_saved(path):
+        return "a folder, not a checkpoint", f"give it as {model}, without {pretrained}"
+    names = {each.name for each in path.iterdir()}
+    transformers = {"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"}
+    if CONFIG in names:
+        others = sorted(name for name in names if name.endswith((".bin", ".safetensors", ".pt", ".pth")))
+        if others:
+            fix = f"name the architecture, and give {path / others[0]} as {pretrained}"
+            return f"its weights are not called {WEIGHTS}", fix
+        return f"the weights are missing ({WEIGHTS})", "give a folder that a run or an export made"
+    if "run.json" in names:
+        return "its training isn't finished, there is no model yet", "run the same glitbuild train again"
+    if "config.json" in names and names & transformers:
+        fix = f"give an open_clip architecture with its checkpoint ({pretrained}), a run's folder, or an export"
+        return f"a transformers folder ({_kind(path)}), which is not read here", f"{fix} with --format open_clip"
+    return f"no model there ({CONFIG} and {WEIGHTS})", "give a run's folder or an export with --format open_clip"
+
+
+def _kind(folder: Path) -> str:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        return str((config.get("architectures") or [config["model_type"]])[0])
+    except (OSError, ValueError, KeyError, AttributeError):
+        return "config.json"
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if {"embed_dim", "vision_cfg", "text_cfg"} <= config["model_cfg"].keys():
+            return dict(config)
+        why = "it lacks a part of model_cfg"
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        why = f"damaged ({error!r})"
+    raise ModelError(str(folder / CONFIG), why, "give a folder that a run or an export made")
 
 
 def architecture(folder: Path) -> str:
@@ -67,4 +141,5 @@ def architecture(folder: Path) -> str:
 
 def identity(folder: Path) -> str:
     """Return the SHA-256 of a folder's weights."""
-    return f"sha256:{hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()}"
+    with (folder / WEIGHTS).open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

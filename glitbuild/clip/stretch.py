@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import ModelError
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def stretch(model: Any) -> None:
     if len(text.positional_embedding) == LONG_CONTEXT:
         return
     if len(text.positional_embedding) != CONTEXT:
-        what = f"it reads {len(text.positional_embedding)} tokens"
-        raise ModelError("--model", what, f"take one that reads {CONTEXT} or {LONG_CONTEXT}")
+        what = f"it reads {len(text.positional_embedding)} tokens, and only {CONTEXT} can be stretched"
+        raise ModelError(THE_MODEL, what, f"take one that reads {CONTEXT} or {LONG_CONTEXT}")
     with torch.no_grad():
         text.positional_embedding = torch.nn.Parameter(stretch_positions(text.positional_embedding))
     mask = torch.full((LONG_CONTEXT, LONG_CONTEXT), float("-inf"), device=text.attn_mask.device).triu_(1)
@@ -75,5 +76,5 @@ def text_tower(model: Any) -> Any:
     text = model if isinstance(model, CLIP) else getattr(model, "text", None)
     if not isinstance(text, CLIP | TextTransformer) or text.attn_mask is None:
         fix = "take a CLIP with open_clip's own text tower, such as ViT-B-16"
-        raise ModelError("--model", f"its text tower ({type(text).__name__}) is not a causal transformer", fix)
+        raise ModelError(THE_MODEL, f"its text tower ({type(text).__name__}) is not a causal transformer", fix)
     return text

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
     tokenizer = open_clip.get_tokenizer(architecture)
     if type(tokenizer) is not SimpleTokenizer:
         fix = "take a model with CLIP's own tokenizer, such as ViT-B-16"
-        raise ModelError(f"--model {architecture}", f"its tokenizer is {type(tokenizer).__name__}", fix)
+        raise ModelError(THE_MODEL, f"its tokenizer is {type(tokenizer).__name__}", fix)
     return tokenizer
 
 
@@ -71,6 +72,7 @@ class TextEncoder:
         import open_clip
         from open_clip.model import CLIP
         from open_clip.tokenizer import SimpleTokenizer
+        from open_clip.transformer import TextTransformer
 
         self._model = model
         self._tokenizer = open_clip.get_tokenizer(name)
@@ -78,12 +80,15 @@ class TextEncoder:
             isinstance(model, CLIP) and model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
         )
         self._trim = causal and type(self._tokenizer) is SimpleTokenizer
-        self.context_length: int = model.context_length if self._trim else self._tokenizer.context_length
+        # A tower with a table of positions takes that many tokens, whatever its architecture's name says.
+        has_table = isinstance(model, CLIP) or isinstance(getattr(model, "text", None), TextTransformer)
+        self._full: int = model.context_length if has_table else self._tokenizer.context_length
+        self.context_length: int = self._full
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's token ids."""
         if not self._trim:
-            return [Tokens(tuple(row), False) for row in self._tokenizer(list(texts)).tolist()]
+            return [Tokens(tuple(row), False) for row in self._tokenizer(list(texts), self._full).tolist()]
         return [self._tokenize(text) for text in texts]
 
     def _tokenize(self, text: str) -> Tokens:

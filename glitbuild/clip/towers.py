@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import as_tensor, nn
 
+from glitbuild.clip.names import THE_MODEL
 from glitbuild.clip.stretch import text_tower
 from glitbuild.errors import ModelError
 
@@ -30,16 +31,16 @@ class Towers(nn.Module):
         visual, text = model.visual, text_tower(model)
         if not isinstance(visual, VisionTransformer):
             what = f"its image tower ({type(visual).__name__}) has no patch tokens that open_clip gives"
-            raise ModelError("--model", what, "take a ViT of open_clip, such as ViT-B-16")
+            raise ModelError(THE_MODEL, what, "take a ViT of open_clip, such as ViT-B-16")
         if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
-            raise ModelError("--model", "its image tower pools by attention", "take one that pools by class token")
+            raise ModelError(THE_MODEL, "its image tower pools by attention", "take one that pools by class token")
         if not isinstance(visual.patch_dropout, nn.Identity):
             raise ModelError(
-                "--model", "its image tower drops patches", "take the same model without patch dropout"
+                THE_MODEL, "its image tower drops patches", "take the same model without patch dropout"
             )
         if _pooling(text) not in ("argmax", "eos") or getattr(text, "cls_emb", None) is not None:
             raise ModelError(
-                "--model", "its text tower doesn't pool at the end of the text", "take a CLIP of OpenAI's kind"
+                THE_MODEL, "its text tower doesn't pool at the end of the text", "take a CLIP of OpenAI's kind"
             )
 
     @property

@@ -5,12 +5,14 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common
+from glitbuild.commands.model_options import model_options
 
 
 @click.command("eval", epilog="Example: glitbuild eval runs/one data/pairs --out figures.json")
 @click.argument("model")
 @click.argument("dir")
 @click.option("--pretrained", help="open_clip tag, or a checkpoint, for an architecture.  [default: openai]")
+@model_options
 @click.option(
     "--suite",
     default="",

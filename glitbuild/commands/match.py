@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common, overwrite
+from glitbuild.commands.model_options import model_options
 from glitbuild.commands.report import report
 
 
@@ -23,6 +24,7 @@ from glitbuild.commands.report import report
 @click.option("--detector-sha256", help="The detector's file must have it; such a file is trusted.")
 @click.option("--clip-model", default="ViT-L-14-336", show_default=True, help="As in open_clip, or demo.")
 @click.option("--clip-pretrained", help="open_clip tag, or a checkpoint.  [default: openai]")
+@model_options
 @click.option("--score", type=float, help="Weaker detections are dropped.  [default: 0.25; 0.5 for hf:]")
 @click.option("--min-area", default=0.01, show_default=True, help="Smallest detection, as a share of the image.")
 @click.option("--max-area", default=0.8, show_default=True, help="Largest detection, likewise.")

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common, overwrite
+from glitbuild.commands.model_options import model_options
 from glitbuild.commands.report import report_training
 
 
@@ -13,6 +14,7 @@ from glitbuild.commands.report import report_training
 @click.option("--out", required=True, help="Folder of the run; the model is written there at its end.")
 @click.option("--model", default="ViT-B-16", show_default=True, help="As in open_clip, a run's folder, or demo.")
 @click.option("--pretrained", help="open_clip tag, or a checkpoint.  [default: openai]")
+@model_options
 @click.option("--epochs", default=10, show_default=True, help="Times each sample is trained on.")
 @click.option("--batch-size", default=256, show_default=True, help="Samples a step, of all processes together.")
 @click.option("--accumulate", default=1, show_default=True, help="Parts a batch is computed in; the same step.")

@@ -44,7 +44,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     source, manifest, out = open_input_and_output(options.dir, options.out)
     require_captions(options.dir, manifest)
     detector = DetectorSpec.parse(options.detector, options.score, options.trust_detector, options.detector_sha256)
-    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained)
+    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained, options.facts)
     config = _config(options, detector, clip)
 
     def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
@@ -120,13 +120,17 @@ def build_match_worker(plan: MatchPlan) -> MatchWorker:
 def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Config:
     from glitbuild.flism.sentences import SentenceSplitter
 
-    return {
-        "stage": "match",
-        "detector": detector.identity,
-        "score": detector.score,
-        "min_area": options.min_area,
-        "max_area": options.max_area,
-        "clip_model": clip.name,
-        "clip_pretrained": clip.identity,
-        "splitter": SentenceSplitter.name,
-    } | ({} if options.default_regions else {"default_regions": False})
+    return (
+        {
+            "stage": "match",
+            "detector": detector.identity,
+            "score": detector.score,
+            "min_area": options.min_area,
+            "max_area": options.max_area,
+            "clip_model": clip.name,
+            "clip_pretrained": clip.identity,
+            "splitter": SentenceSplitter.name,
+        }
+        | clip.changes
+        | ({} if options.default_regions else {"default_regions": False})
+    )

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from glitbuild.clip.facts import FactOptions
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
 from glitbuild.ingest.download.options import DownloadOptions
@@ -52,7 +53,7 @@ class IngestOptions(DownloadOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class MatchOptions:
+class MatchOptions(FactOptions):
     """Options of ``glitbuild match``; see ``glitbuild match --help``."""
 
     dir: str
@@ -72,6 +73,7 @@ class MatchOptions:
     detector_sha256: str | None = None
 
     def __post_init__(self) -> None:
+        FactOptions.__post_init__(self)
         if self.gpus is not None and self.workers is not None:
             raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
         if self.gpus is not None and self.gpus < 1:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from glitbuild.clip.encode import inference
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.stretch import LONG_CONTEXT, stretch
+from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT, stretch
 from glitbuild.clip.text import TextEncoder, Tokens
 from glitbuild.engine.batches import in_batches
 from glitbuild.errors import ConfigError, ModelError
@@ -45,9 +46,15 @@ class Embedder:
         from glitbuild.clip.towers import Towers
 
         model = spec.load(device)
-        if context_length == LONG_CONTEXT:
-            stretch(model)
-        self._towers = Towers(model)
+        with blaming(spec.shown):
+            if context_length == LONG_CONTEXT and model.context_length == CONTEXT:
+                stretch(model)
+            self._towers = Towers(model)
+            self.preprocess = Preprocess.of(model)
+        if context_length > model.context_length:
+            what, reads = f"{spec.shown} with --context-length {context_length}", model.context_length
+            fix = f"give --context-length {CONTEXT}" if reads > CONTEXT else "take a model that reads more"
+            raise ModelError(what, f"the model reads {reads} tokens, and only {CONTEXT} are stretched", fix)
         self._text = TextEncoder(model, spec.architecture)
         self._text.context_length = context_length
         tokens = len(self.tokenize(["a " * LONG_CONTEXT])[0].ids)
@@ -58,7 +65,6 @@ class Embedder:
             )
             raise ModelError(what, f"its tokenizer makes {tokens} tokens of a long text", fix)
         self._batch_size, self._device = batch_size, device
-        self.preprocess = Preprocess.of(model)
         self.size, self.patch_size = self._towers.image_size, self._towers.patch_size
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from glitbuild.clip.facts import FactOptions
 from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
 from glitbuild.errors import ConfigError
 
@@ -17,7 +18,7 @@ JOINT_PAIRS = ("best", "all")
 
 
 @dataclass(frozen=True, slots=True)
-class EvalOptions:
+class EvalOptions(FactOptions):
     """Options of ``glitbuild eval``; see ``glitbuild eval --help``."""
 
     model: str
@@ -33,6 +34,7 @@ class EvalOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        FactOptions.__post_init__(self)
         for name in self.suites or ():
             if name not in SUITES:
                 raise ConfigError(f"--suite {name}", "unknown suite", "give some of " + ", ".join(SUITES))

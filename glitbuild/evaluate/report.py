@@ -13,7 +13,9 @@ def as_json(report: Report) -> bytes:
     """Return a report as JSON; figures are in per cent."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "model": {"name": report.model, "identity": report.identity, "context_length": report.context_length},
+        "model": {"name": report.model, "identity": report.identity}
+        | report.reading
+        | {"context_length": report.context_length},
         "dataset": {
             "name": report.dataset,
             "manifest": report.manifest,

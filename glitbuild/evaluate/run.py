@@ -3,12 +3,13 @@
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
+from glitbuild.clip.names import EVAL
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import ModelError
 from glitbuild.evaluate.collect import Collector
 from glitbuild.evaluate.embed import Embedder, choose_device
 from glitbuild.evaluate.figures import SuiteReport, Suites
@@ -18,9 +19,6 @@ from glitbuild.shards.layout import MANIFEST
 from glitbuild.shards.manifest import open_dataset, require_captions
 
 log = logging.getLogger(__name__)
-
-OPTION_NAMES = {"--clip-pretrained": "--pretrained", "--clip-model": "MODEL", "--model": "MODEL"}
-"""What errors of a model call the options of ``match``, and what they are called here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,7 @@ class Report:
         seed: of the false sentences and of the bootstrap.
         seconds: that all of it took, without loading the model.
         versions: of the packages that decide the figures.
+        reading: how the weights are read, where the model's names don't say it, by option.
     """
 
     model: str
@@ -56,6 +55,7 @@ class Report:
     seed: int
     seconds: float
     versions: dict[str, str]
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def run_eval(options: EvalOptions, plain: bool = False) -> Report:
@@ -75,7 +75,8 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
     require_captions(options.dir, manifest)
     plan = make_plan(options, store, manifest)
     device = choose_device(options.device)
-    spec, embedder = _load(options, device)
+    spec = ClipSpec.parse(options.model, options.pretrained, options.facts, EVAL)
+    embedder = Embedder(spec, options.context_length, options.batch_size, device)
     start = time.monotonic()
     samples = manifest.totals["samples"]
     with Progress("eval", samples, plain) as progress:
@@ -88,6 +89,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
     return Report(
         model=spec.name,
         identity=spec.identity,
+        reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
         context_length=options.context_length,
         dataset=store.name,
         manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
@@ -100,14 +102,3 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         seconds=round(time.monotonic() - start, 1),
         versions=versions_of("eval"),
     )
-
-
-def _load(options: EvalOptions, device: str) -> tuple[ClipSpec, Embedder]:
-    try:
-        spec = ClipSpec.parse(options.model, options.pretrained)
-        return spec, Embedder(spec, options.context_length, options.batch_size, device)
-    except ModelError as error:
-        what = error.what
-        for name, here in OPTION_NAMES.items():
-            what = what.replace(name, here)
-        raise ModelError(what, error.why, error.fix) from error

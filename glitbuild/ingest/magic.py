@@ -10,8 +10,12 @@ HEAD = 1024
 
 UNPACK = "unpack it first"
 
+GZIP = b"\x1f\x8b"
+UNPACKED = ("jsonl", "csv")
+"""Formats whose readers unpack gzip, which they tell by its first bytes."""
+
 MAGIC = (
-    (b"\x1f\x8b", "compressed with gzip", f"{UNPACK}, with gunzip or gzip -dc"),
+    (GZIP, "compressed with gzip", f"{UNPACK}, with gunzip or gzip -dc"),
     (b"BZh", "compressed with bzip2", f"{UNPACK}, with bunzip2 or bzip2 -dc"),
     (b"\xfd7zXZ\0", "compressed with xz", f"{UNPACK}, with unxz or xz -dc"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", f"{UNPACK}, with unzstd or zstd -dc"),
@@ -63,7 +67,7 @@ def check_content(path: AnyPath, format: str) -> None:
             fix = "look into it, often a server's error message, and download the file again"
             raise SourceError(path.name, what + should_be, fix)
     for magic, what, fix in MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and not (magic == GZIP and format in UNPACKED):
             raise SourceError(path.name, what + should_be, fix)
     found = kind_of(path)
     if found and format and found != format:

@@ -12,7 +12,7 @@ from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
 from glitbuild.ingest.hf import HuggingFaceSource
 from glitbuild.ingest.hf_saved import INFO, is_saved
 from glitbuild.ingest.jsonl import JsonlSource
-from glitbuild.ingest.magic import check_content, kind_of
+from glitbuild.ingest.magic import UNPACKED, check_content, kind_of
 from glitbuild.ingest.parquet import ParquetSource
 from glitbuild.ingest.parquet_end import check_end
 from glitbuild.ingest.remote import AnyPath, RemotePath, locate
@@ -31,9 +31,6 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".tar": "webdataset",
 }
-
-UNPACKED = ("jsonl", "csv")
-"""Formats that may be compressed with gzip; their names then end with another ``.gz``."""
 
 
 def open_sources(specs: Sequence[str], options: SourceOptions) -> list[RowSource]:
@@ -136,8 +133,7 @@ def _open(kind: str, spec: str, path: AnyPath, options: SourceOptions) -> RowSou
         raise SourceError(spec, f"it is a {'folder' if path.is_dir() else 'file'}, and --format is {kind}")
     if kind == "folder":
         return FolderSource(path, name, options)
-    if _unpacked(path.name) == path.name:
-        check_content(path, kind)
+    check_content(path, kind)
     return JsonlSource(path, name, options) if kind == "jsonl" else CsvSource(path, name, options)
 
 

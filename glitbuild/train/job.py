@@ -13,6 +13,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.stretch import stretch
@@ -79,9 +80,11 @@ class Trainer:
         options = job.options
         self._job, self._device, self._rank = job, device, rank
         self.model = job.clip.load(device)
-        stretch(self.model)
+        with blaming(job.clip.shown):
+            stretch(self.model)
+            tokenizer = clip_tokenizer(job.clip.architecture)
+            self._views: Any = Views(self.model.train(), options.losses)
         _lock(self.model, options)
-        self._views: Any = Views(self.model.train(), options.losses)
         self._optimizer = torch.optim.AdamW(
             parameter_groups(self.model, options.weight_decay), lr=options.lr, fused=device != "cpu"
         )
@@ -95,7 +98,7 @@ class Trainer:
         self.steps = self._plan.batches * options.epochs
         maker = ExampleMaker(
             Preprocess.of(self.model),
-            clip_tokenizer(job.clip.architecture),
+            tokenizer,
             self.model.context_length,
             options.pairs,
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from glitbuild.clip.facts import FactOptions
 from glitbuild.errors import ConfigError
 from glitbuild.records import writable
 
@@ -10,7 +11,7 @@ PAIRS = ("best", "top3", "all")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainOptions:
+class TrainOptions(FactOptions):
     """Options of ``glitbuild train``; see ``glitbuild train --help``."""
 
     dir: str
@@ -41,6 +42,7 @@ class TrainOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        FactOptions.__post_init__(self)
         if writable(self.out) != self.out:
             raise ConfigError(
                 f"--out {self.out}", "its name is not UTF-8, as TensorBoard needs", "choose another --out"

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from glitbuild.clip.facts import OPTIONS
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.names import TRAIN
 from glitbuild.clip.saved import is_saved
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
@@ -70,7 +72,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
     require_captions(options.dir, manifest)
     if manifest.config.get("stage") != "match":
         raise DatasetError(options.dir, "its records have no best_pair", "run `glitbuild match` on it first")
-    clip = ClipSpec.parse(options.model, options.pretrained)
+    clip = ClipSpec.parse(options.model, options.pretrained, options.facts, TRAIN)
     sizes = tuple(entry.samples for entry in manifest.shards)
     plan = Plan(sizes, options.seed, options.batch_size, options.world_size)
     run = Path(options.out).resolve()
@@ -118,7 +120,9 @@ def _train(
 
 
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
-    config = {name: value for name, value in asdict(options).items() if name not in FREE}
+    # What was decided of the weights counts, not which option or file decided it.
+    left_out = {*FREE, *OPTIONS.values()}
+    config = {name: value for name, value in asdict(options).items() if name not in left_out} | clip.changes
     shards = hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()
     return config | {"stage": "train", "dir": f"sha256:{shards}", "model": clip.name, "pretrained": clip.identity}
 

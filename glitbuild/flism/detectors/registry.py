@@ -10,6 +10,7 @@ from glitbuild.errors import ConfigError, ModelError
 from glitbuild.flism.detectors.base import Detector
 from glitbuild.flism.detectors.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.flism.detectors.demo import load_demo_detector
+from glitbuild.weight_files import not_weights
 
 DEFAULT_SCORE = 0.25
 DEFAULT_SCORE_HF = 0.5
@@ -106,11 +107,14 @@ def _identity(spec: str, hf: bool) -> str:
         return f"sha256:{checksum(DEMO_WEIGHTS)}"
     path = Path(spec.removeprefix("hf:")).expanduser()
     if path.is_file():
+        _refuse_other(spec, path)
         return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     if hf and path.is_dir():
         digest = hashlib.sha256()
         for file in sorted(path.rglob("*")):
             if file.suffix in (".json", ".safetensors", ".bin"):
+                if file.suffix != ".json":
+                    _refuse_other(spec, file)
                 digest.update(os.fsencode(file.name) + hashlib.sha256(file.read_bytes()).digest())
         return f"hf:sha256:{digest.hexdigest()}"
     if hf and (path.is_absolute() or spec.startswith(("hf:.", "hf:~"))):
@@ -121,3 +125,8 @@ def _identity(spec: str, hf: bool) -> str:
     if not hf and path.name != spec:
         raise ModelError(f"--detector {spec}", "no such file", "check the path")
     return spec
+
+
+def _refuse_other(spec: str, path: Path) -> None:
+    if wrong := not_weights(path):
+        raise ModelError(f"--detector {spec}", *wrong)
