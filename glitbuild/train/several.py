@@ -50,9 +50,9 @@ def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Call
         TrainingError: a process died, or the loss is not a number.
     """
     options = job.options
-    # One more for the process of Ray Train that watches over the others.
-    connect(Cluster(options.world_size + 1, address=options.ray_address))
     try:
+        # One more for the process of Ray Train that watches over the others.
+        connect(Cluster(options.world_size + 1, address=options.ray_address))
         _check_room(job)
         begin()
         return _fit(job, plan, report)
