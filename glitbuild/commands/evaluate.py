@@ -34,17 +34,12 @@ def evaluate(plain: bool, **options: Any) -> None:
     directory. The suite joint needs the pairs of `glitbuild match`; localization needs them, or the truth of
     `glitbuild scenes`.
     """
-    from glitbuild.clip.saved import CONFIG, WEIGHTS
     from glitbuild.evaluate.options import EvalOptions
     from glitbuild.evaluate.report import as_json, as_markdown, print_report
     from glitbuild.evaluate.run import run_eval
-    from glitbuild.shards.output import check_writable, write_file
+    from glitbuild.shards.output import write_file
 
     given = EvalOptions(**options)
-    weights = [f"{given.model}/{CONFIG}", f"{given.model}/{WEIGHTS}", *filter(None, [given.pretrained])]
-    for option, path in (("--out", given.out), ("--markdown", given.markdown)):
-        if path:
-            check_writable(path, [given.dir], weights, option)
     report = run_eval(given, plain)
     if given.out:
         write_file(given.out, as_json(report))

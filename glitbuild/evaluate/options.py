@@ -41,6 +41,8 @@ class EvalOptions(FactOptions):
         if self.context_length not in (CONTEXT, LONG_CONTEXT):
             what = f"--context-length {self.context_length}"
             raise ConfigError(what, "not a length that CLIP is read with", f"give {CONTEXT} or {LONG_CONTEXT}")
+        if self.out and self.out == self.markdown:
+            raise ConfigError(f"--out and --markdown {self.out}", "one file for both", "give each its own")
         if self.batch_size < 1:
             raise ConfigError(f"--batch-size {self.batch_size}", "too small", "give at least 1")
         if not 0 <= self.seed < 2**63:

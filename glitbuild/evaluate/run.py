@@ -8,6 +8,7 @@ from typing import Any
 
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
 from glitbuild.clip.names import EVAL
+from glitbuild.clip.saved import CONFIG, WEIGHTS
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.versions import versions_of
 from glitbuild.evaluate.collect import Collector
@@ -17,6 +18,7 @@ from glitbuild.evaluate.options import EvalOptions
 from glitbuild.evaluate.plan import make_plan
 from glitbuild.shards.layout import MANIFEST
 from glitbuild.shards.manifest import open_dataset, require_captions
+from glitbuild.shards.output import check_writable
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +61,15 @@ class Report:
 
 
 def run_eval(options: EvalOptions, plain: bool = False) -> Report:
-    """Evaluate a model; what can be wrong with the options is found before the model is loaded.
+    """Evaluate a model; what can be wrong with the options is found before anything is written.
 
     Args:
         options: of the command.
         plain: progress as lines, also on a terminal.
 
     Raises:
-        ConfigError: there is no such dataset, it lacks what a suite needs, or there is no GPU.
+        ConfigError: there is no such dataset, it lacks what a suite needs, there is no GPU, or a file can't be
+            written.
         ModelError: the model can't be had, or is of a kind not supported.
         DatasetError: the dataset is damaged.
         EvaluationError: the model's embeddings are not finite.
@@ -75,6 +78,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
     require_captions(options.dir, manifest)
     plan = make_plan(options, store, manifest)
     device = choose_device(options.device)
+    _check_outputs(options)
     spec = ClipSpec.parse(options.model, options.pretrained, options.facts, EVAL)
     embedder = Embedder(spec, options.context_length, options.batch_size, device)
     start = time.monotonic()
@@ -102,3 +106,11 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         seconds=round(time.monotonic() - start, 1),
         versions=versions_of("eval"),
     )
+
+
+def _check_outputs(options: EvalOptions) -> None:
+    """See that the files to write can be written, and are none of those that are read."""
+    weights = [f"{options.model}/{CONFIG}", f"{options.model}/{WEIGHTS}", *filter(None, [options.pretrained])]
+    for option, path in (("--out", options.out), ("--markdown", options.markdown)):
+        if path:
+            check_writable(path, [options.dir], weights, option)

@@ -1,5 +1,6 @@
 """Gradients of a large batch in the memory of a small one."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +13,12 @@ from glitbuild.train.views import Features
 
 
 def backward(
-    views: Any, batch: Batch, objective: Objective, parts: int, computing: Any = nullcontext
+    views: Any,
+    batch: Batch,
+    objective: Objective,
+    parts: int,
+    computing: Any = nullcontext,
+    shares: Sequence[int] = (),
 ) -> dict[str, Tensor]:
     """Add a batch's gradients to the model's, and return the losses.
 
@@ -26,19 +32,21 @@ def backward(
         objective: of the step.
         parts: how many the batch is cut into.
         computing: makes the context in which the model computes, such as autocast.
+        shares: how many samples each of several processes has.
     """
     if parts <= 1:
         with computing():
             features = views(batch)
-        losses = objective(features)
+        losses = objective(features, shares)
         losses["loss"].backward()
         return losses
-    size = -(-len(batch) // parts)
-    pieces = [batch.part(start, start + size) for start in range(0, len(batch), size)]
+    size = max(1, -(-len(batch) // parts))
+    # A process without samples computes its blank row once: the others wait for its gradients.
+    pieces = [batch.part(start, start + size) for start in range(0, len(batch), size)] or [batch]
     with torch.no_grad(), computing():
         known = [views(piece) for piece in pieces]
     leaves = _joined(known)
-    losses = objective(leaves)
+    losses = objective(leaves, shares)
     losses["loss"].backward()
     gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
     for number, piece in enumerate(pieces):
@@ -51,11 +59,13 @@ def backward(
                 features = views(piece)
             start = number * size
             names = [name for name in gradients if name != "logit_scale" or last]
+            names = [name for name in names if features[name].requires_grad]  # others are of a locked tower
             onward = [
                 gradients[name] if name == "logit_scale" else gradients[name][start : start + len(piece)]
                 for name in names
             ]
-            torch.autograd.backward([features[name] for name in names], onward)
+            if names:
+                torch.autograd.backward([features[name] for name in names], onward)
     return losses
 
 

@@ -15,6 +15,10 @@ FOLDER = "checkpoints"
 KEPT = 2
 """Checkpoints that stay: the last, and the one before it."""
 
+STEP = "step"
+KEYS = {STEP, "exp_avg", "exp_avg_sq"}
+"""What AdamW keeps of each parameter."""
+
 
 @dataclass(slots=True)
 class State:
@@ -75,9 +79,10 @@ def load_checkpoint(run: Path, model: Any, optimizer: Any) -> State:
     return state
 
 
-def has_checkpoint(run: Path) -> bool:
-    """Whether a run can be continued."""
-    return bool(_all(run))
+def last_step(run: Path) -> int | None:
+    """Return the step of the checkpoint from which a run can be continued; None where there is none."""
+    found = _all(run)
+    return int(found[-1].name) if found else None
 
 
 def _all(run: Path) -> list[Path]:
@@ -101,12 +106,20 @@ def _flat(model: Any, optimizer: Any) -> "dict[str, Tensor]":
 
 
 def _unflatten(flat: "dict[str, Tensor]", model: Any, optimizer: Any) -> None:
+    """Give an optimizer its tensors back; torch itself puts each on the device where the optimizer wants it."""
     parameters = dict(model.named_parameters())
-    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = {id(parameter): number for number, parameter in enumerate(trained)}
+    state: dict[int, dict[str, Tensor]] = {}
     for full, value in flat.items():
         name, _, key = full.rpartition(":")
-        parameter = parameters[name]
-        if id(parameter) not in trained:
+        if id(parameters[name]) not in numbers:
             raise ValueError(f"{name} is not trained")
-        # Counts of steps stay where AdamW keeps them, on the CPU.
-        optimizer.state[parameter][key] = value if value.ndim == 0 else value.to(parameter.device)
+        if key != STEP and value.shape != parameters[name].shape:
+            raise ValueError(f"{full} has the shape {tuple(value.shape)}")
+        state.setdefault(numbers[id(parameters[name])], {})[key] = value
+    for number, values in state.items():
+        if values.keys() != KEYS:
+            raise ValueError(f"the optimizer's state {number} holds {', '.join(sorted(values))}")
+    # AdamW counts steps on the CPU, but beside the parameter where it is fused or capturable.
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

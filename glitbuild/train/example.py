@@ -101,6 +101,12 @@ class ExampleMaker:
             window=self.preprocess.visible(image.width, image.height),
         )
 
+    def blank(self) -> Example:
+        """Return an example of nothing: a black picture and an empty text."""
+        size, ids = self.preprocess.size, framed(self.tokenizer, (), self.context_length)
+        black, edge = np.zeros((size, size, 3), np.uint8), float(size)
+        return Example("", black, black, ids, ids, (0, 0), (0.0, 0.0, edge, edge), (0.0, 0.0, edge, edge))
+
     def _pair(self, matched: Matched, draw: Sequence[int]) -> Pair:
         count = PAIRS[self.pairs]
         if count == 1:

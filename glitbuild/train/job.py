@@ -3,13 +3,14 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from glitbuild.clip.load import ClipSpec
@@ -18,14 +19,16 @@ from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.errors import TrainingError
+from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.train.accumulate import backward
 from glitbuild.train.checkpoint import State, load_checkpoint, save_checkpoint
 from glitbuild.train.example import ExampleMaker
+from glitbuild.train.group import Group
 from glitbuild.train.loader import Batch, Batches, load
 from glitbuild.train.log import RunLog
+from glitbuild.train.memory import model_too_large, step_too_large, too_little_memory
 from glitbuild.train.objective import Objective
 from glitbuild.train.options import TrainOptions
 from glitbuild.train.plan import Plan
@@ -59,6 +62,9 @@ class Job:
 class Trainer:
     """Trains a model on one device.
 
+    Making one loads the model and finds out whether it can be trained; nothing is written and no other process
+    is waited for before ``run``.
+
     Args:
         job: what to do.
         device: a torch device.
@@ -73,57 +79,75 @@ class Trainer:
 
     Raises:
         ModelError: the model can't be had or can't be trained this way.
-        DatasetError: the dataset or the last checkpoint is damaged.
+        ConfigError: the options leave nothing to train.
+        DatasetError: the dataset is damaged.
+        TrainingError: the model doesn't fit in memory.
     """
 
     def __init__(self, job: Job, device: str, rank: int = 0, world_size: int = 1) -> None:
         options = job.options
-        self._job, self._device, self._rank = job, device, rank
-        self.model = job.clip.load(device)
+        self._job, self._device, self._group = job, device, Group(rank, world_size)
+        try:
+            self.model = job.clip.load(device)
+        except (MemoryError, RuntimeError, ModelError) as error:
+            if too_little_memory(error):
+                raise model_too_large(job.run, device) from error
+            raise
         with blaming(job.clip.shown):
             stretch(self.model)
-            tokenizer = clip_tokenizer(job.clip.architecture)
+            tokenizer, preprocess = clip_tokenizer(job.clip.architecture), Preprocess.of(self.model)
             self._views: Any = Views(self.model.train(), options.losses)
         _lock(self.model, options)
-        self._optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, options.weight_decay), lr=options.lr, fused=device != "cpu"
-        )
-        self.state = load_checkpoint(Path(job.run), self.model, self._optimizer)
-        if world_size > 1:
-            self._views = DistributedDataParallel(self._views, broadcast_buffers=False)
-        self._objective = Objective(options.weights, rank, world_size)
+        self._objective = Objective(options.weights, self._group)
         _, manifest = open_dataset(job.source)
         sizes = tuple(entry.samples for entry in manifest.shards)
         self._plan = Plan(sizes, options.seed, options.batch_size, world_size)
         self.steps = self._plan.batches * options.epochs
         maker = ExampleMaker(
-            Preprocess.of(self.model),
+            preprocess,
             tokenizer,
             self.model.context_length,
             options.pairs,
         )
         self._size = maker.preprocess.size
         self.batches = Batches(job.source, manifest, maker, options.seed)
+        self.state = State()
+        self._leave_out_what_no_loss_reaches()
+        self._optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, options.weight_decay), lr=options.lr, fused=device != "cpu"
+        )
 
     def run(self, report: Callable[[int], None]) -> State:
-        """Take all steps that are left, then write the model.
+        """Take all steps that are left, behind the last checkpoint, then write the model.
 
         Args:
             report: called with the number of images after each step.
 
         Raises:
-            TrainingError: a loss is not a number.
+            DatasetError: the last checkpoint or a sample is damaged.
+            TrainingError: a loss is not a number, memory is too small, or a decoding process died.
         """
         options, run = self._job.options, Path(self._job.run)
-        first = self._rank == 0
+        first = self._group.rank == 0
+        self.state = load_checkpoint(run, self.model, self._optimizer)
+        if self._group.size > 1:
+            self._views = DistributedDataParallel(self._views, broadcast_buffers=False)
         log = RunLog(run, self.state.step, asdict(options), options.wandb) if first else None
-        places = self._plan.steps(options.epochs, self._rank, self.state.step)
+        places = self._plan.steps(options.epochs, self._group.rank, self.state.step)
         for batch in load(self.batches, places, options.loader_workers, self._device != "cpu"):
             start = time.perf_counter()
-            values = self._step(batch.to(self._device))
-            report(len(batch) * self._plan.world_size)
+            shares = self._plan.shares(self.state.step)
+            try:
+                values = self._step(batch.to(self._device), shares)
+            except (MemoryError, RuntimeError) as error:
+                if not too_little_memory(error):
+                    raise
+                share = shares[self._group.rank]
+                raise step_too_large(options, self._job.run, self._device, self.state.step, share) from error
+            values["step_seconds"] = self._slowest(time.perf_counter() - start)
+            report(sum(shares))
             if log:
-                log.write(self.state.step, values | {"step_seconds": time.perf_counter() - start})
+                log.write(self.state.step, values)
             if first and self.state.step % options.save_every == 0 and self.state.step < self.steps:
                 save_checkpoint(run, self.state, self.model, self._optimizer)
         if log:
@@ -131,13 +155,14 @@ class Trainer:
             save_model(run, self.model, self._job.clip.model_cfg())
         return self.state
 
-    def _step(self, batch: Batch) -> dict[str, float]:
+    def _step(self, batch: Batch, shares: Sequence[int]) -> dict[str, float]:
+        """Take one step with this process's samples; return what all processes together found."""
         options = self._job.options
         lr = options.lr * rate(self.state.step, self.steps, options.warmup)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        losses = backward(self._views, batch, self._objective, options.accumulate, self._computing)
-        values = {name: float(value.detach()) for name, value in losses.items()}
+        losses = backward(self._views, batch, self._objective, options.accumulate, self._computing, shares)
+        values, beyond, outside = self._together(losses, batch)
         if not math.isfinite(values["loss"]):
             self._stop(batch, values)
         if options.clip_grad:
@@ -146,16 +171,28 @@ class Trainer:
         self._optimizer.zero_grad()
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=MOST_SCALE)
-        self._count(batch)
+        self.state.step += 1
+        self.state.sentences_beyond += beyond
+        self.state.boxes_outside += outside
         scale = float(self.model.logit_scale.detach().exp())
         epoch = (self.state.step - 1) // self._plan.batches
         return values | {"epoch": epoch, "lr": lr, "logit_scale": scale}
 
-    def _count(self, batch: Batch) -> None:
-        self.state.step += 1
-        self.state.sentences_beyond += int((batch.spans[:, 0] >= batch.spans[:, 1]).sum())
-        boxes = to_input(batch.boxes, batch.windows, self._size)
-        self.state.boxes_outside += int((boxes[:, 2:] <= boxes[:, :2]).any(dim=1).sum())
+    def _together(self, losses: dict[str, Tensor], batch: Batch) -> tuple[dict[str, float], int, int]:
+        """Return the losses of all processes' samples, and how many of these lack tokens and patches."""
+        rows = slice(len(batch))
+        spans, boxes = batch.spans[rows], to_input(batch.boxes[rows], batch.windows[rows], self._size)
+        beyond = (spans[:, 0] >= spans[:, 1]).sum()
+        outside = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1).sum()
+        own = [value.detach().double() for value in (*losses.values(), beyond, outside)]
+        table = self._group.table(torch.stack(own))
+        means, sums = table.mean(dim=0).tolist(), table.sum(dim=0).tolist()
+        return dict(zip(losses, means, strict=False)), int(sums[-2]), int(sums[-1])
+
+    def _slowest(self, seconds: float) -> float:
+        if self._group.size == 1:
+            return seconds
+        return float(self._group.table(torch.tensor([seconds], device=self._device)).max())
 
     def _computing(self) -> Any:
         if self._device == "cpu":
@@ -163,12 +200,36 @@ class Trainer:
         return torch.autocast(torch.device(self._device).type, dtype=torch.bfloat16)
 
     def _stop(self, batch: Batch, values: dict[str, float]) -> None:
-        path = Path(self._job.run) / BAD_BATCH
-        found = {"step": self.state.step, "keys": batch.keys, "losses": {k: repr(v) for k, v in values.items()}}
-        write_whole(path, json.dumps(found, indent=1) + "\n")
-        what = f"the loss of step {self.state.step} is {values['loss']}"
+        path, step = Path(self._job.run) / BAD_BATCH, self.state.step
+        if self._group.rank == 0:
+            keys = batch.keys
+            if self._group.size > 1:  # the other processes' too
+                keys = self.batches.keys(next(replace(self._plan, world_size=1).steps(step + 1, done=step)))
+            found = {"step": step, "keys": keys, "losses": {k: repr(v) for k, v in values.items()}}
+            write_whole(path, json.dumps(found, indent=1) + "\n")
+        self._group.wait(self._device)  # the first that fails ends the others
+        what = f"the loss of step {step} is {values['loss']}"
         fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"
         raise TrainingError(self._job.run, what, fix)
+
+    def _leave_out_what_no_loss_reaches(self) -> None:
+        """Freeze the parameters that get no gradient, such as logit_scale from ``tsl`` alone.
+
+        One process would leave them as they are; several would wait for their gradients.
+        """
+        blank = self.batches[[]].to(self._device)
+        batch, options = replace(blank, keys=("",)), self._job.options
+        with self._computing():
+            features = self._views(batch)
+        loss = Objective(options.weights)(features)["loss"]
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        found = torch.autograd.grad(loss, trained, allow_unused=True) if trained and loss.requires_grad else ()
+        if all(gradient is None for gradient in found):
+            what = f"--loss {options.loss}"
+            fix = "unlock a part of a tower with --unlocked-image-groups or --unlocked-text-layers"
+            raise ConfigError(what, "it reaches no parameter that is not locked, so nothing would be trained", fix)
+        for parameter, gradient in zip(trained, found, strict=True):
+            parameter.requires_grad_(gradient is not None)
 
 
 def _lock(model: Any, options: TrainOptions) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from glitbuild.clip.text import padded
+from glitbuild.errors import GlitbuildError, TrainingError
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
 from glitbuild.train.example import Example, ExampleMaker
@@ -20,6 +21,9 @@ from glitbuild.train.shard_file import ShardFile
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Examples side by side.
+
+    A process that has no samples in a step gets a blank row without a key: so it takes part in what all
+    processes do, and adds nothing. ``len`` counts the samples alone.
 
     Attributes:
         keys: of the samples.
@@ -89,7 +93,13 @@ class Batches(Dataset[Batch]):
         self._process = os.getpid()
 
     def __getitem__(self, places: Sequence[Place]) -> Batch:
+        if not places:
+            return replace(collate([self._maker.blank()]), keys=())
         return collate([self._example(place) for place in places])
+
+    def keys(self, places: Iterable[Place]) -> tuple[str, ...]:
+        """Return the keys of the samples at some places."""
+        return tuple(self._shard(place.shard).read(place.row)[0].key for place in places)
 
     def _example(self, place: Place) -> Example:
         sample, jpeg = self._shard(place.shard).read(place.row)
@@ -108,6 +118,19 @@ class Batches(Dataset[Batch]):
         return self._open[number]
 
 
+class _Answers(Dataset[Batch | GlitbuildError]):
+    """Batches, or why there is none: torch can't carry our errors over from a decoding process."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, places: Sequence[Place]) -> Batch | GlitbuildError:
+        try:
+            return self._batches[places]
+        except GlitbuildError as error:
+            return error
+
+
 def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memory: bool = False) -> Iterator[Batch]:
     """Yield the batch of each step, in order, made ahead by worker processes.
 
@@ -116,13 +139,27 @@ def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memor
         steps: the places of each batch.
         workers: processes that read, decode and crop; 0 does it in this one.
         pin_memory: for a GPU.
+
+    Raises:
+        DatasetError: a sample can't be read.
+        TrainingError: a worker process died.
     """
-    loader: DataLoader[Batch] = DataLoader(
-        batches,
+    loader: DataLoader[Batch | GlitbuildError] = DataLoader(
+        _Answers(batches),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
     )
-    yield from loader
+    try:
+        for answer in loader:
+            if isinstance(answer, GlitbuildError):
+                raise answer
+            yield answer
+    except RuntimeError as error:  # torch has no class for this; what else it says comes from the worker itself
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        why = f"one of the {workers} died; where nobody killed it, memory (/dev/shm too) was too small for it"
+        fix = "run the same command again, with fewer --loader-workers (0: none), to go on from the checkpoint"
+        raise TrainingError("a decoding process", why, fix) from error

@@ -1,5 +1,6 @@
 """The options of ``glitbuild train``: the same names on the command line and in a pipeline file."""
 
+import math
 from dataclasses import dataclass
 
 from glitbuild.clip.facts import FactOptions
@@ -43,6 +44,8 @@ class TrainOptions(FactOptions):
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
+        if not self.out or "://" in self.out:
+            raise ConfigError(f"--out {self.out}", "not a local folder", "give a folder on this machine")
         if writable(self.out) != self.out:
             raise ConfigError(
                 f"--out {self.out}", "its name is not UTF-8, as TensorBoard needs", "choose another --out"
@@ -53,12 +56,21 @@ class TrainOptions(FactOptions):
         for name in ("weight_decay", "clip_grad", "local_weight", "tsl_weight", "loader_workers", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(_option(name, getattr(self, name)), "too small", "give 0 or more")
-        if not self.lr > 0:
-            raise ConfigError(f"--lr {self.lr}", "not a learning rate", "give a number above 0")
+        for name in ("unlocked_image_groups", "unlocked_text_layers"):
+            if (getattr(self, name) or 0) < 0:
+                raise ConfigError(_option(name, getattr(self, name)), "too small", "give 0 or more")
+        for name in ("weight_decay", "clip_grad", "local_weight", "tsl_weight"):
+            if not math.isfinite(getattr(self, name)):
+                raise ConfigError(_option(name, getattr(self, name)), "not a finite number", "give a finite number")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"--lr {self.lr}", "not a learning rate", "give a finite number above 0")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"--warmup {self.warmup}", "not a share of the steps", "give 0 to below 1")
         if not self.losses or self.losses - set(LOSSES) or len(self.losses) != len(self.loss.split(",")):
             raise ConfigError(f"--loss {self.loss}", "not a list of losses", "give some of " + ",".join(LOSSES))
+        if not any(self.weights.values()):
+            names = " and ".join(f"--{name}-weight 0" for name in LOSSES if name in self.losses)
+            raise ConfigError(f"--loss {self.loss}", f"nothing is left of it with {names}", "give a weight above 0")
         if self.pairs not in PAIRS:
             raise ConfigError(f"--pairs {self.pairs}", "unknown", "give " + ", ".join(PAIRS))
         if self.pairs != "best" and self.losses == {"global"}:

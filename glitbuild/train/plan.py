@@ -25,9 +25,9 @@ class Plan:
     """The order of a training.
 
     In every epoch each sample comes once, in an order of its own. The last batch of an epoch is smaller where
-    the samples don't fill it. Of several processes each gets an equal part of every batch (less than one sample
-    for each of them may be left out at an epoch's end), so none ever waits for another, however uneven the
-    shards are.
+    the samples don't fill it. Of several processes each gets its part of every batch, as equal as can be: the
+    first have one sample more than the others, and where there are fewer samples than processes, the last have
+    none. So which samples are in which step doesn't depend on how many processes there are.
 
     Attributes:
         sizes: samples of each shard.
@@ -36,7 +36,7 @@ class Plan:
         world_size: processes.
 
     Raises:
-        ConfigError: a batch can't be filled, or not be shared out.
+        ConfigError: a batch can't be filled.
     """
 
     sizes: tuple[int, ...]
@@ -48,15 +48,25 @@ class Plan:
         if sum(self.sizes) < self.batch_size:
             what = f"the dataset has only {sum(self.sizes)} samples"
             raise ConfigError(f"--batch-size {self.batch_size}", what, "give a smaller batch size")
-        if self.batch_size % self.world_size:
-            what = f"it can't be shared out to {self.world_size} processes"
-            raise ConfigError(f"--batch-size {self.batch_size}", what, f"give a multiple of {self.world_size}")
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        full, rest = divmod(sum(self.sizes), self.batch_size)
-        return full + (rest >= self.world_size)
+        return -(-sum(self.sizes) // self.batch_size)
+
+    def images(self, steps: int) -> int:
+        """Return how many samples the first steps of a training have."""
+        epochs, batches = divmod(steps, self.batches)
+        return epochs * sum(self.sizes) + batches * self.batch_size
+
+    def shares(self, step: int) -> list[int]:
+        """Return how many samples each process has in a step."""
+        count = self.images(step + 1) - self.images(step)
+        return [self._end(rank, count) - self._end(rank - 1, count) for rank in range(self.world_size)]
+
+    def _end(self, rank: int, count: int) -> int:
+        """Return where the part of a process ends in a batch of so many samples."""
+        return -(-count * (rank + 1) // self.world_size)
 
     def order(self, epoch: int) -> Iterator[Place]:
         """Yield all samples in the order of an epoch: shards in random order, then samples among 64 of them."""
@@ -75,8 +85,7 @@ class Plan:
         for _ in range(self.batches):
             batch = [next(order) for _ in range(min(self.batch_size, left))]
             left -= len(batch)
-            share = len(batch) // self.world_size
-            yield batch[rank * share : (rank + 1) * share]
+            yield batch[self._end(rank - 1, len(batch)) : self._end(rank, len(batch))]
 
     def steps(self, epochs: int, rank: int = 0, done: int = 0) -> Iterator[list[Place]]:
         """Yield a process's part of each batch of a training, without the first ``done``."""

@@ -2,63 +2,107 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from glitbuild.engine.cluster import Cluster, connect, no_gpus
-from glitbuild.errors import GlitbuildError, TrainingError
-from glitbuild.train.checkpoint import State
+from glitbuild.errors import ConfigError, GlitbuildError, TrainingError
+from glitbuild.train.alive import Pulse, in_background, leave_ray
+from glitbuild.train.checkpoint import State, last_step
 from glitbuild.train.job import Job, Trainer
 from glitbuild.train.log import LINES
+from glitbuild.train.options import TrainOptions
+from glitbuild.train.plan import Plan
 
 SECONDS_BETWEEN_LOOKS = 1.0
+
+GO_ON = "run the same command again to go on from its checkpoint"
 
 RAY, STATE = "ray", "state.json"
 """Where Ray Train keeps its own files in a run's folder while it lasts, and there, how far the run came."""
 
 
-def train_with_ray(job: Job, report: Callable[[int], None]) -> State:
+def check_gpus(options: TrainOptions) -> None:
+    """See that this machine has the GPUs that are asked for; of a cluster, ``train_with_ray`` asks Ray.
+
+    Raises:
+        ConfigError: it hasn't.
+    """
+    import torch
+
+    if options.gpus and not options.ray_address and (here := torch.cuda.device_count()) < options.gpus:
+        raise no_gpus(options.gpus, here)
+
+
+def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Callable[[int], None]) -> State:
     """Train in as many processes as the options ask for.
 
     Args:
         job: what to do.
+        plan: the steps.
+        begin: called once when all is there that the options ask for, before anything is written.
         report: called with the number of images now and then.
 
     Raises:
         ConfigError: the cluster isn't there or is too small.
         TrainingError: a process died, or the loss is not a number.
     """
-    import ray
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    options, run = job.options, Path(job.run)
-    gpus = bool(options.gpus)
-    # One more for the process of Ray Train that watches over the others.
-    connect(Cluster(options.world_size + 1, address=options.ray_address))
+    options = job.options
     try:
-        there = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        if gpus and there < options.world_size:
-            raise no_gpus(options.world_size, there)
-        trainer = TorchTrainer(
-            _worker,
-            train_loop_config={"job": job},
-            scaling_config=ScalingConfig(num_workers=options.world_size, use_gpu=gpus),
-            run_config=RunConfig(name=RAY, storage_path=job.run),
-            torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
-        )
-        with _watching(run / LINES, options.batch_size, report):
-            trainer.fit()
-        return State(**json.loads((run / RAY / STATE).read_text()))
+        # One more for the process of Ray Train that watches over the others.
+        connect(Cluster(options.world_size + 1, address=options.ray_address))
+        _check_room(job)
+        begin()
+        return _fit(job, plan, report)
+    except ConfigError:
+        raise
     except Exception as error:
         raise _cause(error, job.run) from error
     finally:
-        ray.shutdown()
-        shutil.rmtree(run / RAY, ignore_errors=True)
+        leave_ray()
+        shutil.rmtree(Path(job.run) / RAY, ignore_errors=True)
+
+
+def _check_room(job: Job) -> None:
+    """See that the cluster has what the options ask for; Ray Train would wait for it for ever."""
+    import ray
+
+    options, there = job.options, ray.cluster_resources()  # type: ignore[no-untyped-call]
+    if options.gpus and there.get("GPU", 0) < options.gpus:
+        raise no_gpus(options.gpus, int(there.get("GPU", 0)))
+    if options.workers and there.get("CPU", 0) < options.workers:
+        why = f"the cluster has {int(there.get('CPU', 0))} CPUs, and each process needs one"
+        raise ConfigError(f"--workers {options.workers}", why, "ask for fewer")
+
+
+def _fit(job: Job, plan: Plan, report: Callable[[int], None]) -> State:
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    gpus, run = bool(job.options.gpus), Path(job.run)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"job": job},
+        scaling_config=ScalingConfig(num_workers=job.options.world_size, use_gpu=gpus),
+        run_config=RunConfig(name=RAY, storage_path=job.run),
+        torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
+    )
+    images, pulse = _images(run, plan), Pulse.of_ray()
+    fitted = in_background(trainer.fit)
+    while True:
+        try:
+            fitted.result(SECONDS_BETWEEN_LOOKS)
+            break
+        except TimeoutError:
+            if fitted.done():  # it was the training's own
+                raise
+        finally:
+            report(next(images))
+        if dead := pulse.missing():
+            raise TrainingError(job.run, f"{dead} died", GO_ON)
+    return State(**json.loads((run / RAY / STATE).read_text()))
 
 
 def _worker(config: dict[str, Any]) -> None:
@@ -77,41 +121,43 @@ def _worker(config: dict[str, Any]) -> None:
 
 def _cause(error: BaseException, run: str) -> GlitbuildError:
     """Return what a process failed of, out of what Ray made of it."""
+    every = list(_causes(error))
+    for found in every:
+        if isinstance(found, ConfigError):  # something has been written by now
+            return TrainingError(run, f"a process failed: {found}")
+        if isinstance(found, GlitbuildError):
+            return found
+    last = every[-1]
+    if type(last).__name__ in ("ActorDiedError", "RayActorError", "WorkerCrashedError", "OutOfMemoryError"):
+        why = "a process died; where nobody killed it, this machine's memory was too small"
+        return TrainingError(run, why, f"{GO_ON}; --accumulate and fewer --loader-workers need less memory")
+    why = (str(last).strip().splitlines() or [type(last).__name__])[-1]
+    return TrainingError(run, f"a process failed: {why}", GO_ON)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came from, of all processes that failed: one may have failed of another's end."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, GlitbuildError):
-            return seen
-        failures = getattr(seen, "worker_failures", None) or {}
-        for failure in failures.values():
-            return _cause(failure, run)
+        yield seen
+        for failure in (getattr(seen, "worker_failures", None) or {}).values():
+            yield from _causes(failure)
         seen = getattr(seen, "cause", None) or seen.__cause__
-    why = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return TrainingError(run, f"a process failed: {why}", "run the same command again to go on from its checkpoint")
 
 
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+def _images(run: Path, plan: Plan) -> Iterator[int]:
+    """Yield how many images were trained on since the last time, as far as the run's log tells."""
+    known = last_step(run) or 0
+    while True:
+        step = max(known, _last_logged(run / LINES, known))
+        yield plan.images(step) - plan.images(known)
+        known = step
 
 
-@contextmanager
-def _watching(path: Path, batch_size: int, report: Callable[[int], None]) -> Iterator[None]:
-    """Report the steps that appear in a run's log meanwhile."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        known = _lines(path)
-        while True:
-            over = stop.wait(SECONDS_BETWEEN_LOOKS)
-            lines = _lines(path)  # fewer when what was written after the checkpoint has been taken back
-            report(max(0, lines - known) * batch_size)
-            known = lines
-            if over:
-                return
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+def _last_logged(path: Path, known: int) -> int:
+    """Return the step of a log's last whole line."""
     try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+        lines = path.read_bytes().rpartition(b"\n")[0].splitlines()
+        return int(json.loads(lines[-1])["step"])
+    except (OSError, IndexError, ValueError):
+        return known

@@ -44,19 +44,22 @@ class Views(nn.Module):
         self._preprocess = Preprocess.of(model)
 
     def forward(self, batch: "Batch") -> Features:
-        """Return the features of a batch."""
+        """Return the features of a batch, those of a blank row left out."""
+        rows = len(batch.images)
         whole, local = bool(self._losses & {GLOBAL, TSL}), bool(self._losses & {LOCAL, TSL})
         found: Features = {"logit_scale": self.towers.model.logit_scale.exp()}
         pixels = ([batch.images] if whole else []) + ([batch.crops] if local else [])
         states, embeddings = self.towers.images(self._preprocess.normalise(torch.cat(pixels)))
         if local:
-            found["crop"] = embeddings[-len(batch) :]
+            found["crop"] = embeddings[-rows:]
             found["sentence"] = self.towers.texts(batch.sentence_ids)[1]
         if whole:
-            found["image"] = embeddings[: len(batch)]
+            found["image"] = embeddings[:rows]
             token_states, found["text"] = self.towers.texts(batch.ids)
         if TSL in self._losses:
-            found |= self._within(batch, states[: len(batch)], token_states)
+            found |= self._within(batch, states[:rows], token_states)
+        if rows > len(batch):
+            found |= {name: value[: len(batch)] for name, value in found.items() if name != "logit_scale"}
         return found
 
     def _within(self, batch: "Batch", patch_states: Tensor, token_states: Tensor) -> Features:

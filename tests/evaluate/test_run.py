@@ -1,6 +1,7 @@
 """The command, from a dataset and a model's folder to files and tables."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,35 @@ def test_what_is_wrong_is_one_line_and_leaves_no_file(
     assert says in result.stderr.splitlines()[-1]
     assert result.stdout == ""
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["NOSUCH", "scenes"], "NOSUCH"),
+        (["model", "nowhere"], "nowhere: no such dataset directory"),
+        (["model", "scenes", "--suite", "joint"], "--suite joint"),
+        (["model", "scenes", "--suite", "retreival"], "--suite retreival"),
+        (["model", "scenes", "--device", "tpu"], "--device tpu"),
+        (["model", "scenes", "--batch-size", 0], "--batch-size 0"),
+        (["model", "scenes", "--pretrained", "openai"], "it has its own weights"),
+        (["ViT-B-32", "scenes", "--pretrained", "no/such.pt"], "no such file"),
+        (["RN50", "scenes", "--pretrained", "nosuchtag"], "nosuchtag"),
+        (["damaged", "scenes"], "damaged"),
+        (["model", "scenes", "--markdown", "new/folder/figures.json"], "one file for both"),
+        (["model", "scenes", "--markdown", "file/figures.md"], "can't be written to"),
+    ],
+)
+def test_a_wrong_command_line_writes_nothing(
+    args: list[object], says: str, scenes: Path, model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(scenes, tmp_path / "scenes")
+    for name in ("model", "damaged"):
+        shutil.copytree(model, tmp_path / name)
+    (tmp_path / "damaged" / "open_clip_model.safetensors").write_bytes(b"half")
+    (tmp_path / "file").write_text("not a folder")
+    before = sorted(tmp_path.rglob("*"))
+    result = here("eval", *args, "--out", "new/folder/figures.json", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert says in result.stderr.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before

@@ -42,6 +42,9 @@ def test_the_command_writes_and_says_what(format: str, file: str, runs: Path, tm
         (["run", "--to", "run", "--format", "hf", "--overwrite"], "where the source is"),
         (["run", "--to", ".", "--format", "hf"], "where the source is"),
         (["damaged", "--to", "out", "--format", "hf"], "damaged"),
+        (["damaged", "--to", "new/deep/out", "--format", "open_clip"], "damaged"),
+        (["run", "--to", "run/log.txt/out", "--format", "open_clip"], "can't be written to"),
+        (["run", "--to", "mine", "--format", "open_clip", "--overwrite"], "thesis.txt"),
     ],
 )
 def test_a_wrong_command_line_is_one_clear_line_and_nothing_is_written(
@@ -51,13 +54,17 @@ def test_a_wrong_command_line_is_one_clear_line_and_nothing_is_written(
     shutil.copytree(runs / "quick-gelu", tmp_path / "damaged")
     (tmp_path / "damaged" / "open_clip_model.safetensors").write_bytes(b"half")
     (tmp_path / "empty").mkdir()
-    before = tree(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    (tmp_path / "run" / "log.txt").touch()
+    before, names = tree(tmp_path), sorted(tmp_path.rglob("*"))
     result = here("export", *args, cwd=tmp_path)
     line = result.stderr.splitlines()[-1]
     assert (result.returncode, result.stdout) == (2, "")
     assert line.startswith("glitbuild: error: ")
     assert says in line
     assert tree(tmp_path) == before
+    assert sorted(tmp_path.rglob("*")) == names, "no empty folders either"
 
 
 @pytest.mark.parametrize(

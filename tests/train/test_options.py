@@ -12,6 +12,12 @@ from glitbuild.train.options import TrainOptions
         {"accumulate": 0},
         {"lr": 0.0},
         {"lr": float("nan")},
+        {"lr": float("inf")},
+        {"clip_grad": float("inf")},
+        {"loss": "tsl", "tsl_weight": 0.0},
+        {"loss": "local,tsl", "local_weight": 0.0, "tsl_weight": 0.0},
+        {"unlocked_image_groups": -1},
+        {"unlocked_text_layers": -1},
         {"weight_decay": -1.0},
         {"warmup": 1.0},
         {"loss": ""},
@@ -37,6 +43,12 @@ def test_what_cannot_be_is_refused_by_its_option(wrong: dict[str, object]) -> No
 def test_a_folder_that_tensorboard_cannot_write_to_is_refused() -> None:
     with pytest.raises(ConfigError, match="its name is not UTF-8"):
         TrainOptions("data", "run\udcff")
+
+
+@pytest.mark.parametrize("out", ["", "s3://bucket/run", "hf://buckets/run"])
+def test_a_run_is_a_folder_of_this_machine(out: str) -> None:
+    with pytest.raises(ConfigError, match="not a local folder"):
+        TrainOptions("data", out)
 
 
 def test_weights_are_those_of_the_losses_that_are_summed() -> None:

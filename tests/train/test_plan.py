@@ -11,36 +11,31 @@ from glitbuild.train.plan import BLOCK, Place, Plan
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     sizes = draw(st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(sum))
-    world = draw(st.integers(1, 4))
-    largest = sum(sizes) // world
-    if not largest:
-        world, largest = 1, sum(sizes)
-    return Plan(tuple(sizes), draw(st.integers(0, 99)), world * draw(st.integers(1, largest)), world)
+    return Plan(
+        tuple(sizes), draw(st.integers(0, 99)), draw(st.integers(1, sum(sizes))), world_size=draw(st.integers(1, 7))
+    )
 
 
 @given(plans(), st.integers(0, 3))
 def test_every_sample_comes_once_an_epoch_whatever_the_processes(plan: Plan, epoch: int) -> None:
-    parts = [list(plan.of_epoch(epoch, rank)) for rank in range(plan.world_size)]
-    assert {len(part) for part in parts} == {plan.batches}
-    for batch in zip(*parts, strict=True):
-        assert len({len(part) for part in batch}) == 1
-        assert 0 < sum(map(len, batch)) <= plan.batch_size
-    seen = Counter(place for part in parts for batch in part for place in batch)
+    seen = Counter(
+        place for rank in range(plan.world_size) for batch in plan.of_epoch(epoch, rank) for place in batch
+    )
     every = {Place(epoch, shard, row) for shard, size in enumerate(plan.sizes) for row in range(size)}
-    assert set(seen) <= every
+    assert set(seen) == every
     assert set(seen.values()) == {1}
-    assert len(every) - len(seen) < plan.world_size
 
 
-@given(plans(), st.integers(0, 3))
-def test_the_processes_share_the_batches_of_one(plan: Plan, epoch: int) -> None:
-    alone = Plan(plan.sizes, plan.seed, plan.batch_size)
-    parts = [list(plan.of_epoch(epoch, rank)) for rank in range(plan.world_size)]
-    for number, batch in enumerate(alone.of_epoch(epoch)):
-        if number < plan.batches:
-            joined = [place for part in parts for place in part[number]]
-            assert joined == batch[: len(joined)]
-            assert len(batch) - len(joined) < plan.world_size
+@given(plans(), st.integers(1, 3))
+def test_the_steps_of_several_processes_are_those_of_one(plan: Plan, epochs: int) -> None:
+    alone = list(Plan(plan.sizes, plan.seed, plan.batch_size).steps(epochs))
+    parts = [list(plan.steps(epochs, rank)) for rank in range(plan.world_size)]
+    assert [[place for part in step for place in part] for step in zip(*parts, strict=True)] == alone
+    assert len(alone) == plan.batches * epochs
+    for number, step in enumerate(zip(*parts, strict=True)):
+        assert plan.shares(number) == [len(part) for part in step]
+        assert max(plan.shares(number)) - min(plan.shares(number)) <= 1
+        assert plan.images(number) == sum(map(len, alone[:number]))
 
 
 @given(plans(), st.integers(1, 3), st.data())
@@ -65,7 +60,16 @@ def test_shards_are_mixed_with_each_other() -> None:
     assert len({place.shard for place in order[: 20 * BLOCK]}) == BLOCK
 
 
-@pytest.mark.parametrize(("batch_size", "world", "says"), [(11, 1, "10 samples"), (9, 2, "multiple of 2")])
-def test_a_batch_that_cannot_be_filled_or_shared_is_refused(batch_size: int, world: int, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        Plan((5, 5), 0, batch_size, world)
+def test_25_samples_in_batches_of_8_are_four_steps_for_one_and_for_three_processes() -> None:
+    shares = [[Plan((25,), 0, 8, world).shares(step) for step in range(4)] for world in (1, 2, 3)]
+    assert shares == [
+        [[8], [8], [8], [1]],
+        [[4, 4], [4, 4], [4, 4], [1, 0]],
+        [[3, 3, 2], [3, 3, 2], [3, 3, 2], [1, 0, 0]],
+    ]
+
+
+def test_a_batch_that_cannot_be_filled_is_refused_for_any_number_of_processes() -> None:
+    for world in (1, 2, 3):
+        with pytest.raises(ConfigError, match="10 samples"):
+            Plan((5, 5), 0, 11, world)
