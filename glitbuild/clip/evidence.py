@@ -136,7 +136,7 @@ def _facts_of_run(config: Mapping[str, Any]) -> Facts:
 
 
 def _is_of(config: Mapping[str, Any], model: str) -> bool:
-    """Whether an ``open_clip_config.json`` describes an architecture, as far as both say, and not another file's."""
+    """Whether an ``open_clip_config.json`` is of an architecture, as far as both say; else it is another file's."""
     import open_clip
 
     said, known = config.get("model_cfg", config), open_clip.get_model_config(model)
