@@ -35,9 +35,11 @@ def evaluate(plain: bool, **options: Any) -> None:
     from glitbuild.evaluate.options import EvalOptions
     from glitbuild.evaluate.report import as_json, as_markdown, print_report
     from glitbuild.evaluate.run import run_eval
-    from glitbuild.shards.output import write_file
+    from glitbuild.shards.output import check_writable, write_file
 
     given = EvalOptions(**options)
+    for path in filter(None, (given.out, given.markdown)):
+        check_writable(path)
     report = run_eval(given, plain)
     if given.out:
         write_file(given.out, as_json(report))

@@ -13,7 +13,6 @@ from glitbuild.evaluate.collect import Collector
 from glitbuild.evaluate.embed import Embedder, choose_device
 from glitbuild.evaluate.figures import SuiteReport, Suites
 from glitbuild.evaluate.options import EvalOptions
-from glitbuild.evaluate.outputs import check_outputs
 from glitbuild.evaluate.plan import make_plan
 from glitbuild.shards.layout import MANIFEST
 from glitbuild.shards.manifest import open_dataset, require_captions
@@ -60,15 +59,14 @@ class Report:
 
 
 def run_eval(options: EvalOptions, plain: bool = False) -> Report:
-    """Evaluate a model; what can be wrong with the options is found before anything is written.
+    """Evaluate a model; what can be wrong with the options is found before the model is loaded.
 
     Args:
         options: of the command.
         plain: progress as lines, also on a terminal.
 
     Raises:
-        ConfigError: there is no such dataset, it lacks what a suite needs, there is no GPU, or a file can't be
-            written.
+        ConfigError: there is no such dataset, it lacks what a suite needs, or there is no GPU.
         ModelError: the model can't be had, or is of a kind not supported.
         DatasetError: the dataset is damaged.
         EvaluationError: the model's embeddings are not finite.
@@ -78,7 +76,6 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
     plan = make_plan(options, store, manifest)
     device = choose_device(options.device)
     spec, embedder = _load(options, device)
-    check_outputs([path for path in (options.out, options.markdown) if path])
     start = time.monotonic()
     samples = manifest.totals["samples"]
     with Progress("eval", samples, plain) as progress:

@@ -2,14 +2,12 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.progress import Progress
-from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.errors import DatasetError
 from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
 from glitbuild.shards.sidecar import Config
 from glitbuild.train.checkpoint import State
@@ -18,8 +16,6 @@ from glitbuild.train.options import TrainOptions
 from glitbuild.train.plan import Plan
 
 __all__ = ["RUN", "Trained", "run_train"]
-
-Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +59,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
     require_captions(options.dir, manifest)
     if manifest.config.get("stage") != "match":
         raise DatasetError(options.dir, "its records have no best_pair", "run `glitbuild match` on it first")
-    clip = _named_as_here(lambda: ClipSpec.parse(options.model, options.pretrained))
+    clip = ClipSpec.parse(options.model, options.pretrained)
     sizes = tuple(entry.samples for entry in manifest.shards)
     plan = Plan(sizes, options.seed, options.batch_size, options.world_size)
     folder = RunFolder(options, _config(options, clip, manifest))
@@ -95,7 +91,7 @@ def _train(
         from glitbuild.train.several import check_gpus, train_with_ray
 
         check_gpus(options)
-    trainer = _named_as_here(lambda: Trainer(job, device))
+    trainer = Trainer(job, device)
     images = plan.images(plan.batches * options.epochs) - plan.images(folder.steps)
     if several:
         del trainer  # the processes load the model themselves; this was to see that they can
@@ -104,15 +100,6 @@ def _train(
     folder.begin()
     with Progress("train", images, plain) as progress:
         return trainer.run(progress.advance), progress.rate
-
-
-def _named_as_here(function: Callable[[], Result]) -> Result:
-    """Call what may say that something is wrong with the options of ``match``, and name those of ``train``."""
-    try:
-        return function()
-    except ConfigError as error:
-        what = error.what.replace("--clip-pretrained", "--pretrained").replace("--clip-model", "--model")
-        raise type(error)(what, error.why, error.fix) from error
 
 
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
