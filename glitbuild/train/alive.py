@@ -1,5 +1,6 @@
 """Whether Ray's own processes still answer: when one is gone, calls into Ray may never return."""
 
+import atexit
 import socket
 import threading
 from collections.abc import Callable
@@ -77,6 +78,7 @@ def leave_ray() -> None:
     with suppress(Exception):
         in_background(ray.shutdown).result(GOODBYE_SECONDS)
         return
+    atexit.unregister(ray.shutdown)  # it would wait once more
     if node is not None:
         with suppress(Exception):
             node.kill_all_processes(check_alive=False, allow_graceful=False)

@@ -56,7 +56,7 @@ class Objective:
         scale = features["logit_scale"].float()
         total = cross_entropy(scale * images @ all_texts.T, labels, reduction="sum")
         total = total + cross_entropy(scale * texts @ all_images.T, labels, reduction="sum")
-        return total / 2 * (self.group.size / len(every))
+        return total / 2 * (self.group.size / max(1, len(every)))
 
     def _similarities(self, features: Features) -> Tensor:
         masks = [features["has_patches"], features["has_tokens"]]

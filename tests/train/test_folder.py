@@ -50,10 +50,10 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["pairs", "--model", "NOSUCH"], "--model NOSUCH: unknown architecture"),
-        (["pairs", "--model", "RN50", "--pretrained", "nosuchtag"], "--pretrained nosuchtag"),
+        (["pairs", "--model", "NOSUCH"], "model NOSUCH: unknown architecture"),
+        (["pairs", "--model", "RN50", "--pretrained", "nosuchtag"], "pretrained nosuchtag"),
         (["pairs", "--model", "ViT-B-32", "--pretrained", "weights.pt"], "weights.pt"),
-        (["pairs", "--model", "ViT-B-32", "--pretrained", "no/such.pt"], "--pretrained no/such.pt: no such file"),
+        (["pairs", "--model", "ViT-B-32", "--pretrained", "no/such.pt"], "no/such.pt"),
         (["pairs", "--model", "demo", "--pretrained", "openai"], "it has its own weights"),
         (["pairs", "--model", "damaged"], "damaged"),
         (["nowhere", "--model", "base"], "nowhere: no such dataset directory"),
