@@ -70,8 +70,8 @@ def _record(line: str) -> logging.LogRecord:
 def _is_standard_error() -> bool:
     """Whether what is written to ``sys.stderr`` is what libraries write to file descriptor 2."""
     try:
-        return sys.stderr is sys.__stderr__ and sys.stderr.fileno() == 2
-    except (OSError, ValueError, AttributeError):
+        return sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.__stderr__.fileno() == 2
+    except (OSError, ValueError):
         return False
 
 
