@@ -20,7 +20,25 @@ SHOWN = 200
 LONGEST_ANSWER = 1_000_000
 """Characters of an answer that is looked at: a caption with all its reasoning."""
 
-PLACEHOLDERS = ("n/a", "na", "none", "null", "undefined", "nan", "nil", "caption", "description", "ok", "okay")
+PLACEHOLDERS = (
+    "n/a",
+    "na",
+    "none",
+    "null",
+    "undefined",
+    "nan",
+    "nil",
+    "caption",
+    "description",
+    "ok",
+    "okay",
+    "image",
+    "picture",
+    "photo",
+    "thinking",
+)
+
+NO_WIDTH = " \t\n\u200b\u200e\u200f\u2060\ufeff"
 
 LAYERS = 4
 """Wrappers of different kinds within each other: tokens around a code block with reasoning in it."""
@@ -73,7 +91,8 @@ def _caption_in(text: str) -> str:
         text = unwrapped(without_template_tokens(without_reasoning(text)).strip())
         if text == before:
             break
-    return decoded(text).strip()
+    written_out = decoded(text)
+    return (text if written_out == text else unwrapped(written_out.strip())).strip(NO_WIDTH).strip()
 
 
 def _says_something(caption: str) -> bool:

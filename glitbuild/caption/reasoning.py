@@ -11,7 +11,9 @@ _NAME = (
 )
 
 _PAIRS = (
-    (rf"<{_NAME}(?:\s[^<>\n]{{0,80}})?>", rf"</{_NAME}\s{{0,9}}>"),
+    (rf"<{_NAME}(?:\s[^<>\n]{{0,80}})?>", rf"</{_NAME}\s{{0,9}}>|<{_NAME}\s{{0,9}}/>"),
+    (rf"<\|(?!end_){_NAME}\|>", rf"<\|(?:/|end_){_NAME}\|>"),
+    (r"<details(?:\s[^<>\n]{0,80})?>", r"</details>"),
     (rf"\[{_NAME}\]", rf"\[/{_NAME}\]"),
     (rf"\u25c1{_NAME}\u25b7", rf"\u25c1/{_NAME}\u25b7"),
     (
@@ -39,12 +41,13 @@ _BARE_FINAL = re.compile(r"assistant\s{0,9}final(?![a-z])")
 
 _HEADED = re.compile(
     r"[*#_\s]{0,9}(?:(?:my )?(?:thinking|thought|reasoning|analysis)(?: process)?|here(?:'s| is) (?:a|my|the) "
-    r"(?:thinking|thought|reasoning) process(?: that [^:\n]{0,80})?)\s{0,9}[*_]{0,3}:",
+    r"(?:thinking|thought|reasoning) process(?: that [^:\n]{0,80})?)\s{0,9}[*_]{0,3}:"
+    r"|#{1,6} ?(?:thinking|thoughts?|reasoning|analysis)(?: process)?[ \t]{0,9}\n",
     re.IGNORECASE,
 )
 _ANSWER_HEAD = re.compile(
     r"^[*#_ ]{0,9}(?:here(?:'s| is) my response|(?:final )?(?:answer|response|caption|description|output|result))"
-    r"[*_ ]{0,4}:[*_ ]{0,4}",
+    r"[*_ ]{0,4}:[*_ ]{0,4}|^#{1,6} ?(?:final )?(?:answer|response|caption|description|output|result)[ \t]{0,9}$",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -30,14 +30,18 @@ def is_refusal(text: str) -> bool:
     if _apologizes_elsewhere(plain(head.strip(_MARKS))):
         return True
     clauses = [clause for part in _BREAKS.split(head) if (clause := plain(part.strip(_MARKS)))]
+    sorry = False
     for clause in clauses[:CLAUSES]:
+        if sorry and len(clause.split()) == 1:
+            continue  # a name: "I'm sorry, Dave."
         rest = clause
         apology = known["apologies"].match(clause) or known["apologies_elsewhere"].match(clause)
         if apology:
-            rest = clause[apology.end() :].strip()
+            rest = clause[apology.end() :].strip().removeprefix("that ").removeprefix("but ")
         rest, courtesy = _without_courtesy(rest)
         if known["refusals"].match(rest) or known["refusals"].match(clause):
             return True
+        sorry = bool(apology) and not rest
         if rest and not courtesy and not apology:
             return False
         if apology and rest and not courtesy and not rest.startswith(("for ", "about ", "if ", "that ", "to ")):

@@ -1,11 +1,14 @@
 """What models put around a caption: JSON, code fences, elements, preambles, headings, quotation marks."""
 
+import ast
 import json
 import re
 from functools import cache
 from typing import Any
 
 from glitbuild.caption.phrases import APOSTROPHES, phrases
+
+LONGEST_LITERAL = 100_000
 
 ROUNDS = 8
 """Wrappers within each other that are taken off."""
@@ -42,7 +45,7 @@ _FENCE = re.compile(r"(`{3,}|~{3,})(?:[ \t]*([\w+-]{0,20})[ \t]*\n)?(.*?)\1\s*",
 _OPEN_FENCE = re.compile(r"(?:`{3,}|~{3,})[ \t]*([\w+-]{0,20})[ \t]*\n(.*)", re.DOTALL)
 _ELEMENT = re.compile(
     r"<((?:final[_-]?|image[_-]?|detailed[_-]?|long[_-]?)?(?:answer|caption|description|response|output|result"
-    r"|conclusion|solution|paragraph|summary|text|content|alt|p|div|span|section|article|pre|body|b|strong|i|em"
+    r"|final|conclusion|solution|paragraph|summary|text|content|alt|p|div|span|section|article|pre|body|b|strong|i|em"
     r"|blockquote))(?:\s[^<>]{0,200})?>(.*)</\1\s*>\s*",
     re.DOTALL | re.IGNORECASE,
 )
@@ -50,18 +53,18 @@ _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}{1,2}\.?\s*")
 _BREAK = re.compile(r"(?<=[.!?\u3002])\s?(?:<br\s?/?>\s?)+|</p>\s?<p>", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|_)(?=\S)([^*]+)(?<=\S)\1")
 _RULE_BEFORE = re.compile(r"^(?:[-*_=~]{3,}[ \t]*\n\s{0,99})+")
-_RULE_BEHIND = re.compile(r"\n[ \t]*[-*_=~]{3,}$")
+_RULE_BEHIND = re.compile(r"\n[ \t]*(?:[-*_=~]{3,}|#{1,6})$")
 _JSON_LIKE = re.compile(r"[\[{]\s*[\[{]?\s*\"[\w ]+\"\s*:")
 _CODE = re.compile(
     r"<!doctype\b|<html\b|<\?xml\b|<svg\b|<head\b|<script\b|#!/|import \w+(?:\.\w+)*(?: as \w+)?\n"
-    r"|from [\w.]+ import |def \w+\(|function \w*\(|<tool_call>|<function",
+    r"|from [\w.]+ import |def \w+\(|function \w*\(|<tool_call>|<function|Traceback \(most recent",
     re.IGNORECASE,
 )
 
 _QUOTES = dict(
     pair.split()
     for pair in (
-        *('" "', "' '", "` `", "\u201c \u201d", "\u2018 \u2019", "\u201e \u201c\u201d", "\u00ab \u00bb"),
+        *('" "', "' '", "` `", '\u201c \u201d"', "\u2018 \u2019", "\u201e \u201c\u201d", "\u00ab \u00bb"),
         *("\u00bb \u00ab", "\u2039 \u203a", "\u300c \u300d", "\u300e \u300f", "\u201d \u201d", "\uff02 \uff02"),
     )
 )
@@ -120,6 +123,8 @@ def _without_json(text: str) -> str:
     try:
         value = json.loads(text, strict=False)
     except (ValueError, RecursionError):
+        if text.startswith("{'") and (caption := _caption_in(_python_literal(text))) is not None:
+            return caption
         if _JSON_LIKE.match(text):
             raise NoCaptionError("JSON that can't be read") from None
         return text
@@ -127,6 +132,14 @@ def _without_json(text: str) -> str:
     if caption is None:
         raise NoCaptionError("JSON that doesn't say what is the caption")
     return caption
+
+
+def _python_literal(text: str) -> Any:
+    """Return what a dict or list as Python prints it holds, or None."""
+    try:
+        return ast.literal_eval(text[:LONGEST_LITERAL])
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def _caption_in(value: Any) -> str | None:
@@ -172,7 +185,7 @@ def _without_lead(text: str) -> str:
 @cache
 def _leads() -> tuple[re.Pattern[str], ...]:
     known = {name: pattern.pattern for name, pattern in phrases().items()}
-    label, end = known["lead.labels"], r"[*_\s]{0,4}[:\uff1a][*_]{0,3}\s*"
+    label, end = known["lead.labels"], r"[*_\s]{0,4}(?:[:\uff1a][*_]{0,3}|=(?=\s?[\"']))\s*"
     lines = (
         rf"{_MARKS}{known['lead.courtesy']}(?:{known['lead.phrases']})[*_]{{0,3}}\s{{0,2}}(?:[:\uff1a]|[.!\u3002]?\s{{0,3}}(?=\n))"
         r"[*_]{0,3}\s*",
