@@ -157,10 +157,11 @@ class CsvSource:
         image = self._image
 
         # A line of a caption may have as many commas as a row, but hardly the name of an image in front of one.
-        def is_row(cells: list[str]) -> bool:
-            return len(cells) >= reader.width and (
-                _looks_like_image(cells[image]) or (kind != "" and _kind_of_name(cells[image]) == kind)
-            )
+        def is_row(cells: list[str], before: list[str]) -> bool:
+            if len(cells) < reader.width:
+                return False
+            own = _kind_of_name(before[image]) if len(before) > image else kind
+            return _looks_like_image(cells[image]) or (own != "" and _kind_of_name(cells[image]) == own)
 
         reader.is_row = is_row
         for row in rows:

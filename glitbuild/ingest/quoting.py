@@ -14,8 +14,8 @@ _SPACES = re.compile(" *")
 
 _ENDS = "\r\n"
 
-IsRow = Callable[[list[str]], bool]
-"""Whether cells look like a row's, and not like a line of somebody's caption."""
+IsRow = Callable[[list[str], list[str]], bool]
+"""Whether cells look like a row's, and not like a line of a caption, given those in front of that caption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class QuotedRows:
     def __init__(self, lines: Iterator[Line], delimiter: str) -> None:
         self._lines, self._delimiter = lines, delimiter
         self.width = 0
-        self.is_row: IsRow = lambda _: False
+        self.is_row: IsRow = lambda cells, before: False
         self._read: list[Line] = []
         self._first = 0
 
@@ -104,7 +104,7 @@ class QuotedRows:
         """Return the row that comes next, and how many lines it has; or what is wrong with its quotes."""
         record = _Record(self._delimiter, escaped)
         count = size = 0
-        all_rows = True
+        all_rows, before = True, list[str]()
         try:
             while count == 0 or record.is_open:
                 if not self._has(count) or size > MAX_LINE:
@@ -113,7 +113,8 @@ class QuotedRows:
                 if isinstance(line, Rejected):
                     return f"a quote is open where the file can't be read: {line.detail}"
                 record.feed(line)
-                all_rows = all_rows and (count == 0 or self.is_row(self._bare_cells(line)))
+                before = before if count else list(record.cells)
+                all_rows = all_rows and (count == 0 or self.is_row(self._bare_cells(line), before))
                 count += 1
                 size += len(line)
         except _BadQuoteError as error:
