@@ -12,30 +12,17 @@ OF_HUB = "hf://datasets/"
 
 
 def check_card(spec: str) -> None:
-    """Refuse a dataset whose card names files elsewhere than with it.
-
-    Args:
-        spec: a folder, or a name on the Hub; where the card can't be read there, loading says why.
+    """Refuse a folder, perhaps one downloaded from the Hub, whose card names files elsewhere than in it.
 
     Raises:
         SourceError: names the address.
     """
     for card in CARDS:
-        for address in _addresses(_front_matter(_read(spec, card), card)):
+        path = Path(spec, card)
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for address in _addresses(_front_matter(text, card)):
             why = f"its {card} names files at {address}, which is not part of it"
             raise SourceError(spec, why, "download them, and give them as files")
-
-
-def _read(spec: str, card: str) -> str:
-    if Path(spec).exists():
-        path = Path(spec, card)
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    from huggingface_hub import HfFileSystem
-
-    try:
-        return str(HfFileSystem().read_text(f"datasets/{spec}/{card}"))
-    except Exception:  # there is none, or what is wrong is said when the dataset is loaded
-        return ""
 
 
 def _front_matter(text: str, card: str) -> Any:
