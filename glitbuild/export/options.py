@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from glitbuild.errors import ConfigError
+from glitbuild.records import writable
 
 FORMATS = ("hf", "open_clip")
 
@@ -26,3 +27,7 @@ class ExportOptions:
         if not self.to or "://" in self.to:
             fix = "give a folder on this machine; `glitbuild push` publishes it"
             raise ConfigError(f"--to {self.to}", "not a local folder", fix)
+        if writable(self.to) != self.to:
+            raise ConfigError(
+                f"--to {self.to}", "its name is not UTF-8, as tokenizers needs", "choose another --to"
+            )

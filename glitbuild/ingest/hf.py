@@ -9,6 +9,7 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
+from glitbuild.ingest.hf_card import check_card
 from glitbuild.ingest.hf_saved import is_saved, load_saved
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.records import SkipReason
@@ -103,6 +104,7 @@ def _open(spec: str, name: str, split: str | None) -> Any:
     try:
         if is_saved(Path(spec)):
             return load_saved(name, Path(spec), split)
+        check_card(spec)
         return datasets.load_dataset(spec, streaming=True)
     except SourceError:
         raise

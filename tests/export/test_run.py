@@ -39,6 +39,7 @@ def test_the_command_writes_and_says_what(format: str, file: str, runs: Path, tm
         (["run", "--to", "out", "--format", "onnx"], "onnx"),
         (["run", "--to", "out"], "--format"),
         (["run", "--to", "s3://bucket/out", "--format", "hf"], "not a local folder"),
+        (["run", "--to", "out\udcff", "--format", "hf"], "its name is not UTF-8"),
         (["run", "--to", "run", "--format", "hf", "--overwrite"], "where the source is"),
         (["run", "--to", ".", "--format", "hf"], "where the source is"),
         (["damaged", "--to", "out", "--format", "hf"], "damaged"),

@@ -261,6 +261,27 @@ def test_a_stream_decodes_no_column(tmp_path, monkeypatch, listener):
     assert row.url == place["path"], "it is left to the guarded downloads"
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        '"http://{}/a.jsonl"',
+        '[{{split: train, path: "zip://a.jsonl::http://{}/a.zip"}}]',
+        '{{train: ["a.jsonl", "webhdfs://{}/a::hf://datasets/a/b/c.jsonl"]}}',
+        'a.jsonl\n  data_dir: "http://{}/"',
+    ],
+)
+def test_a_card_that_names_other_addresses(tmp_path, listener, files):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"image": "a.jpg", "caption": "A."}')
+    card = "---\nconfigs:\n- config_name: default\n  data_files: " + files.format(listener) + "\n---\n# Data\n"
+    (folder / "README.md").write_text(card)
+    with pytest.raises(SourceError, match=r"its README.md names files at .*127.0.0.1.*, which is not part of it"):
+        opened(folder)
+    (folder / "README.md").write_text(card.replace(files.format(listener), "a.jsonl"))
+    assert [row.caption for row in opened(folder).rows()] == ["A."]
+
+
 def test_empty_splits_and_what_is_incomplete(tmp_path):
     nothing = table(0)
     datasets.DatasetDict({"train": table(2), "test": nothing, "dev": table(1)}).save_to_disk(tmp_path / "some")
