@@ -4,7 +4,8 @@ Usage, in an environment with ``benchmarks/requirements-splitters.txt``, from th
 
     PYTHONPATH=. python benchmarks/splitters.py --assets ../shared/assets
 
-``ASSETS/captions`` holds the captions that ``tests/flism/data/sentence_labels.jsonl`` names. Prints Markdown.
+``ASSETS/captions`` holds the captions that ``tests/flism/data/sentence_labels.jsonl`` names; the written examples
+are whole in ``sentence_examples.jsonl`` beside it. Prints Markdown; ``--only NAME`` measures one splitter alone.
 """
 
 import argparse
@@ -12,15 +13,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from splitters_compared import SPLITTERS, Split, build_ours
 
 LABELS = Path(__file__).parent.parent / "tests/flism/data/sentence_labels.jsonl"
+EXAMPLES = LABELS.with_name("sentence_examples.jsonl")
+MARK = "¦"
+"""Stands at the boundaries in the written examples."""
+
 FILES = ("docci_1000", "iiw_200")
-OTHERS = ("hard", "random", "at stops")
+OTHERS = ("hard", "random", "later", "at stops")
 """More columns; ``at stops`` leaves out every boundary after a letter, digit or comma."""
 
 
@@ -77,6 +82,26 @@ def read(assets: Path) -> tuple[dict[tuple[str, str], str], list[dict[str, Any]]
     return captions, labels
 
 
+def examples(splitters: dict[str, Callable[[], Split]]) -> str:
+    """Return the table of F1 on the written examples, by their kind and half."""
+    rows = [json.loads(line) for line in EXAMPLES.read_text("utf-8").splitlines()]
+    labelled = [boundaries(row["marked"].split(MARK)) for row in rows]
+    texts = [row["marked"].replace(MARK, "") for row in rows]
+    found = {name: [boundaries(sentences) for sentences in build()(texts)] for name, build in splitters.items()}
+    parts: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        for part in ("all", row["split"], f"{row['case']}, {row['split']}"):
+            parts.setdefault(part, []).append(i)
+    lines = []
+    for part, members in parts.items():
+        n = sum(len(labelled[i]) for i in members)
+        f1s = [f"{scores((ours[i], labelled[i]) for i in members)[2]:.1f}" for ours in found.values()]
+        whole = [f"{sum(ours[i] == labelled[i] for i in members)}" for ours in found.values()]
+        cells = [f"{f1} ({exact})" for f1, exact in zip(f1s, whole, strict=True)]
+        lines.append([part, str(len(members)), str(n), *cells])
+    return table(["written examples", "examples", "boundaries", *found], lines)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table; all columns but the first are aligned to the right."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
@@ -84,7 +109,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def measure(
-    captions: dict[tuple[str, str], str], labels: Sequence[dict[str, Any]], total: int
+    captions: dict[tuple[str, str], str],
+    labels: Sequence[dict[str, Any]],
+    total: int,
+    splitters: dict[str, Callable[[], Split]],
 ) -> tuple[dict[str, dict[str, list[float]]], dict[str, float]]:
     """Return each splitter's scores by group of captions, and its speed in sentences a second.
 
@@ -92,11 +120,12 @@ def measure(
         captions: all captions, by file and id.
         labels: the rows of labels.
         total: sentences in all captions, the same for every splitter.
+        splitters: what builds each.
     """
     texts = [captions[row["file"], row["id"]] for row in labels]
     labelled = [boundaries(c[a:b] for a, b in row["spans"]) for c, row in zip(texts, labels, strict=True)]
     result, speeds = {}, {}
-    for name, build in SPLITTERS.items():
+    for name, build in splitters.items():
         split = build()
         found = [boundaries(sentences) for sentences in split(texts)]
         result[name] = {
@@ -122,11 +151,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = os.environ.get("GLITBUILD_ASSETS", "../shared/assets")
     parser.add_argument("--assets", type=Path, default=Path(default), help="the folder that holds captions/")
-    captions, labels = read(parser.parse_args().assets)
+    parser.add_argument("--only", choices=list(SPLITTERS), help="one splitter alone")
+    args = parser.parse_args()
+    captions, labels = read(args.assets)
+    splitters = {args.only: SPLITTERS[args.only]} if args.only else SPLITTERS
     total = sum(len(list(texts)) for texts in build_ours()(list(captions.values())))
-    result, speeds = measure(captions, labels, total)
+    result, speeds = measure(captions, labels, total, splitters)
 
-    for group in ("all", "hard", "random", "dev", "test"):
+    for group in ("all", "hard", "random", "later", "dev", "test"):
         members = groups(labels)[group]
         n = sum(len(labels[i]["spans"]) - 1 for i in members)
         print(f"* {group}: {len(members)} captions, {n} boundaries")
@@ -147,6 +179,8 @@ def main() -> None:
         f1s = [f"{by_group[case][2]:.1f}" for by_group in result.values()]
         rows.append([case.removeprefix("case: "), str(len(members)), str(n), *f1s])
     print(table(["case", "captions", "boundaries", *result], rows))
+    print("\nF1 on the written examples; in brackets, how many are right in full:\n")
+    print(examples(splitters))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glitbuild.clip.bpe import quicken
 from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import ModelError
 
@@ -25,7 +26,7 @@ def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
     if type(tokenizer) is not SimpleTokenizer:
         fix = "take a model with CLIP's own tokenizer, such as ViT-B-16"
         raise ModelError(THE_MODEL, f"its tokenizer is {type(tokenizer).__name__}", fix)
-    return tokenizer
+    return quicken(tokenizer)
 
 
 def framed(tokenizer: Any, ids: Sequence[int], context_length: int) -> tuple[int, ...]:
@@ -76,6 +77,8 @@ class TextEncoder:
 
         self._model = model
         self._tokenizer = open_clip.get_tokenizer(name)
+        if type(self._tokenizer) is SimpleTokenizer:
+            quicken(self._tokenizer)
         causal = (
             isinstance(model, CLIP) and model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
         )
