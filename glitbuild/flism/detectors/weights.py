@@ -109,7 +109,7 @@ def _first_global(data: bytes) -> str | None:
     strings: list[str] = []
     with suppress(ValueError, EOFError, IndexError, UnicodeDecodeError):
         for operation, argument, _ in pickletools.genops(data):
-            name = argument.replace(" ", ".") if operation.name in ("GLOBAL", "INST") else None
+            name = str(argument).replace(" ", ".") if operation.name in ("GLOBAL", "INST") else None
             if operation.name == "STACK_GLOBAL":
                 name = ".".join(strings[-2:])
             elif isinstance(argument, str):
