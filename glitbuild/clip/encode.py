@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
 from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
@@ -37,7 +37,7 @@ class ClipEncoder:
         self._device = device
         with blaming(spec.shown):
             self.preprocess = Preprocess.of(self._model)
-        self._text = TextEncoder(self._model, spec.architecture)
+        self._text = TextEncoder(self._model, spec.architecture, spec.changes.get(CONTEXT_LENGTH))
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's token ids, cut to the model's context length."""

@@ -67,31 +67,28 @@ class TextEncoder:
     Args:
         model: an open_clip model.
         name: its architecture's name, for the tokenizer.
+        context_length: tokens that it reads, where that is not what its architecture's name says.
     """
 
-    def __init__(self, model: Any, name: str) -> None:
+    def __init__(self, model: Any, name: str, context_length: int | None = None) -> None:
         import open_clip
         from open_clip.model import CLIP
         from open_clip.tokenizer import SimpleTokenizer
-        from open_clip.transformer import TextTransformer
 
         self._model = model
-        self._tokenizer = open_clip.get_tokenizer(name)
+        self._tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
         if type(self._tokenizer) is SimpleTokenizer:
             quicken(self._tokenizer)
         causal = (
             isinstance(model, CLIP) and model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
         )
         self._trim = causal and type(self._tokenizer) is SimpleTokenizer
-        # A tower with a table of positions takes that many tokens, whatever its architecture's name says.
-        has_table = isinstance(model, CLIP) or isinstance(getattr(model, "text", None), TextTransformer)
-        self._full: int = model.context_length if has_table else self._tokenizer.context_length
-        self.context_length: int = self._full
+        self.context_length: int = model.context_length if self._trim else self._tokenizer.context_length
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's token ids."""
         if not self._trim:
-            return [Tokens(tuple(row), False) for row in self._tokenizer(list(texts), self._full).tolist()]
+            return [Tokens(tuple(row), False) for row in self._tokenizer(list(texts)).tolist()]
         return [self._tokenize(text) for text in texts]
 
     def _tokenize(self, text: str) -> Tokens:

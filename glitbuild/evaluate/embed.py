@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.clip.encode import inference
-from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
 from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT, stretch
@@ -55,7 +55,7 @@ class Embedder:
             what, reads = f"{spec.shown} with --context-length {context_length}", model.context_length
             fix = f"give --context-length {CONTEXT}" if reads > CONTEXT else "take a model that reads more"
             raise ModelError(what, f"the model reads {reads} tokens, and only {CONTEXT} are stretched", fix)
-        self._text = TextEncoder(model, spec.architecture)
+        self._text = TextEncoder(model, spec.architecture, spec.changes.get(CONTEXT_LENGTH))
         self._text.context_length = context_length
         tokens = len(self.tokenize(["a " * LONG_CONTEXT])[0].ids)
         if tokens != context_length:  # a tokenizer of another build, which has a length of its own
