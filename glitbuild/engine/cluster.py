@@ -17,11 +17,11 @@ SMALL_OBJECT_STORE = 100 * 2**20
 
 CONNECT_SECONDS = 10.0
 
-FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
-"""So that the agents of a local Ray whose driver was killed end well within a minute."""
+FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20", "RAY_gcs_server_request_timeout_seconds": "30"}
+"""So that the agents of a local Ray whose driver was killed end well within a minute: they tell its head first."""
 
 STARTS = 3
-"""Ray gives its own processes 30 s to start, which a busy machine may need."""
+"""Ray gives its own processes 15 to 30 s to start, and a busy machine may need more."""
 
 MAX_DEFAULT_WORKERS = 8
 """On the CPU; each has its own copy of the models in memory."""

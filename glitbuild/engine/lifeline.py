@@ -54,13 +54,15 @@ class Lifeline:
         self._unreachable_since: float | None = None
         self._lost: str | None = None
         self._handlers: dict[signal.Signals, Any] = {}
-        self._thread: threading.Thread | None = None
+        self._there = False
+        self._thread = threading.Thread(target=self._watch, name="glitbuild-lifeline", daemon=True)
 
     def __enter__(self) -> "Lifeline":
         import psutil
 
         self._others = {child.pid for child in psutil.Process().children(recursive=True)}
         self._catch_signals()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -74,19 +76,20 @@ class Lifeline:
                 signal.signal(number, handler)
 
     def watch(self) -> None:
-        """Begin to look; call it once Ray is there."""
+        """Begin to judge; call it once Ray is there."""
         self._catch_signals()  # Ray has taken SIGTERM for itself
-        if self._local:
-            self._meet_children()
-        self._thread = threading.Thread(target=self._watch, name="glitbuild-lifeline", daemon=True)
-        self._thread.start()
+        with self._lock:
+            if self._local:
+                self._meet_children()
+            self._there = True
 
     def clear(self) -> None:
         """Remove what is left of a local Ray that did not start."""
         _shutdown_quietly()
-        self._kill_family()
-        self._family.clear()
-        self._needed.clear()
+        with self._lock:
+            self._kill_family()
+            self._family.clear()
+            self._needed.clear()
 
     def look(self) -> None:
         """Look now.
@@ -123,7 +126,7 @@ class Lifeline:
             if child.pid in self._others or child.pid in self._family:
                 continue
             with contextlib.suppress(psutil.Error):
-                if self._thread is None or _is_of_ray(child):
+                if not self._there or _is_of_ray(child):
                     self._family[child.pid] = child
                     if child.name() in NEEDED:
                         self._needed.setdefault(child.name(), child)
@@ -149,7 +152,11 @@ class Lifeline:
     def _watch(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
             try:
-                self.look()
+                if self._there:
+                    self.look()
+                elif self._local:
+                    with self._lock:
+                        self._meet_children()
             except ClusterError as error:
                 # The main thread sees it within a second, unless it hangs in a call to Ray.
                 if not self._stop.wait(GRACE_SECONDS):
@@ -163,8 +170,7 @@ class Lifeline:
         import ray
 
         self._stop.set()
-        if self._thread:
-            self._thread.join()
+        self._thread.join()
         with contextlib.suppress(ClusterError):
             self.look()
         if self._lost:
