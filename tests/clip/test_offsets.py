@@ -1,16 +1,12 @@
 # ruff: noqa: RUF001 (marks of other scripts are meant)
 import json
 import re
-import sys
-from collections.abc import Callable
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
@@ -18,12 +14,14 @@ from glitbuild.clip.offsets import token_starts
 from glitbuild.errors import GlitbuildError
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.tsl.spans import token_span
+from tests.work import lines_run
 
 TOKENIZER = SimpleTokenizer()
 
 pytestmark = pytest.mark.slow
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 @example("It is 3.5 m wide.  A\tred   car &amp; a “blue” mug…")
 @example("“a” ‘b’ " * 8)
@@ -123,6 +121,7 @@ PIECES += [
 PIECES += ["\x1b[31m", "x" * 40, "1", ".", "é"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 def test_starts_are_those_of_the_finest_pieces_cleaned_apart(text: str) -> None:
     assert token_starts(TOKENIZER, text, TOKENIZER.encode(text)) == starts_of(text, places_by_cuts(text))
@@ -151,24 +150,7 @@ def test_starts_in_every_real_caption(assets: Path) -> None:
         assert token_starts(TOKENIZER, caption, TOKENIZER.encode(caption)) == starts_of(caption, places)
 
 
-def lines_run(function: Callable[[], object]) -> int:
-    """Count the lines of Python that a call runs, in C's functions none."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function()
-    finally:
-        sys.settrace(before)
-    return count
-
-
+CODE = "glitbuild/clip/offsets"
 HOSTILE = [
     "“”",
     "“a” ",
@@ -193,8 +175,8 @@ def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
     small, large = (unit * (length // len(unit)) for length in (300, 600))
     ids = [TOKENIZER.encode(text) for text in (small, large)]
     token_starts(TOKENIZER, small, ids[0])  # The pattern is made at the first call.
-    once = lines_run(lambda: token_starts(TOKENIZER, small, ids[0]))
-    twice = lines_run(lambda: token_starts(TOKENIZER, large, ids[1]))
+    once = lines_run(lambda: token_starts(TOKENIZER, small, ids[0]), CODE)
+    twice = lines_run(lambda: token_starts(TOKENIZER, large, ids[1]), CODE)
     assert twice < 2.6 * once
 
 
