@@ -17,7 +17,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 60
         (b"\xef\xbb\xbf\n  <html lang='en'>", "web page"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "web page"),
         (b'{"error": "Repository not found"}', "JSON"),
-        (gzip.compress(b"weights"), "compressed"),
+        (gzip.compress(b"weights", mtime=0), "compressed"),
     ],
 )
 def test_what_stands_where_weights_should_is_named(content: bytes, says: str, tmp_path: Path) -> None:

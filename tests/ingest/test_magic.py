@@ -35,7 +35,7 @@ def zipped(data: bytes) -> bytes:
 CONTENTS = {
     "gzip": (gzip.compress, "compressed with gzip"),
     "two gzip members": (
-        lambda data: gzip.compress(data[:600]) + gzip.compress(data[600:]),
+        lambda data: gzip.compress(data[:600], mtime=0) + gzip.compress(data[600:], mtime=0),
         "compressed with gzip",
     ),
     "bzip2": (bz2.compress, "compressed with bzip2"),
@@ -62,7 +62,7 @@ def test_one_line_says_what_it_is(tmp_path: Path, name: str, content: str) -> No
 
 
 def test_by_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "x.tar").write_bytes(gzip.compress(tar_bytes(tmp_path)))
+    (tmp_path / "x.tar").write_bytes(gzip.compress(tar_bytes(tmp_path), mtime=0))
     result = here("ingest", "x.tar", "--out", "out", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
@@ -97,7 +97,7 @@ def test_tars_and_parquet_files_under_other_names(tmp_path: Path) -> None:
 
 def test_by_a_url(tmp_path: Path) -> None:
     fs = fsspec.filesystem("memory")
-    fs.pipe_file(f"/{tmp_path.name}/x.tar", gzip.compress(b"x"))
+    fs.pipe_file(f"/{tmp_path.name}/x.tar", gzip.compress(b"x", mtime=0))
     fs.pipe_file(f"/{tmp_path.name}/empty.jsonl", b"")
     with pytest.raises(SourceError, match="compressed with gzip"):
         open_sources([f"memory://{tmp_path.name}/x.tar"], SourceOptions())
