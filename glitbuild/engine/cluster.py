@@ -86,12 +86,12 @@ def connected(cluster: Cluster) -> Iterator[Lifeline]:
         yield lifeline
 
 
-def connect(cluster: Cluster, lifeline: Lifeline | None = None) -> None:
+def connect(cluster: Cluster, lifeline: Lifeline) -> None:
     """Start Ray or join a cluster.
 
     Args:
         cluster: which.
-        lifeline: watches over it from then on; without, the caller shuts it down.
+        lifeline: watches over it from then on.
 
     Raises:
         ConfigError: nobody answers at the address, or there are fewer GPUs than asked for.
@@ -100,8 +100,7 @@ def connect(cluster: Cluster, lifeline: Lifeline | None = None) -> None:
     if cluster.address:
         _check_address(cluster.address)
     _init(cluster, lifeline)
-    if lifeline:
-        lifeline.watch()
+    lifeline.watch()
     import ray
 
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -111,7 +110,7 @@ def connect(cluster: Cluster, lifeline: Lifeline | None = None) -> None:
         raise no_gpus(cluster.actors, gpus)
 
 
-def _init(cluster: Cluster, lifeline: Lifeline | None) -> None:
+def _init(cluster: Cluster, lifeline: Lifeline) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     import ray
 
@@ -129,7 +128,7 @@ def _init(cluster: Cluster, lifeline: Lifeline | None) -> None:
                     )
                 return
             except Exception as error:  # of any class, a plain Exception among them
-                lifeline.clear() if lifeline else ray.shutdown()
+                lifeline.clear()
                 if attempt + 1 == STARTS:
                     fix = f"{FIX}, or use --workers 0"
                     raise ClusterError("Ray", f"it doesn't start ({error})", fix) from error

@@ -2,19 +2,23 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from glitbuild.engine.cluster import Cluster, connect, no_gpus
-from glitbuild.errors import ConfigError, GlitbuildError, TrainingError
-from glitbuild.train.alive import Pulse, in_background, leave_ray
+from glitbuild.engine.cluster import Cluster, connected, no_gpus
+from glitbuild.engine.lifeline import Lifeline
+from glitbuild.errors import ClusterError, ConfigError, GlitbuildError, TrainingError
 from glitbuild.train.checkpoint import State, last_step
 from glitbuild.train.job import Job, Trainer
 from glitbuild.train.log import LINES
 from glitbuild.train.options import TrainOptions
 from glitbuild.train.plan import Plan
+
+Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -47,21 +51,21 @@ def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Call
 
     Raises:
         ConfigError: the cluster isn't there or is too small.
+        ClusterError: Ray doesn't start, or a process of its own died.
         TrainingError: a process died, or the loss is not a number.
     """
     options = job.options
     try:
         # One more for the process of Ray Train that watches over the others.
-        connect(Cluster(options.world_size + 1, address=options.ray_address))
-        _check_room(job)
-        begin()
-        return _fit(job, plan, report)
-    except ConfigError:
+        with connected(Cluster(options.world_size + 1, address=options.ray_address)) as lifeline:
+            _check_room(job)
+            begin()
+            return _fit(job, plan, lifeline, report)
+    except (ConfigError, ClusterError):
         raise
     except Exception as error:
         raise _cause(error, job.run) from error
     finally:
-        leave_ray()
         shutil.rmtree(Path(job.run) / RAY, ignore_errors=True)
 
 
@@ -77,7 +81,7 @@ def _check_room(job: Job) -> None:
         raise ConfigError(f"--workers {options.workers}", why, "ask for fewer")
 
 
-def _fit(job: Job, plan: Plan, report: Callable[[int], None]) -> State:
+def _fit(job: Job, plan: Plan, lifeline: Lifeline, report: Callable[[int], None]) -> State:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -89,8 +93,9 @@ def _fit(job: Job, plan: Plan, report: Callable[[int], None]) -> State:
         run_config=RunConfig(name=RAY, storage_path=job.run),
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
     )
-    images, pulse = _images(run, plan), Pulse.of_ray()
-    fitted = in_background(trainer.fit)
+    images = _images(run, plan)
+    # Calls to a Ray that is gone may never return, so somebody else waits for this one.
+    fitted = _in_background(trainer.fit)
     while True:
         try:
             fitted.result(SECONDS_BETWEEN_LOOKS)
@@ -100,9 +105,22 @@ def _fit(job: Job, plan: Plan, report: Callable[[int], None]) -> State:
                 raise
         finally:
             report(next(images))
-        if dead := pulse.missing():
-            raise TrainingError(job.run, f"{dead} died", GO_ON)
+        lifeline.check()
     return State(**json.loads((run / RAY / STATE).read_text()))
+
+
+def _in_background(function: Callable[[], Result]) -> "Future[Result]":
+    """Run a function in a thread that nobody has to wait for, at the end of the program either."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def _worker(config: dict[str, Any]) -> None:
