@@ -86,7 +86,7 @@ def test_what_ingest_stores_is_upright_for_all_of_them(orientation: int, tmp_pat
     (tmp_path / "photos" / "a.txt").write_text("Four colours.")
     run_ingest(IngestOptions((str(tmp_path / "photos"),), str(tmp_path / "data")))
     store, manifest = open_dataset(str(tmp_path / "data"))
-    ((sample, stored),) = read_shard(store, manifest.shards[0].name)
+    ((sample, stored),) = read_shard(store, manifest.shards[0].name, manifest.shards[0].sha256)
     assert_upright(stored)
     assert_upright(thumbnail(stored, 48), tolerance=20)
     assert_upright(base64.b64decode(picture.data_url(stored, 100).partition(",")[2]))

@@ -81,8 +81,11 @@ def _detect(spec: str, path: AnyPath) -> str:
         raise SourceError(spec, "no such file or folder", fix)
     if path.is_dir():
         return _detect_folder(path)
-    kind = SUFFIXES.get(PurePosixPath(_unpacked(path.name)).suffix.lower()) or kind_of(path)
-    if kind is None or (kind not in UNPACKED and _unpacked(path.name) != path.name):
+    kind = SUFFIXES.get(PurePosixPath(_unpacked(path.name)).suffix.lower())
+    if kind not in UNPACKED and _unpacked(path.name) != path.name:
+        kind = None
+    kind = kind or kind_of(path)
+    if kind is None:
         check_content(path, "")
         problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
         raise SourceError(spec, problem, "name the format with --format")

@@ -22,6 +22,9 @@ Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
+DEATHS = frozenset({"ActorDiedError", "RayActorError", "WorkerCrashedError", "OutOfMemoryError"})
+"""What Ray calls the end of a process; the others then fail of having lost it."""
+
 GO_ON = "run the same command again to go on from its checkpoint"
 
 RAY, STATE = "ray", "state.json"
@@ -145,10 +148,10 @@ def _cause(error: BaseException, run: str) -> GlitbuildError:
             return TrainingError(run, f"a process failed: {found}")
         if isinstance(found, GlitbuildError):
             return found
-    last = every[-1]
-    if type(last).__name__ in ("ActorDiedError", "RayActorError", "WorkerCrashedError", "OutOfMemoryError"):
+    if any(type(found).__name__ in DEATHS for found in every):
         why = "a process died; where nobody killed it, this machine's memory was too small"
         return TrainingError(run, why, f"{GO_ON}; --accumulate and fewer --loader-workers need less memory")
+    last = every[-1]
     why = (str(last).strip().splitlines() or [type(last).__name__])[-1]
     return TrainingError(run, f"a process failed: {why}", GO_ON)
 

@@ -349,7 +349,8 @@ def test_no_human_caption_is_changed_or_skipped(assets: Path) -> None:
 def test_no_caption_of_a_scene_is_changed_or_skipped(tmp_path: Path) -> None:
     run_scenes(ScenesOptions(count=30, out=str(tmp_path)))
     store, manifest = open_dataset(str(tmp_path))
-    captions = [sample.caption for entry in manifest.shards for sample, _ in read_shard(store, entry.name)]
+    shards = [read_shard(store, entry.name, entry.sha256) for entry in manifest.shards]
+    captions = [sample.caption for shard in shards for sample, _ in shard]
     assert len(captions) == 30
     assert [check_answer(Answer(caption)) for caption in captions] == captions
 

@@ -69,7 +69,7 @@ def test_an_exported_model_finds_the_bear_too(yolo: Path, images: list[Image.Ima
 
 
 def test_an_exported_model_needs_its_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "yolo.onnx").write_bytes(b"")
+    (tmp_path / "yolo.onnx").write_bytes(b"\x08\x07")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ModelError, match=r"glitbuild\[onnx\]"):
         DetectorSpec.parse(str(tmp_path / "yolo.onnx"), None).load("cpu")

@@ -81,7 +81,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         (["pairs", "--model", "base", "--out", "mine/thesis.txt/run"], "can be written to"),
         (["pairs", "--model", "base", "--out", "mine"], "holds no run"),
         (["pairs", "--model", "base", "--out", "mine", "--overwrite"], "not a run"),
-        (["pairs", "--model", "base", "--out", "pairs", "--overwrite"], "not a run"),
+        (["pairs", "--model", "base", "--out", "pairs", "--overwrite"], "about to be read"),
         (["pairs", "--model", "base", "--out", "begun"], "lr was 1.0"),
         (["pairs", "--model", "NOSUCH", "--out", "begun", "--overwrite"], "unknown architecture"),
         (["pairs", "--model", "base", "--out", "begun", "--overwrite", "--batch-size", 99], "only 9 samples"),
@@ -113,7 +113,7 @@ def test_the_corrected_command_works_where_the_wrong_one_was(place: Path) -> Non
     before = everything(place / "run")
     result = here("train", "pairs", "--out", "run", "--model", "run", "--overwrite", *RIGHT, cwd=place)
     assert result.returncode == 2
-    assert "which is read" in result.stderr
+    assert "about to be read" in result.stderr
     assert everything(place / "run") == before
     # How a batch is computed may change: the steps don't depend on it.
     again = here("train", "pairs", "--out", "run", "--model", "base", "--accumulate", 4, *RIGHT, cwd=place)

@@ -124,7 +124,7 @@ def test_killed_at_a_random_moment_and_run_again_it_is_the_same(world: Path, tmp
         "--model",
         world / "base",
         "--epochs",
-        "40",
+        "16",
         "--batch-size",
         "5",
     ]
