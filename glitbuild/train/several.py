@@ -22,7 +22,9 @@ Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
-DEATHS = frozenset({"ActorDiedError", "RayActorError", "WorkerCrashedError", "OutOfMemoryError"})
+DEATHS = frozenset(
+    {"ActorDiedError", "RayActorError", "WorkerCrashedError", "OutOfMemoryError", "WorkerHealthCheckFailedError"}
+)
 """What Ray calls the end of a process; the others then fail of having lost it."""
 
 GO_ON = "run the same command again to go on from its checkpoint"
