@@ -69,7 +69,7 @@ def ends_without_its_raylet(command: Sequence[object], when: Callable[[], bool])
         for member in family:
             if "raylet/raylet" in _name(member):
                 _kill(member)
-        printed, _ = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
     assert process.returncode == 1, printed
     _, left = psutil.wait_procs(family, timeout=1)
     assert [member for member in left if _lives(member)] == []

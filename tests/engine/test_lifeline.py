@@ -67,7 +67,7 @@ def test_all_of_a_local_ray_listens_on_loopback_only(
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ
 
 
-@pytest.mark.parametrize("victim", ["gcs_server", "RuntimeEnvAgent"])
+@pytest.mark.parametrize("victim", ["gcs_server"])
 def test_a_run_whose_ray_is_gone_ends_and_leaves_nothing(
     victim: str, family: Callable[[], list[psutil.Process]], tmp_path: Path
 ) -> None:

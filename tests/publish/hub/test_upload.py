@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import fsspec
+import psutil
 import pytest
 
 from glitbuild.publish.hub import contents
@@ -86,8 +87,8 @@ def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None) 
 
     def kill() -> None:
         (child,) = multiprocessing.active_children()
-        child.kill()
-        child.join()
+        child.kill()  # who joins it here too would take its exit code from the test
+        psutil.wait_procs([psutil.Process(child.pid)] if psutil.pid_exists(child.pid) else [], timeout=10)
 
     def fault(kind: str, number: int) -> Fault | None:
         return Fault(moment[2], then=kill) if moment and (kind, number) == moment[:2] else None
