@@ -52,6 +52,7 @@ class Lifeline:
         self._family: dict[int, Any] = {}
         self._needed: dict[str, Any] = {}
         self._unreachable_since: float | None = None
+        self._question: threading.Thread | None = None
         self._lost: str | None = None
         self._handlers: dict[signal.Signals, Any] = {}
         self._there = False
@@ -131,6 +132,24 @@ class Lifeline:
                     if child.name() in NEEDED:
                         self._needed.setdefault(child.name(), child)
 
+    def _ask_the_head(self) -> None:
+        """Have a thread ask whether this node counts as alive; the answer may never come."""
+        if self._question is None or not self._question.is_alive():
+            self._question = threading.Thread(target=self._look_at_node_table, daemon=True)
+            self._question.start()
+
+    def _look_at_node_table(self) -> None:
+        """Notice that the head has given this node up, though its raylet still runs: nothing is scheduled then."""
+        import ray
+
+        if not ray.is_initialized() or ray._private.worker._global_node is None:  # Ray Client has limits of its own
+            return
+        with contextlib.suppress(Exception):  # a head that doesn't answer is noticed elsewhere
+            here = ray.get_runtime_context().get_node_id()
+            dead = [node["NodeID"] for node in ray.nodes() if not node["Alive"]]
+            if here in dead and self._lost is None:
+                self._lost = "its head has given up this node, which didn't answer in time"
+
     def _look_at_cluster(self) -> str | None:
         import ray
 
@@ -153,6 +172,7 @@ class Lifeline:
         while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
             try:
                 if self._there:
+                    self._ask_the_head()
                     self.look()
                 elif self._local:
                     with self._lock:
