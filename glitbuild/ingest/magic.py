@@ -4,6 +4,7 @@ import re
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.remote import AnyPath, RemotePath
+from glitbuild.weight_files import LFS
 
 HEAD = 1024
 """Bytes that are looked at."""
@@ -31,7 +32,6 @@ MAGIC = (
     (b"SQLite format 3\0", "an SQLite database", "export it as CSV or Parquet"),
 )
 
-LFS = b"version https://git-lfs.github.com/spec/"
 HTML = re.compile(rb"\s*(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 XML = re.compile(rb"\s*<\?xml\b", re.IGNORECASE)
 

@@ -120,7 +120,14 @@ def test_a_run_whose_ray_is_gone_ends_and_leaves_nothing(
     with started(tmp_path, env=environment, stderr=subprocess.PIPE) as process:
         members = psutil.Process(process.pid).children(recursive=True)
         named(victim, members).send_signal(number)
-        _, said = process.communicate(timeout=LIMIT)
+        try:
+            _, said = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            for member in members:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+            raise
     assert process.returncode == 1, said
     (line,) = [line for line in said.splitlines() if line.startswith("glitbuild: error: ")]
     assert "run the same command again to continue" in line

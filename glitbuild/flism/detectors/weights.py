@@ -10,6 +10,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 from glitbuild.errors import ModelError
+from glitbuild.weight_files import not_weights
 
 TRUST = "--trust-detector"
 
@@ -58,10 +59,8 @@ def opened_as(path: Path, sha256: str | None, trusted: bool) -> Iterator[Path]:
     data = path.read_bytes()
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise ModelError(f"--detector {path}", f"its SHA-256 is not {sha256}", "give the file that was meant")
-    if data.startswith(b"version https://git-lfs"):
-        raise ModelError(f"--detector {path}", "a Git LFS pointer instead of the file", "fetch it: git lfs pull")
-    if not data:
-        raise ModelError(f"--detector {path}", "the file is empty", "fetch or export it again")
+    if wrong := not_weights(path):
+        raise ModelError(f"--detector {path}", *wrong)
     if path.suffix != ".pt":
         yield path
         return
