@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
 
-from glitbuild.engine.ingest import run_ingest
+from glitbuild.ingest.command import run_ingest
 from glitbuild.engine.options import IngestOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped

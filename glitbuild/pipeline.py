@@ -75,7 +75,7 @@ def _check_before(stages: list[Stage]) -> None:
 def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
     """Run one stage."""
     if isinstance(stage.options, IngestOptions):
-        from glitbuild.engine.ingest import run_ingest
+        from glitbuild.ingest.command import run_ingest
 
         return run_ingest(stage.options, plain)
     if isinstance(stage.options, CaptionOptions):

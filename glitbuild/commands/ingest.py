@@ -21,7 +21,7 @@ from glitbuild.commands.report import report
 @click.option("--image-column", help="Column with the image, its path or URL.  [default: found by its name]")
 @click.option("--caption-column", help="Column with the caption.  [default: found by its name]")
 @click.option("--split", help="Split of a corpus or a Hugging Face dataset.  [default: all of them]")
-@click.option("--shard-size", default=1000, show_default=True, help="Samples a shard.")
+@click.option("--shard-size", default=1000, show_default=True, help="Rows per shard.")
 @click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
 @click.option("--max-side", type=int, help="Make the longer side at most so many pixels.  [default: as it is]")
 @click.option("--duplicates", default="exact", show_default=True, help="Skip what came before: keep, exact, near.")
@@ -34,7 +34,10 @@ from glitbuild.commands.report import report
     help="Without: images alone, for `glitbuild caption`; captions that the input has are left out.",
 )
 @downloads
-@click.option("--retry-skipped", is_flag=True, help="Then try failed downloads again, into new shards.")
+@click.option("--retry-skipped", is_flag=True, help="Then try failed downloads again, in their shards.")
+@click.option("--extend", is_flag=True, help="Take in rows that were added to the last input, and further inputs.")
+@click.option("--workers", type=int, help="Ray workers.  [default: threads of this process, without Ray]")
+@click.option("--ray-address", help="Ray cluster to join.  [default: this machine]")
 @overwrite
 @common
 def ingest(plain: bool, **options: Any) -> None:
@@ -44,7 +47,7 @@ def ingest(plain: bool, **options: Any) -> None:
     file, WebDataset tars, a Hugging Face dataset, or a known corpus as it is downloaded. Images given as
     http(s) addresses are downloaded. What can't be used is listed in OUT/skipped/.
     """
-    from glitbuild.engine.ingest import run_ingest
     from glitbuild.engine.options import IngestOptions
+    from glitbuild.ingest.command import run_ingest
 
     report(run_ingest(IngestOptions(**options), plain), options["out"])

@@ -31,13 +31,21 @@ class IngestOptions(DownloadOptions):
     captions: bool = True
     overwrite: bool = False
     retry_skipped: bool = False
+    extend: bool = False
+    workers: int | None = None
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
         DownloadOptions.__post_init__(self)
         if not self.source:
             raise ConfigError("SOURCE", "none given", "name a folder, a file or a dataset")
-        if self.overwrite and self.retry_skipped:
-            raise ConfigError("--overwrite and --retry-skipped", "both given", "give one of the two")
+        for name in ("retry-skipped", "extend"):
+            if self.overwrite and getattr(self, name.replace("-", "_")):
+                raise ConfigError(f"--overwrite and --{name}", "both given", "give one of the two")
+        if self.workers is not None and self.workers < 0:
+            raise ConfigError(f"--workers {self.workers}", "too small", "give 0 (no Ray) or more")
+        if self.ray_address is not None and not self.workers:
+            raise ConfigError(f"--ray-address {self.ray_address}", "how many workers?", "add --workers N")
         if not self.captions and self.caption_column is not None:
             raise ConfigError("--no-captions and --caption-column", "both given", "give one of the two")
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):

@@ -2,13 +2,18 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING
 
 from glitbuild.ingest.files import why
 from glitbuild.ingest.images import store_image
 from glitbuild.ingest.source import Rejected, Row
 from glitbuild.ingest.values import stands_for_nothing
 from glitbuild.records import Sample, Skip, SkipReason, Source
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LONGEST = 1000
 """Characters of a text of ``source``, or of a detail, that a record holds; what is longer is cut."""
@@ -33,7 +38,9 @@ class Limits:
     max_side: int | None = None
 
 
-def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
+def accept(
+    row: Row, key: str, limits: Limits, look: "Callable[[Image], None] | None" = None
+) -> tuple[Sample, bytes] | Skip:
     """Read and check a row. May be called from several threads at a time.
 
     The caption loses the white space around it and is otherwise kept as it is.
@@ -42,6 +49,7 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
         row: of any source.
         key: the sample's key in the shards.
         limits: of image and caption.
+        look: called with the decoded picture; see ``store_image``.
 
     Returns:
         The sample and its JPEG, or the skipped row; either can be written as UTF-8 JSON.
@@ -52,7 +60,7 @@ def accept(row: Row, key: str, limits: Limits) -> tuple[Sample, bytes] | Skip:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, cut_detail(row.rejected.detail))
         caption = _caption(row, limits)
-        data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side)
+        data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side, look)
     except Rejected as rejected:
         return Skip(key, source, rejected.reason, cut_detail(rejected.detail))
     except OSError as error:

@@ -1,6 +1,7 @@
 """CSV and TSV with a header: images as paths relative to the file, as addresses, or as base64."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,8 +14,8 @@ from glitbuild.ingest.files import read_file
 from glitbuild.ingest.folder import IMAGE_SUFFIXES
 from glitbuild.ingest.quoting import CellRow, QuotedRows, is_blank, plain_rows
 from glitbuild.ingest.remote import AnyPath
-from glitbuild.ingest.source import Rejected, Row, SourceOptions
-from glitbuild.ingest.text_file import TextFile
+from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text, same_rows
+from glitbuild.ingest.text_file import Line, TextFile
 from glitbuild.records import SkipReason, Source
 
 DELIMITERS = {"csv": ",;\t|", "tsv": "\t,;|"}
@@ -44,7 +45,24 @@ class _Dialect:
     most: int
 
 
-class CsvSource:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where reading a row may begin.
+
+    Attributes:
+        offset: byte at which its line begins.
+        line: number of that line.
+        passed: rows in front of it in the same line.
+        kind: of the names of images before that line; see ``_cells``.
+    """
+
+    offset: int
+    line: int
+    passed: int = 0
+    kind: str = ""
+
+
+class CsvSource(RowSource):
     """A ``.csv`` or, with tabs, ``.tsv`` file, read row by row.
 
     How it is written is decided once for the file: the delimiter by the header, and between tabs by the whole
@@ -73,16 +91,44 @@ class CsvSource:
         """The file, and the columns chosen."""
         return f"{self._path.name}: {self._format}, {self._columns}"
 
-    def rows(self) -> Iterator[Row]:
-        """Yield a row a row; one that can't be parsed or has too few or too many cells is a rejected row."""
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Cut by rows, which may have several lines; a range is the place of its first, or carries its rows."""
+        can_seek = self._file.can_seek
+        yield from cut_at(
+            ((_digest(row), place if can_seek else row) for row, place in self._placed()), size, can_seek
+        )
+
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield a row per row; one that can't be parsed or has too few or too many cells is a rejected row."""
         read_path = partial(read_file, self._path.parent)
-        for number, row in enumerate(self._rows(self._dialect)):
+        found = self._rows(self._dialect, cut.place) if self._file.can_seek else cut.place
+        for number, row in enumerate(same_rows(islice(found, len(cut)), _digest, cut, self._path.name), first):
             cells = self._fit(row)
             if isinstance(cells, Rejected):
                 yield Row.reject(Source(self._name, str(number)), cells.reason, cells.detail)
             else:
                 record = dict(zip(self._header, cells, strict=False))
                 yield to_row(record, self._columns, self._name, number, read_path)
+
+    def _placed(self) -> Iterator[tuple[CellRow, _Place]]:
+        """Yield each row with the place at which reading it may begin."""
+        offsets = deque[tuple[int, int]]()
+
+        def lines() -> Iterator[Line]:
+            for line in self._file.raw_lines():
+                offsets.append((line.number, line.offset))
+                yield line.number, self._file.decode(line.data)
+
+        place, kind = _Place(0, 0), ""
+        for row in self._behind_header(QuotedRows(lines(), self._dialect.delimiter), self._dialect):
+            if row.line == place.line:
+                place = replace(place, passed=place.passed + 1)
+            else:
+                while offsets[0][0] < row.line:
+                    offsets.popleft()
+                place = _Place(offsets[0][1], row.line, 0, kind)
+            yield row, place
+            kind = self._kind(row, kind)
 
     def _open(self, options: SourceOptions) -> tuple[str, list[str], Columns]:
         """Return the delimiter with which the header has the columns, the header, and the columns."""
@@ -140,11 +186,20 @@ class CsvSource:
             against += row.stray or (row.quoted and not fits)
         return not against or (quoted if 2 * quoted > rows else needed) > against
 
-    def _rows(self, dialect: _Dialect) -> Iterator[CellRow]:
-        """Yield the rows behind the header."""
-        reader = QuotedRows(self._file.lines(), dialect.delimiter)
-        rows = iter(reader)
-        next(rows)
+    def _rows(self, dialect: _Dialect, place: _Place | None = None) -> Iterator[CellRow]:
+        """Yield the rows behind the header, or from a place on."""
+        if place is None:
+            return self._behind_header(QuotedRows(self._file.lines(), dialect.delimiter), dialect)
+        raw = self._file.raw_lines(place.offset, place.line)
+        reader = QuotedRows(((line.number, self._file.decode(line.data)) for line in raw), dialect.delimiter)
+        return islice(self._cells(reader, dialect, place.kind), place.passed, None)
+
+    def _behind_header(self, reader: QuotedRows, dialect: _Dialect) -> Iterator[CellRow]:
+        next(iter(reader))
+        return self._cells(reader, dialect)
+
+    def _cells(self, reader: QuotedRows, dialect: _Dialect, kind: str = "") -> Iterator[CellRow]:
+        """Yield rows; ``kind`` is that of the names which the images before have."""
         reader.width = len(self._header)
         if not dialect.quoting:
             for number, line in reader.rest():
@@ -153,7 +208,6 @@ class CsvSource:
                 elif not is_blank(line):
                     yield from plain_rows(number, line, dialect.delimiter, reader.width)
             return
-        kind = ""  # of the names that the images before have
         image = self._image
 
         # A line of a caption may have as many commas as a row, but hardly the name of an image in front of one.
@@ -164,10 +218,15 @@ class CsvSource:
             return _looks_like_image(cells[image]) or (own != "" and _kind_of_name(cells[image]) == own)
 
         reader.is_row = is_row
-        for row in rows:
-            if not isinstance(row.cells, Rejected) and len(row.cells) > image:
-                kind = _kind_of_name(row.cells[image])
+        for row in reader:
+            kind = self._kind(row, kind)
             yield row
+
+    def _kind(self, row: CellRow, before: str) -> str:
+        """Return of what kind the name of a row's image is; where it has none, that before."""
+        if isinstance(row.cells, Rejected) or len(row.cells) <= self._image:
+            return before
+        return _kind_of_name(row.cells[self._image])
 
     def _fit(self, row: CellRow, dialect: _Dialect | None = None) -> list[str] | Rejected:
         """Return a row's cells where they fit the header."""
@@ -187,6 +246,10 @@ class CsvSource:
         """The last cell that a sample can't do without."""
         caption = self._columns.caption
         return max(self._image, self._header.index(caption) if caption is not None else 0)
+
+
+def _digest(row: CellRow) -> bytes:
+    return digest_text(*row.cells) if isinstance(row.cells, list) else digest_text(row.cells.detail)
 
 
 def _has_empty_end(row: CellRow, width: int) -> bool:

@@ -15,7 +15,7 @@ from glitbuild.files import is_stray
 from glitbuild.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, read_file, why
 from glitbuild.ingest.remote import AnyPath, RemotePath
-from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest
 from glitbuild.records import SkipReason, Source
 
 IMAGE_SUFFIXES = frozenset(
@@ -30,17 +30,25 @@ PEEK = 100
 """Files that are looked at to see where the captions are."""
 
 
+HEAD = 1 << 16
+"""Bytes of a text that tell whether it is the same; those of most are all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
-    """An image with the texts beside it, or a text without an image; paths relative to the input."""
+    """An image with the texts beside it, or a text without an image; paths relative to the input.
+
+    ``versions`` are those of the texts, where a remote listing tells them.
+    """
 
     path: str
     text: str | None = None
     record: str | None = None
+    versions: str = ""
     problem: Rejected | None = None
 
 
-class FolderSource:
+class FolderSource(RowSource):
     """A folder with its subfolders, in the order of the names; hidden files and folders are left out.
 
     Args:
@@ -75,9 +83,13 @@ class FolderSource:
         field = f', caption field "{self._column}"' if self._column is not None else ""
         return f"{self._name}: folder of images with {self._captions}{field}"
 
-    def rows(self) -> Iterator[Row]:
-        """Yield a row an image, and a rejected one for a text without an image."""
-        for file in self._files():
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Cut by names, in their order: a range carries those of its pictures and of the texts beside them."""
+        return cut_at(((self._digest(file), file) for file in self._files()), size)
+
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield a row per image, and a rejected one for a text without an image."""
+        for file in cut.place:
             source = Source(self._name, file.path)
             try:
                 if file.problem is not None:
@@ -89,6 +101,24 @@ class FolderSource:
             else:
                 read_image = partial(read_file, self._root, file.path)
                 yield Row(to_source(record, self._name, file.path), caption, read_image, picture=file.path)
+
+    def _digest(self, file: _File) -> bytes:
+        named = f"{file.path}\0{file.versions}\0{file.problem or ''}"
+        parts = [named.encode("utf-8", "surrogatepass")]
+        parts += [self._told(text) for text in (file.text, file.record) if text is not None]
+        return digest(b"\0".join(parts))
+
+    def _told(self, path: str) -> bytes:
+        """Return what tells whether a text is the same, beside its version: its name, beginning and size."""
+        where = self._root / path
+        if isinstance(where, RemotePath):
+            return path.encode("utf-8", "surrogatepass")
+        try:
+            with where.open("rb") as opened:
+                head = opened.read(HEAD)
+                return head if len(head) < HEAD else head + str(opened.seek(0, 2)).encode()
+        except (OSError, ValueError) as error:  # reading it gives its row the reason
+            return why(error).encode()
 
     def _record(self, file: _File) -> dict[str, Any]:
         return parse_object(self._read(file.record), file.record) if file.record is not None else {}
@@ -135,17 +165,21 @@ class FolderSource:
             else:
                 yield entry
 
-    def _kinds(self, folder: str, seen: set[tuple[int, int]]) -> dict[str, bool]:
-        """Return whether each entry of a folder is a folder; nothing for one that was entered before."""
+    def _kinds(self, folder: str, seen: set[tuple[int, int]]) -> dict[str, str | None]:
+        """Return what a folder holds: None for a folder, for a file the version that a remote listing tells.
+
+        Nothing for a folder that was entered before.
+        """
         path = self._root / folder
         if isinstance(path, RemotePath):
-            return {entry.name: entry.is_dir() for entry in path.iterdir() if _is_input(entry.name)}
+            entries = (entry for entry in path.iterdir() if _is_input(entry.name))
+            return {entry.name: None if entry.is_dir() else entry.version for entry in entries}
         status = path.stat()
         if (status.st_dev, status.st_ino) in seen:
             return {}
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(path) as entries:
-            return {entry.name: _is_folder(entry) for entry in entries if _is_input(entry.name)}
+        with os.scandir(path) as found:
+            return {entry.name: None if _is_folder(entry) else "" for entry in found if _is_input(entry.name)}
 
     def _holds_shards(self, folder: str) -> bool:
         """Return whether a folder has ``shards/`` with a shard of a glitbuild dataset, finished or not."""
@@ -163,24 +197,26 @@ class FolderSource:
             problem = Rejected(SkipReason.ROW_UNREADABLE, f"{folder or '.'}: {why(error)}")
             yield _File(folder or ".", problem=problem)
             return
-        if folder and kinds.get("shards") and self._holds_shards(folder):
+        if folder and kinds.get("shards", "") is None and self._holds_shards(folder):
             # What is written here from this folder, or was, must not become a part of it.
             if folder not in self._datasets:
                 log.info("ingest: %s: %s is a glitbuild dataset and no part of the folder", self._name, folder)
             self._datasets.add(folder)
             return
         paths = [PurePosixPath(folder, name) for name in sorted(kinds)]
-        files = [path for path in paths if not kinds[path.name]]
+        files = [path for path in paths if kinds[path.name] is not None]
         text = {".txt"} if self._with_captions else set()
         texts = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() in text}
         records = {path.stem: str(path) for path in reversed(files) if path.suffix.lower() == ".json"}
         stems = {path.stem for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
         lone = records | texts  # a text and an object of one name are one row, the text's
         for path in paths:
-            if kinds[path.name]:
+            if kinds[path.name] is None:
                 yield str(path)
             elif path.suffix.lower() in IMAGE_SUFFIXES:
-                yield _File(str(path), texts.get(path.stem), records.get(path.stem))
+                beside = texts.get(path.stem), records.get(path.stem)
+                versions = "".join(str(kinds[PurePosixPath(text).name]) for text in beside if text)
+                yield _File(str(path), *beside, versions)
             elif path.stem not in stems and str(path) == lone.get(path.stem):
                 detail = f"{path}: no image of that name beside it"
                 yield _File(str(path), problem=Rejected(SkipReason.IMAGE_MISSING, detail))

@@ -11,7 +11,8 @@ from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
 from glitbuild.ingest.hf_card import check_card
 from glitbuild.ingest.hf_saved import is_saved, load_saved
-from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.parquet import holds_bytes
+from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
 from glitbuild.records import SkipReason
 
 BATCH_ROWS = 16
@@ -28,8 +29,15 @@ class _Split:
     data: Any
     columns: Columns
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether any row of it can be read without the ones before."""
+        import datasets
 
-class HuggingFaceSource:
+        return isinstance(self.data, datasets.Dataset)
+
+
+class HuggingFaceSource(RowSource):
     """A dataset of ``datasets``, with all its splits in their order or one of them.
 
     Args:
@@ -67,24 +75,70 @@ class HuggingFaceSource:
         splits += f"empty: {', '.join(self._empty)}, " if self._empty else ""
         return f"{self._name}: hf, {splits}{self._splits[0].columns}"
 
-    def rows(self) -> Iterator[Row]:
-        """Yield a row a row.
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Cut a saved dataset by rows, without reading pictures; of a stream a range carries its records.
 
         Raises:
             SourceError: the dataset can't be read on, so that the rows after are unknown.
         """
-        for split in self._splits:
-            for number, record in enumerate(self._records(split)):
-                row = to_row(record, split.columns, self._name, number, self._read_path)
-                if split.name:
-                    name = f"{split.name}/{row.source.id}"
-                    source = replace(row.source, id=name, split=row.source.split or split.name)
-                    row = replace(row, source=source)
-                yield row
+        can_seek = all(split.is_saved for split in self._splits)
+        entries = (
+            (digest_text(split.name, *_told(record)), (index, number) if can_seek else (index, number, record))
+            for index, split in enumerate(self._splits)
+            for number, record in enumerate(
+                self._told_records(split) if can_seek else self._records(split, split.data)
+            )
+        )
+        yield from cut_at(entries, size, can_seek)
 
-    def _records(self, split: _Split) -> Iterator[dict[str, Any]]:
-        records = _values(split.data)
-        number = 0
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield a row per row.
+
+        Raises:
+            SourceError: the dataset can't be read on, so that the rows after are unknown.
+        """
+        records = cut.place if isinstance(cut.place, list) else self._from(cut.place, len(cut))
+        for index, number, record in records:
+            split = self._splits[index]
+            row = to_row(record, split.columns, self._name, number, self._read_path)
+            if split.name:
+                name = f"{split.name}/{row.source.id}"
+                source = replace(row.source, id=name, split=row.source.split or split.name)
+                row = replace(row, source=source)
+            yield row
+
+    def _from(self, place: tuple[int, int], count: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        """Yield so many records of saved splits from one on, each after its split and its number in that."""
+        index, start = place
+        while count:
+            split = self._splits[index]
+            end = min(start + count, len(split.data))
+            records = self._records(split, split.data.select(range(start, end)), start)
+            yield from ((index, number, record) for number, record in enumerate(records, start))
+            index, start, count = index + 1, 0, count - (end - start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A stream is read where it is cut, and may hold what can't be pickled.
+        splits = [split if split.is_saved else replace(split, data=None) for split in self._splits]
+        return self.__dict__ | {"_splits": splits}
+
+    def _records(self, split: _Split, data: Any, number: int = 0, told: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the records of a split's data.
+
+        Args:
+            split: that they are of.
+            data: all of it, or a part.
+            number: of the first one.
+            told: without the columns that hold bytes, which saved data are not read for then.
+        """
+        if told:
+            kinds = data.data.schema
+            names = [name for name in data.column_names if not holds_bytes(kinds.field(name).type)]
+            if not names:
+                yield from ({} for _ in range(len(data)))
+                return
+            data = data.select_columns(names)
+        records = _values(data)
         while True:
             try:
                 record = next(records)
@@ -95,6 +149,16 @@ class HuggingFaceSource:
                 raise SourceError(what, f"can't be read: {why(error)}", "run the command again") from error
             yield record
             number += 1
+
+
+def _told(record: Any) -> Iterator[str]:
+    """Yield what a record says, all but the bytes of pictures."""
+    if isinstance(record, dict):
+        for name, value in record.items():
+            yield str(name)
+            yield from _told(value)
+    elif not isinstance(record, bytes):
+        yield str(record)
 
 
 def _open(spec: str, name: str, split: str | None) -> Any:

@@ -30,7 +30,9 @@ BAND = 256
 JPEG_START = b"\xff\xd8\xff"
 
 
-def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tuple[bytes, ImageInfo]:
+def store_image(
+    data: bytes, max_pixels: int, max_side: int | None = None, look: "Callable[[Image], None] | None" = None
+) -> tuple[bytes, ImageInfo]:
     """Check an image in full and prepare it for a shard, upright.
 
     A JPEG keeps its bytes, less the EXIF and XMP segments by which some readers would turn it and others not. Other
@@ -43,6 +45,7 @@ def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tu
         data: the encoded image.
         max_pixels: the largest width times height; a larger image is refused by its header, undecoded.
         max_side: a picture whose longer side has more pixels is made smaller, so that it has as many.
+        look: called with the decoded picture that is stored, upright; it must not change it.
 
     Returns:
         The JPEG and what is known of it.
@@ -64,6 +67,8 @@ def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tu
         orientation = jpeg.orientation if jpeg else _orientation(image)
         too_long = max_side is not None and max(image.size) > max_side
         if jpeg and orientation == 1 and not too_long:
+            if look:
+                look(image)
             stored = jpeg.as_stored()
             return stored, _info(image, stored, "jpeg", reencoded=False)
         profile = _rgb_profile(image)
@@ -73,6 +78,8 @@ def store_image(data: bytes, max_pixels: int, max_side: int | None = None) -> tu
         if max_side is not None and too_long:
             rgb = _smaller(rgb, max_side)
         rgb = upright(rgb, orientation)
+        if look:
+            look(rgb)
         content = BytesIO()
         rgb.save(content, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile)
         stored = content.getvalue()

@@ -1,36 +1,50 @@
 """Pictures that look alike: perceptual hashes, and the search for those that differ in a few bits."""
 
+import sqlite3
 from itertools import pairwise
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from glitbuild.ingest.jpeg import Jpeg
-from glitbuild.ingest.orientation import upright
-from glitbuild.ingest.seen import temporary_database
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BITS = 64
+CACHE_KIB = 8192
 
 MAX_DISTANCE = 16
 """Bits; unrelated pictures differ in about 32, and beyond 16 they begin to be taken for one another."""
 
 SMALL = 256
-"""Pixels of a side that a JPEG may be decoded smaller to: the hash looks at 32 x 32."""
+"""Pixels of the shorter side that a picture is first made smaller to, by averaging: the hash looks at 32 x 32."""
 
 
-def perceptual_hash(jpeg: bytes) -> int:
-    """Return imagehash's ``phash`` of a stored JPEG, 64 bits; an EXIF orientation is applied.
+def perceptual_hash(image: "Image") -> int:
+    """Return imagehash's ``phash`` of a decoded picture, 64 bits.
 
     May be called from several threads at a time.
     """
     import imagehash
     import numpy as np
 
-    picture = Jpeg(jpeg)
-    image = picture.open()
-    image.draft("L", (SMALL, SMALL))
-    image.load()
-    hash = imagehash.phash(upright(image, picture.orientation)).hash
+    grey = image.convert("L")
+    hash = imagehash.phash(grey.reduce(max(1, min(grey.size) // SMALL))).hash
     return int.from_bytes(np.packbits(hash).tobytes(), "big")
+
+
+def temporary_database(*tables: str) -> sqlite3.Connection:
+    """Open a database on disk that is gone when it is closed; its cache is all the memory it takes.
+
+    It is SQLite's own temporary file (in ``$SQLITE_TMPDIR``, ``$TMPDIR`` or ``/var/tmp``), which has no
+    name, so that not even a killed process leaves it behind. For one thread.
+
+    Args:
+        tables: the statements that create them.
+    """
+    connection = sqlite3.connect("", isolation_level=None)
+    settings = ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}")
+    for statement in (*(f"PRAGMA {setting}" for setting in settings), *tables, "BEGIN"):
+        connection.execute(statement)
+    return connection
 
 
 class NearHashes:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.ingest.columns import Columns, find_columns, to_row
+from glitbuild.ingest.columns import Columns, ReadPath, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
 from glitbuild.ingest.remote import AnyPath, RemotePath
-from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.source import DIGEST, Cut, Rejected, Row, RowSource, SourceOptions, digest_text
 from glitbuild.records import SkipReason, Source, writable
 
 BATCH_ROWS = 16
@@ -20,7 +21,11 @@ where that is smaller (100 rows in Hugging Face's files).
 """
 
 
-class ParquetSource:
+TOLD_ROWS = 4096
+"""Rows in memory at a time of the columns without pictures."""
+
+
+class ParquetSource(RowSource):
     """Parquet files, read in small batches, one after another in the order given.
 
     Args:
@@ -51,35 +56,95 @@ class ParquetSource:
 
     @property
     def summary(self) -> str:
-        """The files, and the columns chosen."""
-        files = f"{len(self._paths)} files, " if len(self._paths) > 1 else ""
-        return f"{self._name}: parquet, {files}{self._columns[0]}"
+        """The columns chosen."""
+        return f"{self._name}: parquet, {self._columns[0]}"
 
-    def rows(self) -> Iterator[Row]:
-        """Yield a row a row; where a file is damaged, a rejected row stands for the rest of it."""
-        number = 0
-        for path, columns, used in zip(self._paths, self._columns, self._used, strict=True):
-            for row in self._rows_of(path, columns, used, number):
-                yield row
-                number += 1
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Cut by rows, of which only the columns without pictures are read: a range is where its rows are."""
+        place: _Place = []
+        digests = bytearray()
+        for file, row, found in self._told():
+            if place and row is not None and place[-1][0] == file and place[-1][1] + place[-1][2] == row:
+                place[-1] = (file, place[-1][1], place[-1][2] + 1)
+            else:
+                place.append((file, 0, found) if row is None else (file, row, 1))
+            digests += digest_text(str(found))
+            if len(digests) == size * DIGEST:
+                yield Cut(bytes(digests), place)
+                place, digests = [], bytearray()
+        if place:
+            yield Cut(bytes(digests), place)
 
-    def _rows_of(self, path: AnyPath, columns: Columns, used: list[str], number: int) -> Iterator[Row]:
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield a row per row; those of a damaged file, or a single one for the rest of it, are rejected rows."""
         import pyarrow
 
-        read_path = partial(read_file, path.parent)
-        try:
-            for record in _records(path, used):
-                if problem := next((value for value in record.values() if isinstance(value, Rejected)), None):
-                    yield Row.reject(Source(self._name, str(number)), problem.reason, problem.detail)
-                else:
-                    yield to_row(record, columns, self._name, number, read_path)
+        number = first
+        for file, start, count in cut.place:
+            path, columns, used = self._paths[file], self._columns[file], self._used[file]
+            if isinstance(count, str):
+                yield Row.reject(Source(self._name, str(number)), SkipReason.ROW_UNREADABLE, count)
                 number += 1
-        except (pyarrow.ArrowException, OSError) as error:
-            detail = f"{path.name}: its rows from here on can't be read: {why(error)}"
-            yield Row.reject(Source(self._name, str(number)), SkipReason.ROW_UNREADABLE, detail)
+                continue
+            read_path = partial(read_file, path.parent)
+            end = number + count
+            problem = "it has fewer rows than before"
+            try:
+                for record in islice(_records(path, used, start), count):
+                    yield self._row(record, columns, number, read_path)
+                    number += 1
+            except (pyarrow.ArrowException, OSError) as error:
+                problem = why(error)
+            for unread in range(number, end):
+                detail = f"{path.name}: this row can't be read: {problem}"
+                yield Row.reject(Source(self._name, str(unread)), SkipReason.ROW_UNREADABLE, detail)
+            number = end
+
+    def _row(self, record: dict[str, Any], columns: Columns, number: int, read_path: ReadPath) -> Row:
+        if problem := next((value for value in record.values() if isinstance(value, Rejected)), None):
+            return Row.reject(Source(self._name, str(number)), problem.reason, problem.detail)
+        return to_row(record, columns, self._name, number, read_path)
+
+    def _told(self) -> Iterator[tuple[int, int | None, object]]:
+        """Yield each row: its file, its number in it, and what it says beside its picture.
+
+        Where a file is damaged, instead of the rest of it: the file, None, and the reason.
+        """
+        import pyarrow
+
+        for file, (path, used) in enumerate(zip(self._paths, self._used, strict=True)):
+            row = 0
+            try:
+                for row, record in enumerate(_records(path, _without_pictures(path, used), 0, TOLD_ROWS)):
+                    yield file, row, [str(value) for value in record.values()]
+            except (pyarrow.ArrowException, OSError) as error:
+                yield file, None, f"{path.name}: its rows from here on can't be read: {why(error)}"
 
 
-def _records(path: AnyPath, used: list[str]) -> Iterator[dict[str, Any]]:
+_Place = list[tuple[int, int, Any]]
+"""File, first row in it and number of rows; or file, 0, and why the rest of it can't be read."""
+
+
+def _without_pictures(path: AnyPath, used: list[str]) -> list[str]:
+    """Return those of the columns that hold no bytes."""
+    import pyarrow.parquet
+
+    with _source(path) as source:
+        schema = pyarrow.parquet.read_schema(source)
+    return [name for name in used if not holds_bytes(schema.field(name).type)]
+
+
+def holds_bytes(kind: Any) -> bool:
+    """Return whether an Arrow type holds bytes, as of pictures."""
+    from pyarrow import types
+
+    if types.is_nested(kind):
+        return any(holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+
+
+def _records(path: AnyPath, used: list[str], start: int, rows: int = BATCH_ROWS) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file from one on, so many in memory at a time; row groups in front are not read."""
     import pyarrow.parquet
 
     # A buffered stream without read-ahead: otherwise a whole row group's column is held, images and all.
@@ -87,9 +152,20 @@ def _records(path: AnyPath, used: list[str]) -> Iterator[dict[str, Any]]:
         _source(path) as source,
         pyarrow.parquet.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False) as file,
     ):
-        for batch in file.iter_batches(BATCH_ROWS, columns=used, use_threads=False):
-            columns = {name: list(_values(name, batch.column(name))) for name in used}
-            for index in range(batch.num_rows):
+        groups = list(range(file.num_row_groups))
+        while groups and start >= (size := file.metadata.row_group(groups[0]).num_rows):
+            start -= size
+            del groups[0]
+        if not used:  # nothing but pictures, which are not wanted
+            yield from ({} for _ in range(file.metadata.num_rows - start))
+            return
+        for batch in file.iter_batches(rows, row_groups=groups, columns=used, use_threads=False):
+            passed = min(start, batch.num_rows)
+            start -= passed
+            columns = (
+                {name: list(_values(name, batch.column(name))) for name in used} if passed < batch.num_rows else {}
+            )
+            for index in range(passed, batch.num_rows):
                 yield {name: values[index] for name, values in columns.items()}
 
 

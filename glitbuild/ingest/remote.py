@@ -19,10 +19,12 @@ class RemotePath:
         fs: the file system.
         path: as the file system writes it.
         is_folder: whether it is a folder, where a listing has told.
+        version: what a listing has told by which a file that was changed is another.
     """
 
-    def __init__(self, fs: Any, path: str, is_folder: bool | None = None) -> None:
+    def __init__(self, fs: Any, path: str, is_folder: bool | None = None, version: str = "") -> None:
         self._fs, self._path, self._is_folder = fs, path.rstrip("/"), is_folder
+        self.version = version
 
     @classmethod
     def at(cls, url: str) -> "RemotePath":
@@ -107,7 +109,9 @@ class RemotePath:
         for entry in self._fs.ls(self._path, detail=True):
             path = str(entry["name"]).rstrip("/")
             if path != self._path:  # S3 may have an object of the folder's own name
-                yield RemotePath(self._fs, path, entry["type"] == "directory")
+                told = (entry.get(key) for key in ("size", "ETag", "etag", "md5Hash", "md5", "blob_id"))
+                version = ":".join(str(value) for value in told if value is not None)
+                yield RemotePath(self._fs, path, entry["type"] == "directory", version)
 
     def glob(self, pattern: str) -> Iterator["RemotePath"]:
         """Yield what a folder holds under a name of this pattern; nothing where there is no folder."""

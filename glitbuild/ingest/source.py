@@ -1,10 +1,22 @@
-"""The one interface of every input: an iterable of rows, in an order that never changes."""
+"""The one interface of every input: rows in an order that never changes, cut into ranges before they are read."""
 
-from collections.abc import Callable, Iterator
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import Any, TypeVar
 
+from glitbuild.errors import SourceError
 from glitbuild.records import SkipReason, Source
+
+T = TypeVar("T")
+
+DIGEST = 8
+"""Bytes per row by which a later run knows whether its input is the same."""
+
+ROWS = 1000
+"""Rows per range where nobody says how many."""
 
 
 class Rejected(Exception):  # noqa: N818 - a row is rejected, nothing went wrong in the program
@@ -81,12 +93,108 @@ class Row:
         return cls(source, None, read_image, Rejected(reason, detail))
 
 
-class RowSource(Protocol):
-    """An input of ``ingest``, opened and checked: its columns are there when the constructor returns."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A range of an input's rows, cut before any picture is read; picklable.
+
+    Attributes:
+        digests: ``DIGEST`` bytes per row, of all that the input says of it but the picture itself.
+        place: where the rows are, or the rows themselves without their pictures, as the source likes it.
+    """
+
+    digests: bytes
+    place: Any
+
+    def __len__(self) -> int:
+        return len(self.digests) // DIGEST
+
+
+def digest(data: bytes) -> bytes:
+    """Return a row's digest from all that the input says of it."""
+    return hashlib.blake2b(data, digest_size=DIGEST).digest()
+
+
+def digest_text(*parts: str) -> bytes:
+    """Return the digest of a row that is given by these texts."""
+    return digest("\0".join(parts).encode("utf-8", "surrogatepass"))
+
+
+def cut_at(entries: Iterable[tuple[bytes, Any]], size: int, can_seek: bool = False) -> Iterator[Cut]:
+    """Cut an input into ranges.
+
+    Args:
+        entries: of each row the digest, and its place or, where an input can't be entered in its middle, all that
+            ``RowSource.read`` needs to make the row.
+        size: rows per range.
+        can_seek: a range is the place of its first row; otherwise it carries what its rows are made of.
+    """
+    remaining = iter(entries)
+    while first := next(remaining, None):
+        digests, carried = bytearray(first[0]), [first[1]]
+        for found, entry in islice(remaining, size - 1):
+            digests += found
+            if not can_seek:
+                carried.append(entry)
+        yield Cut(bytes(digests), first[1] if can_seek else carried)
+
+
+def same_rows(entries: Iterable[T], digest_of: Callable[[T], bytes], cut: Cut, name: str) -> Iterator[T]:
+    """Pass on the entries of a range that is read, as long as they are those that were cut.
+
+    Args:
+        entries: no more than the range has.
+        digest_of: returns the digest of an entry.
+        cut: the range.
+        name: of the input, for the error.
+
+    Raises:
+        SourceError: the input has changed meanwhile.
+    """
+    number = 0
+    for number, entry in enumerate(entries, 1):
+        if digest_of(entry) != cut.digests[(number - 1) * DIGEST : number * DIGEST]:
+            raise changed_meanwhile(name)
+        yield entry
+    if number < len(cut):
+        raise changed_meanwhile(name)
+
+
+def changed_meanwhile(name: str) -> SourceError:
+    """Return the error for an input that is not what it was when it was cut."""
+    return SourceError(name, "it was changed while it was being read", "leave it alone, and run the command again")
+
+
+class RowSource(ABC):
+    """An input of ``ingest``, opened and checked: its columns are there when the constructor returns. Picklable."""
 
     @property
+    @abstractmethod
     def summary(self) -> str:
-        """What was chosen, for the log: the format, the columns."""
+        """What was chosen, for the log and to know the input again: its name, the format, the columns."""
+
+    @abstractmethod
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Yield ranges of ``size`` rows, the last one shorter, the same ones every time; no picture is read.
+
+        Raises:
+            SourceError: the input can't be read on, so that the rows after are unknown.
+        """
+
+    @abstractmethod
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield the rows of a range, the broken ones too; no other row is read, and their pictures not yet.
+
+        Args:
+            cut: as ``cut`` yielded it, perhaps on another machine.
+            first: number of its first row in this input, counted from 0.
+
+        Raises:
+            SourceError: the input is not what it was when it was cut.
+        """
 
     def rows(self) -> Iterator[Row]:
         """Yield every row of the input, the broken ones too, in the same order every time."""
+        first = 0
+        for cut in self.cut(ROWS):
+            yield from self.read(cut, first)
+            first += len(cut)

@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.files import why
@@ -13,10 +13,13 @@ from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
 MAX_LINE = 1 << 27
-"""Characters of a line: an image of 100 MB in base64. A longer one is not kept in memory."""
+"""Bytes of a line: an image of 100 MB in base64. A longer one is not kept in memory."""
 
 HEAD = 1 << 16
 """Bytes that tell the encoding and the line ends."""
+
+CHUNK = 1 << 20
+BOM = b"\xef\xbb\xbf"
 
 COMPRESSED = {
     b"BZh": "bzip2",
@@ -32,6 +35,20 @@ Line = tuple[int, str | Rejected]
 """A line's number, from 1, and the line with its end, or why it can't be read."""
 
 
+class RawLine(NamedTuple):
+    """A line of which nothing has been decoded.
+
+    Attributes:
+        offset: byte at which it begins; where the file can't be entered in its middle, of no use.
+        number: counted from 1.
+        data: UTF-8 with its end, or why it can't be read.
+    """
+
+    offset: int
+    number: int
+    data: bytes | Rejected
+
+
 class TextFile:
     """A text file that is read line by line, as often as needed.
 
@@ -40,6 +57,9 @@ class TextFile:
 
     Args:
         path: the file; gzip is told by its first bytes, not by its name.
+
+    Attributes:
+        can_seek: whether it can be entered at the offset of any line: it is plain UTF-8.
 
     Raises:
         SourceError: it is compressed in another way, or in an encoding that can't be told.
@@ -58,9 +78,46 @@ class TextFile:
         self._encoding, self._errors = _encoding(path.name, head)
         text = head.decode(self._encoding, "ignore")
         self._end = "\r" if "\r" in text and "\n" not in text else "\n"
+        self.can_seek = not self._gzip and self._encoding != "utf-16" and self._end == "\n"
 
     def lines(self) -> Iterator[Line]:
         """Yield every line; where the file is damaged, a ``Rejected`` stands for the rest of it."""
+        for line in self.raw_lines():
+            yield line.number, self.decode(line.data)
+
+    def decode(self, data: bytes | Rejected) -> str | Rejected:
+        """Return a raw line as text."""
+        return data if isinstance(data, Rejected) else data.decode("utf-8", self._errors)
+
+    def raw_lines(self, offset: int = 0, number: int = 1) -> Iterator[RawLine]:
+        """Yield lines as ``lines`` does, not decoded yet.
+
+        Args:
+            offset: byte at which to begin, where ``can_seek``; that of a line.
+            number: of that line.
+        """
+        if not self.can_seek:
+            yield from self._recoded_lines()
+            return
+        with self._path.open("rb") as file:
+            if offset:
+                file.seek(offset)
+            elif file.read(len(BOM)) != BOM:
+                file.seek(0)
+            else:
+                offset = len(BOM)
+            while line := file.readline(MAX_LINE + 1):
+                size = len(line)
+                if size > MAX_LINE and not line.endswith(b"\n"):
+                    while (more := file.readline(CHUNK)) and not more.endswith(b"\n"):
+                        size += len(more)
+                    yield RawLine(offset, number, _too_long(number))
+                    size += len(more)
+                else:
+                    yield RawLine(offset, number, line)
+                offset, number = offset + size, number + 1
+
+    def _recoded_lines(self) -> Iterator[RawLine]:
         with self._open() as data, io.TextIOWrapper(data, self._encoding, self._errors, self._end) as file:
             number = 0
             while True:
@@ -69,14 +126,15 @@ class TextFile:
                     line = file.readline(MAX_LINE + 1)
                     too_long = len(line) > MAX_LINE
                     while too_long and line and not line.endswith(self._end):
-                        line = file.readline(1 << 20)
+                        line = file.readline(CHUNK)
                 except DAMAGE as error:
-                    yield number, _unreadable(f"line {number}: from here on the file can't be read: {why(error)}")
+                    detail = f"line {number}: from here on the file can't be read: {why(error)}"
+                    yield RawLine(0, number, _unreadable(detail))
                     return
                 if too_long:
-                    yield number, _unreadable(f"line {number}: more than {MAX_LINE} characters")
+                    yield RawLine(0, number, _too_long(number))
                 elif line:
-                    yield number, line
+                    yield RawLine(0, number, line.encode("utf-8", self._errors))
                 else:
                     return
 
@@ -121,6 +179,10 @@ def _encoding(name: str, head: bytes) -> tuple[str, str]:
         why = "it begins with NUL characters, as UTF-32 does, or UTF-16 without a byte order mark"
         raise SourceError(name, why, "convert it to UTF-8")
     return "utf-8-sig", "surrogateescape"
+
+
+def _too_long(number: int) -> Rejected:
+    return _unreadable(f"line {number}: more than {MAX_LINE} characters")
 
 
 def _unreadable(detail: str) -> Rejected:

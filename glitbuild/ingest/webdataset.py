@@ -1,6 +1,7 @@
 """WebDataset tars: members of one key are a sample."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, why
-from glitbuild.ingest.remote import AnyPath
-from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.remote import AnyPath, RemotePath
+from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
 from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, gather, read_member, read_samples
 from glitbuild.ingest.values import to_name
 from glitbuild.records import SkipReason, Source
@@ -22,7 +23,23 @@ PEEK = 100
 """Samples that are looked at to check a named column."""
 
 
-class WebDatasetSource:
+HEAD = 1 << 16
+"""Bytes of a text that tell whether it is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TwiceThere:
+    """A picture whose name a member of the sample has already."""
+
+    sample: TarSample
+    member: Member
+
+
+_Entry = tuple[int, "TarSample | _TwiceThere | str"]
+"""The number of a tar, and a sample in it, a picture that has no sample, or why it can't be read on."""
+
+
+class WebDatasetSource(RowSource):
     """Uncompressed WebDataset tars, glitbuild's own among them, one after another in the order given.
 
     Args:
@@ -46,26 +63,63 @@ class WebDatasetSource:
 
     @property
     def summary(self) -> str:
-        """The tars."""
-        count = "1 tar" if len(self._paths) == 1 else f"{len(self._paths)} tars"
-        return f"{self._name}: webdataset, {count}"
+        """The members chosen; not how many tars, as more may come."""
+        named = {"image": self._options.image_column, "caption": self._options.caption_column}
+        chosen = "".join(f', {what} "{name}"' for what, name in named.items() if name is not None)
+        return f"{self._name}: webdataset{chosen}"
 
-    def rows(self) -> Iterator[Row]:
-        """Yield a row a sample, and a rejected one where a tar is damaged or cut off."""
-        for path in self._paths:
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Cut by samples, of which the headers are read: a range carries where their members are."""
+        return cut_at(((self._digest(entry), entry) for entry in self._entries()), size)
+
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield a row per sample, and a rejected one where a tar is damaged or cut off."""
+        for number, found in cut.place:
+            path = self._paths[number]
+            match found:
+                case TarSample():
+                    yield self._row(path, found)
+                case _TwiceThere(sample, member):
+                    yield Row.reject(self._row(path, sample).source, SkipReason.DUPLICATE_KEY, _came_twice(member))
+                case _:
+                    source = Source(self._name, path.name)
+                    yield Row.reject(source, SkipReason.ROW_UNREADABLE, f"{path.name}: {found}")
+
+    def _entries(self) -> Iterator[_Entry]:
+        """Yield what a row is made of, after the number of its tar."""
+        for number, path in enumerate(self._paths):
             for sample in self._samples(path):
                 if isinstance(sample, TarBrokenError):
-                    source = Source(self._name, path.name)
-                    yield Row.reject(source, SkipReason.ROW_UNREADABLE, f"{path.name}: {sample}")
+                    yield number, str(sample)
                     continue
-                row = self._row(path, sample)
                 # What a sample lacks before a break is lost in the break, whose row stands for both.
-                lacks_caption = row.caption is None and self._options.captions
-                if not (sample.cut and (row.rejected is not None or lacks_caption)):
-                    yield row
+                if not (sample.cut and self._lacks_something(path, sample)):
+                    yield number, sample
                 for member in sample.repeats:  # each picture has a row; texts have the sample's
                     if member.name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS:
-                        yield Row.reject(row.source, SkipReason.DUPLICATE_KEY, _came_twice(member))
+                        yield number, _TwiceThere(sample, member)
+
+    def _lacks_something(self, path: AnyPath, sample: TarSample) -> bool:
+        row = self._row(path, sample)
+        return row.rejected is not None or (row.caption is None and self._options.captions)
+
+    def _digest(self, entry: _Entry) -> bytes:
+        number, found = entry
+        if not isinstance(found, TarSample):
+            return digest_text(str(found))
+        members = [f"{member.name}:{member.size}:{member.problem}" for member in found.members.values()]
+        texts = [self._told(number, member) for name, member in found.members.items() if name in ("txt", "json")]
+        return digest_text(found.key, *members, *texts, *(member.name for member in found.repeats))
+
+    def _told(self, number: int, member: Member) -> str:
+        """Return the content of a text, or of a remote tar's where it is: asking for each alone would take long."""
+        path = self._paths[number]
+        if isinstance(path, RemotePath):
+            return str(member.offset)
+        try:
+            return _read(path, member)[:HEAD].decode("utf-8", "surrogateescape")
+        except Rejected as rejected:
+            return rejected.detail
 
     def _samples(self, path: AnyPath) -> Iterator[TarSample | TarBrokenError]:
         named = (self._options.image_column, self._options.caption_column)

@@ -43,6 +43,11 @@ class Manifest:
     sources: SourceCounts | None = None
 
     @property
+    def shard_config(self) -> Config:
+        """What the sidecars say of the options: all but the inputs, of which more may come."""
+        return {name: value for name, value in self.config.items() if name != "sources"}
+
+    @property
     def has_captions(self) -> bool:
         """Whether its samples have captions: all have one, or none has."""
         return self.config.get("captions") is not False

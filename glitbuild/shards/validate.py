@@ -65,7 +65,7 @@ def _read_sidecar(store: Store, manifest: Manifest, entry: ShardEntry) -> tuple[
     files = shard_files(entry.name, manifest.config["stage"])
     if sidecar.shard != entry.name or sidecar.files.keys() != set(files):
         return None, [Problem(path, f"it is not about {', '.join(files)}")]
-    if sidecar.config != manifest.config:
+    if sidecar.config not in (manifest.config, manifest.shard_config):
         return sidecar, [Problem(path, "was made with other options than the manifest says")]
     if sidecar.to_json() != store.read(path):
         return sidecar, [Problem(path, "its bytes are not those that were written")]

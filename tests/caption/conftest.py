@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from glitbuild.caption.options import CaptionOptions
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
+from glitbuild.ingest.command import run_ingest
 from tests.factories import jpeg
 
 MakeImages = Callable[..., CaptionOptions]

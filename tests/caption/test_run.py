@@ -18,10 +18,10 @@ import pytest
 from glitbuild.caption.options import CaptionOptions
 from glitbuild.caption.prompt import read_prompt
 from glitbuild.caption.run import run_caption
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.match import run_match
 from glitbuild.engine.options import IngestOptions, MatchOptions
 from glitbuild.errors import ConfigError, EndpointError, OptionsChangedError
+from glitbuild.ingest.command import run_ingest
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped

@@ -50,9 +50,9 @@ SUMMARIES = {
     "rows.tsv": 'rows.tsv: tsv, image column "image", caption column "caption"',
     "rows.parquet": 'rows: parquet, image column "image", caption column "caption"',
     "parquets": 'parquets: parquet, image column "image", caption column "caption"',
-    "00000.tar": "00000: webdataset, 1 tar",
-    "tars": "tars: webdataset, 1 tar",
-    "dataset": "dataset: webdataset, 1 tar",
+    "00000.tar": "00000: webdataset",
+    "tars": "tars: webdataset",
+    "dataset": "dataset: webdataset",
     "saved": 'saved: hf, image column "image", caption column "caption"',
 }
 

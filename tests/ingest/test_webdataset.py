@@ -36,7 +36,7 @@ def test_rows(opened, jpeg):
         ],
         [("a.jpg", b"other"), ("a.txt", "other")],
     )
-    assert source.summary == "shards: webdataset, 2 tars"
+    assert source.summary == "shards: webdataset"
     first, second, third = source.rows()
     assert (first.source, first.caption, first.named) == (Source("shards", "a"), "A.\n", True)
     assert first.read_image() == jpeg

@@ -1,6 +1,6 @@
 """What all corpora have in common: a folder as published, splits, and entries that become rows."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from glitbuild.ingest.embedded import embedded_image
 from glitbuild.ingest.files import read_file
 from glitbuild.ingest.magic import check_content
 from glitbuild.ingest.remote import AnyPath
-from glitbuild.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
 from glitbuild.records import SkipReason, Source
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Entry:
     origin: str = ""
 
 
-class CorpusSource(ABC):
+class CorpusSource(RowSource):
     """A corpus in the layout of its official download.
 
     A subclass says what the corpus is like, reads its records, and makes entries of a record.
@@ -88,19 +88,29 @@ class CorpusSource(ABC):
         splits = f", split {','.join(map(str, self._split))}" if self._split else ""
         return f"{self._path.name}: {self.name}{splits}" + (f', caption "{self._column}"' if self._column else "")
 
-    def rows(self) -> Iterator[Row]:
-        """Yield a row a caption, in the order of the corpus."""
+    def cut(self, size: int) -> Iterator[Cut]:
+        """Cut the lists of the corpus: a range carries its entries."""
+        return cut_at(((_digest(entry), (number, entry)) for number, entry in self._entries()), size)
+
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        """Yield a row per caption, in the order of the corpus."""
+        for number, entry in cut.place:
+            if isinstance(entry, Rejected):
+                yield Row.reject(Source(self.name, str(number)), entry.reason, entry.detail)
+            else:
+                yield self._row(entry, number)
+
+    def _entries(self) -> Iterator[tuple[int, Entry | Rejected]]:
+        """Yield the entries of the chosen splits, each after the number of its record."""
         for number, record in enumerate(self.records()):
             try:
                 if isinstance(record, Rejected):
                     raise record
-                entries = list(self.entries(record))
+                for entry in list(self.entries(record)):
+                    if not self._split or entry.split in self._split:
+                        yield number, entry
             except Rejected as rejected:
-                yield Row.reject(Source(self.name, str(number)), rejected.reason, rejected.detail)
-                continue
-            yield from (
-                self._row(entry, number) for entry in entries if not self._split or entry.split in self._split
-            )
+                yield number, rejected
 
     @abstractmethod
     def records(self) -> Iterator[Any]:
@@ -123,6 +133,12 @@ class CorpusSource(ABC):
         caption = entry.caption if self._with_captions else None
         picture = "" if embedded else entry.image
         return Row(source, caption, read_image, named=self.unique, picture=picture)
+
+
+def _digest(entry: Entry | Rejected) -> bytes:
+    if isinstance(entry, Rejected):
+        return digest_text(str(entry))
+    return digest_text(entry.id, entry.image, repr(entry.caption), entry.split, entry.origin)
 
 
 def value_of(record: Any, name: str, kind: type[T]) -> T:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
 from glitbuild.errors import SourceError
+from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.corpora import CORPORA
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import Row

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
+from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.corpora import CORPORA
 from glitbuild.pipeline import load_pipeline
 from glitbuild.shards.manifest import open_dataset

@@ -11,8 +11,8 @@ import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
 
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
+from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.corpora import CORPORA
 from glitbuild.publish.hub.dataset_card import size_category
 from glitbuild.publish.hub.options import PushOptions

@@ -12,15 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.engine import ingest
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
-from glitbuild.engine.row_stream import AHEAD, RowStream
-from glitbuild.errors import DatasetError, OptionsChangedError, SourceError
-from glitbuild.ingest.accept import Limits
-from glitbuild.ingest.source import Row
-from glitbuild.records import Skip, Source
+from glitbuild.errors import DatasetError, OptionsChangedError, ShardFailedError, SourceError
+from glitbuild.ingest import command
+from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.source import Cut, Row, RowSource, digest_text
+from glitbuild.records import Source
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.sidecar import Sidecar
@@ -61,7 +59,7 @@ def sizes(out: Path) -> list[tuple[int, int]]:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Ten rows of which three are bad; with two samples a shard: 2 + 1, 2, 2 + 1, 1 + 1."""
+    """Ten rows of which three are bad; in shards of two."""
     rows = [row(number) for number in range(10)]
     for number in (1, 6, 9):
         rows[number] = bad(number)
@@ -87,14 +85,14 @@ def edit(source: Path, change: Callable[[list[str]], object]) -> None:
     [
         ("gggg", 2, [(2, 0), (2, 0)]),
         ("ggggg", 2, [(2, 0), (2, 0), (1, 0)]),
-        ("ggbbg", 2, [(2, 2), (1, 0)]),
-        ("bgbgbb", 2, [(2, 4)]),
-        ("gb", 1, [(1, 1)]),
+        ("ggbbg", 2, [(2, 0), (0, 2), (1, 0)]),
+        ("bgbgbb", 4, [(2, 2), (0, 2)]),
+        ("gb", 1, [(1, 0), (0, 1)]),
         ("g", 9, [(1, 0)]),
-        ("bbb", 2, [(0, 3)]),
+        ("bbb", 2, [(0, 2), (0, 1)]),
     ],
 )
-def test_a_shard_is_full_and_has_the_rows_skipped_before_the_next(
+def test_a_shard_is_a_range_of_rows(
     tmp_path: Path, out: Path, pattern: str, size: int, expected: list[tuple[int, int]]
 ) -> None:
     rows = [row(number) if kind == "g" else bad(number) for number, kind in enumerate(pattern)]
@@ -112,8 +110,7 @@ def test_every_row_is_a_sample_or_skipped(
     result = run(folder / "out", write_rows(folder / "rows.jsonl", rows), size=size)
     found = sizes(folder / "out")
     assert [entry.name for entry in result.manifest.shards] == [f"{i:05d}" for i in range(len(found))]
-    assert all(samples == size for samples, _ in found[:-1])
-    assert 0 < found[-1][0] <= size or found == [(0, len(whole))]
+    assert [sum(counts) for counts in found] == [min(size, len(whole) - at) for at in range(0, len(whole), size)]
     store = Store(str(folder / "out"))
     keys: list[str] = []
     for entry in result.manifest.shards:
@@ -135,7 +132,7 @@ def test_two_sources_are_one_stream(tmp_path: Path, out: Path, source: Path) -> 
         (folder / f"{number}.jpg").write_bytes(data)
         (folder / f"{number}.txt").write_text("A picture.")
     result = run(out, source, folder, size=3, duplicates="keep")
-    assert sizes(out) == [(3, 1), (3, 1), (3, 1)]
+    assert sizes(out) == [(2, 1), (3, 0), (2, 1), (0, 1), (2, 0)], "each input begins a new shard"
     shards = result.manifest.shards
     samples = [s for entry in shards for s, _ in read_shard(Store(str(out)), entry.name, entry.sha256)]
     assert [int(sample.key) for sample in samples] == [0, 2, 3, 4, 5, 7, 8, 10, 11]
@@ -150,8 +147,10 @@ def test_an_id_that_comes_twice_is_skipped_the_second_time(tmp_path: Path, out: 
     source = write_rows(tmp_path / "rows.jsonl", [row(i) | {"id": name} for i, name in enumerate(ids)])
     result = run(out, source)
     assert result.manifest.skipped == {"duplicate_key": 2}
-    assert sizes(out) == [(2, 1), (1, 1)]
-    assert [skip.key for skip in read_skipped(Store(str(out)), "00000")] == ["000000002"]
+    assert sizes(out) == [(2, 0), (1, 1), (0, 1)]
+    assert [skip.detail for skip in read_skipped(Store(str(out)), "00001")] == [
+        "repeats 000000000: the same id in this input"
+    ]
     # Names are counted over finished shards, too, when a run goes on.
     before = tree(out)
     for name in ("manifest.json", "shards/00001.json"):
@@ -197,7 +196,8 @@ def test_a_finished_dataset_is_not_touched(source: Path, out: Path) -> None:
     assert tree(out) == content
 
 
-SIDECARS = [f"shards/0000{index}.json" for index in range(4)]
+WHOLE = [(1, 1), (2, 0), (2, 0), (1, 1), (1, 1)]
+SIDECARS = [f"shards/0000{index}.json" for index in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ SIDECARS = [f"shards/0000{index}.json" for index in range(4)]
         *([name] for name in SIDECARS),
         ["manifest.json"],
         ["manifest.json", "sizes.json"],
-        *(["manifest.json", "sizes.json", *SIDECARS[first:]] for first in range(4)),
+        *(["manifest.json", "sizes.json", *SIDECARS[first:]] for first in range(5)),
         [SIDECARS[0], SIDECARS[2]],
         [SIDECARS[1], SIDECARS[3], "manifest.json"],
         ["shards/00002.tar", SIDECARS[2], "skipped/00002.jsonl"],
@@ -219,7 +219,7 @@ def test_whatever_is_lost_comes_back_and_nothing_else_changes(
     source: Path, out: Path, lost: list[str], leftover: bool
 ) -> None:
     run(out, source)
-    assert sizes(out) == [(2, 1), (2, 0), (2, 1), (1, 1)]
+    assert sizes(out) == WHOLE
     before, written = tree(out), stamps(out / "shards")
     for name in lost:
         (out / name).unlink()
@@ -228,7 +228,7 @@ def test_whatever_is_lost_comes_back_and_nothing_else_changes(
             (out / name).write_bytes(b"half")
     assert not run(out, source).done_before
     assert tree(out) == before
-    for shard in range(4):
+    for shard in range(5):
         if SIDECARS[shard] not in lost:
             name = str(out / f"shards/0000{shard}.tar")
             assert stamps(out / "shards")[name] == written[name], "a finished shard was written again"
@@ -271,10 +271,10 @@ def test_another_input_in_a_finished_shard_is_refused(source: Path, out: Path, c
     assert tree(out) == finished
     source.write_text(original)
     run(out, source)
-    assert sizes(out) == [(2, 1), (2, 0), (2, 1), (1, 1)]
+    assert sizes(out) == WHOLE
 
 
-@pytest.mark.parametrize("kept", [5, 7, 9])
+@pytest.mark.parametrize("kept", [4, 7, 9])
 def test_where_nothing_is_finished_the_input_may_have_become_shorter(source: Path, out: Path, kept: int) -> None:
     run(out, source)
     for name in ("manifest.json", "sizes.json", *SIDECARS[2:]):
@@ -291,21 +291,23 @@ def test_where_nothing_is_finished_the_input_may_have_become_shorter(source: Pat
     ("gone", "change", "says"),
     [
         (SIDECARS[1:3], lambda lines: lines.__delitem__(slice(4, None)), "fewer rows"),
-        (SIDECARS[1:2], lambda lines: lines.__delitem__(slice(4, None)), "fewer rows"),
-        (SIDECARS[1:2], lambda lines: lines.__setitem__(3, lines[1]), "shard 00002 begins with row 5, not 7"),
+        (SIDECARS[4:], lambda lines: lines.__delitem__(slice(8, None)), "fewer rows"),
+        (SIDECARS[4:], lambda lines: lines.append(lines[0]), "more rows"),
+        (SIDECARS[1:2], lambda lines: lines.insert(2, lines[1]), "not what they were"),
     ],
 )
-def test_a_shard_that_its_successors_do_not_go_on_from_is_not_finished(
+def test_where_a_shard_is_lost_another_input_is_refused_too(
     source: Path, out: Path, gone: list[str], change: Callable[[list[str]], object], says: str
 ) -> None:
     run(out, source)
     before, original = tree(out), source.read_text()
     for name in gone:
         (out / name).unlink()
+    left = tree(out)
     edit(source, change)
     with pytest.raises(OptionsChangedError, match=says):
         run(out, source)
-    assert not (out / "manifest.json").exists()
+    assert tree(out) == left
     source.write_text(original)
     run(out, source)
     assert tree(out) == before
@@ -345,13 +347,13 @@ def test_a_sidecar_without_its_rows_is_damaged(source: Path, out: Path, rows: ob
         run(out, source)
     (out / SIDECARS[1]).unlink()
     run(out, source)
-    assert sizes(out) == [(2, 1), (2, 0), (2, 1), (1, 1)]
+    assert sizes(out) == WHOLE
 
 
 # Sources that fail, and how far they are read.
 
 
-class Stub:
+class Stub(RowSource):
     """A source of so many rows that may break off, and counts what is read."""
 
     summary = "stub"
@@ -361,13 +363,18 @@ class Stub:
         self.reading = self.most_reading = self.opened = 0
         self.lock = threading.Lock()
 
-    def rows(self) -> Iterator[Row]:
-        for number in range(self.count):
-            if number == self.breaks_at:
+    def cut(self, size: int) -> Iterator[Cut]:
+        for start in range(0, self.count, size):
+            numbers = range(start, min(start + size, self.count))
+            if self.breaks_at in numbers:
                 raise self.error or SourceError("stub", "the connection is gone")
-            yield Row(Source("stub", str(number)), f"Noise {number}.", partial(self.read, number))
+            yield Cut(b"".join(digest_text(str(number)) for number in numbers), numbers)
 
-    def read(self, number: int) -> bytes:
+    def read(self, cut: Cut, first: int) -> Iterator[Row]:
+        for number in cut.place:
+            yield Row(Source("stub", str(number)), f"Noise {number}.", partial(self.open, number))
+
+    def open(self, number: int) -> bytes:
         with self.lock:
             self.opened += 1
             self.reading += 1
@@ -380,7 +387,7 @@ class Stub:
 
 def run_stub(out: Path, stub: Stub, monkeypatch: pytest.MonkeyPatch, size: int = 20) -> Result:
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "open_sources", lambda *_: [stub])
+        patch.setattr(command, "open_sources", lambda *_: [stub])
         patch.setattr(os, "cpu_count", lambda: 2)
         return run(out, Path("stub"), size=size)
 
@@ -390,46 +397,28 @@ def test_a_source_that_breaks_off_leaves_the_finished_shards(
 ) -> None:
     with pytest.raises(SourceError, match="the connection is gone"):
         run_stub(out, Stub(60, breaks_at=50), monkeypatch)
-    run_stub(tmp_path / "whole", Stub(60), monkeypatch)
-    whole, left = tree(tmp_path / "whole"), tree(out)
-    assert sorted(left) == [
-        *("shards/00000.json", "shards/00000.tar", "shards/00001.json", "shards/00001.tar"),
-        *("skipped/00000.jsonl", "skipped/00001.jsonl"),
-    ]
-    assert left == {name: whole[name] for name in left}
+    assert not (out / "manifest.json").exists()
+    assert not (out / "shards/00002.json").exists()
     run_stub(out, Stub(60), monkeypatch)
-    assert tree(out) == whole
+    run_stub(tmp_path / "whole", Stub(60), monkeypatch)
+    assert tree(out) == tree(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("unforeseen"), MemoryError()])
-def test_an_unforeseen_error_in_a_thread_ends_the_run(
+def test_an_unforeseen_error_costs_its_shard_and_is_said(
     out: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     class Failing(Stub):
-        def read(self, number: int) -> bytes:
+        def open(self, number: int) -> bytes:
             if number == 25:
                 raise error
-            return super().read(number)
+            return super().open(number)
 
-    with pytest.raises(type(error)):
-        run_stub(out, Failing(40), monkeypatch)
-    assert sorted(tree(out)) == ["shards/00000.json", "shards/00000.tar", "skipped/00000.jsonl"]
-
-
-def test_images_are_read_ahead_but_not_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory does not grow with the input: what is read and not yet written has a bound."""
-    threads, stub, most = 3, Stub(120), 0
-    with RowStream([stub], Limits(), threads) as stream:
-        taken = 0
-        while stream.has_more():
-            for outcome in stream.take_shard(50):
-                assert not isinstance(outcome, Skip)
-                taken += 1
-                time.sleep(0.0005)  # a slow disk: the threads have time to run ahead
-                most = max(most, stub.opened - taken)
-    assert taken == stub.opened == 120
-    assert 0 < most <= threads * AHEAD
-    assert 1 < stub.most_reading <= threads
+    with pytest.raises(ShardFailedError, match=f"00001: {type(error).__name__}"):
+        run_stub(out, Failing(60), monkeypatch)
+    assert [(out / name).exists() for name in SIDECARS[:3]] == [True, False, True]
+    run_stub(out, Stub(60), monkeypatch)
+    assert sizes(out) == [(20, 0)] * 3
 
 
 def test_finished_shards_are_passed_over_without_reading_an_image(
@@ -441,14 +430,14 @@ def test_finished_shards_are_passed_over_without_reading_an_image(
     assert again.opened == 0
     (out / "shards/00001.json").unlink()
     run_stub(out, again, monkeypatch)
-    assert 20 <= again.opened <= 20 + 2 * AHEAD
+    assert again.opened == 20
 
 
 def test_the_sidecar_knows_its_rows(source: Path, out: Path) -> None:
     run(out, source)
-    found = [Sidecar.read(Store(str(out)), f"{index:05d}") for index in range(4)]
-    assert [sidecar.input["rows"] for sidecar in found if sidecar] == [[0, 3], [3, 5], [5, 8], [8, 10]]
-    assert len({sidecar.input["sha256"] for sidecar in found if sidecar}) == 4
+    found = [Sidecar.read(Store(str(out)), f"{index:05d}") for index in range(5)]
+    assert [sidecar.input["rows"] for sidecar in found if sidecar] == [[0, 2], [2, 4], [4, 6], [6, 8], [8, 10]]
+    assert len({sidecar.input["sha256"] for sidecar in found if sidecar}) == 5
 
 
 def test_long_names_are_cut_and_still_told_apart(tmp_path: Path, out: Path) -> None:
@@ -458,10 +447,10 @@ def test_long_names_are_cut_and_still_told_apart(tmp_path: Path, out: Path) -> N
     manifest = run(out, source).manifest
     assert manifest.totals["samples"] == 2
     store = Store(str(out))
-    (skip,) = read_skipped(store, "00000")
+    (skip,) = read_skipped(store, "00001")
     ids = [sample.source.id for sample, _ in read_shard(store, "00000", manifest.shards[0].sha256)]
     assert skip.reason == "duplicate_key"
-    assert {len(text) for text in (*ids, skip.source.id, skip.detail)} == {1000}
+    assert {len(text) for text in (*ids, skip.source.id)} == {1000}
     assert ids[0] == skip.source.id != ids[1]
     assert run(out, source).done_before
     write_rows(source, [rows[0], rows[1] | {"id": f"{long}c"}, rows[2]])
@@ -473,7 +462,7 @@ def test_a_table_of_base64_has_no_base64_in_its_records(tmp_path: Path, out: Pat
     text = base64.b64encode(jpeg(300, 200)).decode()
     lines = [f"{index}\t{text[: -4 * index or None]}\tNoise {index}." for index in range(3)]
     (tmp_path / "rows.tsv").write_text("\n".join(["index\timage\tcaption", *lines]))
-    run(out, tmp_path / "rows.tsv")
+    run(out, tmp_path / "rows.tsv", size=3)
     assert sizes(out) == [(1, 2)]
     assert (out / "skipped/00000.jsonl").stat().st_size < 1000
     assert [skip.reason for skip in read_skipped(Store(str(out)), "00000")] == ["image_corrupt"] * 2

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,16 @@ import datasets
 import fsspec
 import pytest
 
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
+from glitbuild.ingest.command import run_ingest
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate
-from tests.engine.test_downloads import QUICK
-from tests.engine.test_retry import stopped
 from tests.ingest.download.server import Server
 from tests.ingest.pictures import smooth
+from tests.ingest.test_downloads import QUICK
+from tests.ingest.test_retry import stopped
 from tests.run import tree
 
 LATE = "status-503-once"
@@ -85,8 +86,9 @@ def test_what_comes_late_and_repeats_a_sample_is_skipped(
     data = Dataset(tmp_path, server, addresses)
     data.run(duplicates=mode)
     assert [row for row, why in data.rows().items() if why == "download_failed"] == [1, 4, 5]
+    assert data.rows()[3] == ""
     data.run(True, duplicates=mode)
-    assert data.rows() == {0: "", 1: key(3), 2: "", 3: "", 4: "", 5: of_the_like}
+    assert data.rows() == {0: "", 1: "", 2: "", 3: key(1), 4: "", 5: of_the_like}, "the lowest row wins"
     before = tree(data.out)
     assert data.run(duplicates=mode).done_before
     server.asked.clear()
@@ -102,12 +104,10 @@ def test_rows_that_come_late_repeat_one_another_in_this_run_and_in_the_next(serv
     del server.asked[f"/{LATE}/1.jpg?at-last"]
     data.run(True)
     assert data.rows() == {0: "", 1: "", 2: key(1), 3: "download_failed", 4: ""}
-    before = tree(data.out)
+    before = tree(data.out, "*.tar")
     data.run(True)
-    assert tree(data.out) == before, "what came is no sample, so the row stays where it is"
-    data.lose(1)
-    data.run()
     assert data.rows() == {0: "", 1: "", 2: key(1), 3: key(1), 4: ""}
+    assert tree(data.out, "*.tar") == before, "what came is no sample"
 
 
 def test_the_captions_of_one_address_are_all_samples(server: Server, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_shard_that_is_made_again_repeats_nothing_behind_it(
     if not manifest:
         (data.out / "manifest.json").unlink()
     data.run()
-    assert data.rows() == {0: "", 1: key(3), 2: "", 3: "", 4: ""}
+    assert data.rows() == {0: "", 1: "", 2: "", 3: key(1), 4: ""}
 
 
 def test_a_shard_that_is_made_again_repeats_nothing_that_came_late(server: Server, tmp_path: Path) -> None:
@@ -152,6 +152,9 @@ def test_a_shard_that_is_made_again_repeats_nothing_that_came_late(server: Serve
     data.run(True)
     assert data.rows() == {0: "", 1: "", 2: "download_opt_out", 3: "", 4: ""}
     data.lose(0)
+    data.run(ignore_opt_out=True)
+    assert data.rows() == {0: "", 1: "", 2: "download_opt_out", 3: "", 4: ""}
+    data.lose(1)
     data.run(ignore_opt_out=True)
     assert data.rows() == {0: "", 1: "", 2: key(1), 3: "", 4: ""}
 
@@ -196,3 +199,25 @@ def test_a_table_elsewhere_without_captions(server: Server, tmp_path: Path, suff
         memory.rm(f"/{tmp_path.name}", recursive=True)
     assert (manifest.totals["samples"], manifest.skipped) == (2, {"duplicate_image": 1})
     assert list(validate(*open_dataset(out))) == []
+
+
+@pytest.mark.parametrize("mode", ["exact", "near"])
+def test_a_repeated_picture_comes_back_when_the_one_that_it_repeats_is_gone(tmp_path: Path, mode: str) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(PICTURES[0])
+    rows = [{"image": name, "caption": f"No. {name}."} for name in ("a.jpg", "b.jpg", "c.jpg")]
+    source, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = IngestOptions((str(source),), str(out), shard_size=1, duplicates=mode)  # type: ignore[arg-type]
+    assert run_ingest(options).manifest.totals["samples"] == 1
+    (tmp_path / "a.jpg").unlink()
+    (out / "shards/00000.json").unlink()
+    manifest = run_ingest(options).manifest
+    assert [entry.samples for entry in manifest.shards] == [0, 1, 0]
+    assert manifest.skipped == {"duplicate_image": 1, "image_missing": 1}
+    assert [skip.detail for skip in read_skipped(open_dataset(str(out))[0], "00002")] == [
+        "repeats 000000001: the same bytes"
+    ]
+    before = tree(out)
+    run_ingest(replace(options, overwrite=True))
+    assert tree(out) == before

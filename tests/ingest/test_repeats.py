@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from glitbuild.engine.ingest import run_ingest
 from glitbuild.engine.options import IngestOptions
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
+from glitbuild.ingest.command import run_ingest
 from glitbuild.records import SkipReason
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
@@ -99,9 +99,10 @@ def test_a_sidecar_whose_pictures_do_not_fit_is_damaged(wrong: object, source: P
     run(tmp_path, source)
     path = tmp_path / "shards/00000.json"
     sidecar = json.loads(path.read_bytes())
-    sidecar["input"]["pictures"] = wrong
+    sidecar["input"]["facts"] = wrong
     path.write_text(json.dumps(sidecar))
-    with pytest.raises(DatasetError, match=r"00000\.json.*pictures"):
+    (tmp_path / "shards/00001.json").unlink()
+    with pytest.raises(DatasetError, match=r"00000\.json.*facts"):
         run(tmp_path, source)
 
 
