@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -49,29 +49,44 @@ class Captioner:
         self._runner.run(self._endpoint.close())
         self._runner.close()
 
-    def caption(self, samples: Sequence[tuple[Sample, bytes]]) -> list[Outcome]:
+    def caption(self, samples: Sequence[tuple[Sample, bytes]], before: Mapping[str, Sample]) -> list[Outcome]:
         """Return each sample with its caption, or the reason why it has none.
+
+        Args:
+            samples: those of a shard, with their JPEGs.
+            before: captioned samples by key, from an earlier run with the same options. Where the picture is still
+                the same, its caption is taken and nothing is asked.
 
         Raises:
             EndpointError: the endpoint is gone; requests that are under way are dropped.
         """
-        outcomes = without_same_answers(self._runner.run(self._caption_all(samples)))
+        outcomes = without_same_answers(self._runner.run(self._caption_all(samples, before)))
         for outcome in outcomes:
             if isinstance(outcome, Skip):
                 log.debug("skipped %s: %s (%s)", outcome.source.id, outcome.reason, outcome.detail)
         return outcomes
 
-    async def _caption_all(self, samples: Sequence[tuple[Sample, bytes]]) -> list[Outcome]:
+    async def _caption_all(
+        self, samples: Sequence[tuple[Sample, bytes]], before: Mapping[str, Sample]
+    ) -> list[Outcome]:
         free = asyncio.Semaphore(self._options.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._caption(sample, jpeg, free)) for sample, jpeg in samples]
+                tasks = [
+                    group.create_task(self._caption(sample, jpeg, before.get(sample.key), free))
+                    for sample, jpeg in samples
+                ]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         self._endpoint.check_alive()
         return [task.result() for task in tasks]
 
-    async def _caption(self, sample: Sample, jpeg: bytes, free: asyncio.Semaphore) -> Outcome:
+    async def _caption(
+        self, sample: Sample, jpeg: bytes, before: Sample | None, free: asyncio.Semaphore
+    ) -> Outcome:
+        if before and before.image.sha256 == sample.image.sha256:
+            self._advance(1)
+            return replace(sample, caption=before.caption, captioned=before.captioned), jpeg
         async with free:
             try:
                 picture = await asyncio.to_thread(data_url, jpeg, self._options.max_side)

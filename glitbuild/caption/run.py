@@ -1,22 +1,26 @@
 """The command ``caption``: check, ask for the captions shard by shard, write the manifest."""
 
-from collections.abc import Callable
+import logging
+from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from glitbuild.caption.captioner import Captioner
 from glitbuild.caption.endpoint import require_openai
 from glitbuild.caption.options import CaptionOptions
 from glitbuild.caption.prompt import Prompt, read_prompt
-from glitbuild.engine.derive import derive, open_input_and_output
+from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
-from glitbuild.engine.task import ShardTask
-from glitbuild.errors import ConfigError
+from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.records import Sample
+from glitbuild.shards.layout import tar_path
 from glitbuild.shards.lock import writing
 from glitbuild.shards.reader import read_shard
-from glitbuild.shards.sidecar import Config
+from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.store import Store
 from glitbuild.shards.writer import write_shard
+
+log = logging.getLogger(__name__)
 
 
 def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
@@ -38,26 +42,38 @@ def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
     require_openai()
     config = _config(options, prompt)
 
-    def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
-        sizes = {entry.name: entry.samples for entry in manifest.shards}
-        total = sum(sizes[task.shard] for task in todo)
+    with writing(out):
+        derivation = Derivation(source, manifest, out, config, options.overwrite)
+        if derivation.finished:
+            return derivation.finished
+        if not derivation.todo:
+            derivation.prepare()
+            return derivation.finish(0.0)
         with (
-            Progress("caption", total, plain) as progress,
+            Progress("caption", derivation.images, plain) as progress,
             Captioner(options, prompt, progress.advance) as captioner,
         ):
-            for number, task in enumerate(todo):
-                outcomes = captioner.caption(list(read_shard(source, task.shard, task.sha256)))
+            for number, task in enumerate(derivation.todo):
+                samples = list(read_shard(source, task.shard, task.sha256))
+                outcomes = captioner.caption(
+                    samples, {} if options.overwrite else _captioned_before(out, task.shard)
+                )
                 if not number:
-                    prepare()  # not before the endpoint has answered: --overwrite removes what is there
-                write_shard(out, task.shard, outcomes, config, partial(_origin, task))
-            return progress.rate
-
-    with writing(out):
-        return derive(manifest, out, config, options.overwrite, make)
+                    derivation.prepare()  # not before the endpoint has answered: --overwrite removes what is there
+                write_shard(out, task.shard, outcomes, config, partial(asdict, task))
+        return derivation.finish(progress.rate)
 
 
-def _origin(task: ShardTask) -> dict[str, Any]:
-    return {"shard": task.shard, "sha256": task.sha256}
+def _captioned_before(out: Store, shard: str) -> dict[str, Sample]:
+    """Return the samples that a shard had before its input changed, by key; none where it is damaged."""
+    try:
+        sidecar = Sidecar.read(out, shard)
+        if sidecar is None:
+            return {}
+        return {sample.key: sample for sample, _ in read_shard(out, shard, sidecar.files[tar_path(shard)].sha256)}
+    except DatasetError as error:
+        log.debug("its captions are asked for again: %s", error)
+        return {}
 
 
 def _config(options: CaptionOptions, prompt: Prompt) -> Config:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from glitbuild.cpus import usable_cpus
 from glitbuild.engine.lifeline import FIX, Lifeline
-from glitbuild.engine.options import MatchOptions
 from glitbuild.errors import ClusterError, ConfigError
 
 SMALL_OBJECT_STORE = 100 * 2**20
@@ -45,32 +44,47 @@ class Cluster:
     address: str | None = None
 
 
-def choose_cluster(options: MatchOptions) -> Cluster | None:
-    """Return where to run: GPUs if asked for or found, else CPU workers; None for this process, without Ray.
+def check_workers(workers: int | None, gpus: int | None, ray_address: str | None) -> None:
+    """Check the options that say where the workers run; see ``choose_cluster``.
 
     Raises:
-        ConfigError: there are fewer GPUs here than asked for, or it isn't said how many workers to start.
+        ConfigError: one is out of range, or they contradict each other.
     """
-    if options.workers == 0:
-        return None
-    if options.workers:
-        return Cluster(options.workers, address=options.ray_address)
-    import torch
+    if gpus is not None and workers is not None:
+        raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
+    if gpus is not None and gpus < 1:
+        raise ConfigError(f"--gpus {gpus}", "too small", "give at least 1, or --workers N for the CPU")
+    if workers is not None and workers < 0:
+        raise ConfigError(f"--workers {workers}", "too small", "give 0 (no Ray) or more")
+    if ray_address and not (gpus or workers):
+        raise ConfigError(f"--ray-address {ray_address}", "how many workers?", "add --gpus N or --workers N")
 
-    here = torch.cuda.device_count()
-    if options.gpus:
-        if options.ray_address is None and here < options.gpus:
-            raise no_gpus(options.gpus, here)
-        return Cluster(options.gpus, gpus_each=1, address=options.ray_address)
-    if options.ray_address:
-        raise ConfigError(
-            f"--ray-address {options.ray_address}",
-            "how many workers?",
-            "add --gpus N, or --workers N for the CPU",
-        )
-    if here:
-        return Cluster(here, gpus_each=1)
-    return Cluster(min(usable_cpus(), MAX_DEFAULT_WORKERS))
+
+def choose_cluster(
+    workers: int | None, gpus: int | None = None, ray_address: str | None = None, all_here: bool = False
+) -> Cluster | None:
+    """Return where to run; None for this process, without Ray.
+
+    Args:
+        workers: number of CPU workers; 0 for this process.
+        gpus: number of GPUs, with a worker on each.
+        ray_address: cluster to join; None for this machine.
+        all_here: without a number, take all GPUs of this machine or else its CPUs, rather than this process alone.
+
+    Raises:
+        ConfigError: see ``check_workers``; or there are fewer GPUs here than asked for.
+    """
+    check_workers(workers, gpus, ray_address)
+    if workers is None and (gpus or all_here):
+        import torch
+
+        here = torch.cuda.device_count()
+        if gpus and ray_address is None and here < gpus:
+            raise no_gpus(gpus, here)
+        if gpus or here:
+            return Cluster(gpus or here, gpus_each=1, address=ray_address)
+        workers = min(usable_cpus(), MAX_DEFAULT_WORKERS)
+    return Cluster(workers, address=ray_address) if workers else None
 
 
 @contextmanager
@@ -94,7 +108,7 @@ def connect(cluster: Cluster, lifeline: Lifeline) -> None:
         lifeline: watches over it from then on.
 
     Raises:
-        ConfigError: nobody answers at the address, or there are fewer GPUs than asked for.
+        ConfigError: nobody answers at the address; it has no GPUs, or this machine fewer than asked for.
         ClusterError: Ray doesn't start on this machine.
     """
     if cluster.address:
@@ -104,10 +118,12 @@ def connect(cluster: Cluster, lifeline: Lifeline) -> None:
     import ray
 
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = int(resources.get("GPU", 0))
-    if gpus < cluster.actors * cluster.gpus_each:
+    gpus, wanted = int(resources.get("GPU", 0)), cluster.actors * cluster.gpus_each
+    if wanted and gpus < (1 if cluster.address else wanted):
         ray.shutdown()
         raise no_gpus(cluster.actors, gpus)
+    if gpus < wanted:
+        log.warning("%d of %d GPUs are there; workers on the others start when nodes join", gpus, wanted)
 
 
 def _init(cluster: Cluster, lifeline: Lifeline) -> None:

@@ -1,26 +1,31 @@
-"""Run a worker in this process, without Ray: for tests, profiling, and machines that lack it."""
+"""Run a worker in this process, without Ray."""
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from queue import SimpleQueue
 from types import TracebackType
+from typing import Generic, Self
 
-from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask
+from glitbuild.engine.task import BuildWorker, Report, ShardFailure, TaskT
 from glitbuild.errors import GlitbuildError
 
 log = logging.getLogger(__name__)
 
 
-class LocalRunner:
-    """Runs tasks one after the other; the same face as ``RayRunner``.
+class LocalRunner(Generic[TaskT, Report]):
+    """Runs tasks in this process; the same face as ``RayRunner``.
 
     Args:
         build_worker: makes the worker, when the context is entered.
+        slots: tasks in flight; with more than one, ``run`` of the one worker is called from as many threads.
     """
 
-    def __init__(self, build_worker: BuildWorker) -> None:
-        self._build_worker = build_worker
+    def __init__(self, build_worker: BuildWorker[TaskT, Report], slots: int = 1) -> None:
+        self._build_worker, self._slots = build_worker, slots
 
-    def __enter__(self) -> "LocalRunner":
+    def __enter__(self) -> Self:
         self._worker = self._build_worker()
         return self
 
@@ -29,13 +34,49 @@ class LocalRunner:
     ) -> None:
         del self._worker
 
-    def run(self, tasks: Iterable[ShardTask]) -> Iterator[ShardReport | ShardFailure]:
-        """Yield a report a shard, in order. A shard that raises becomes a failure; the others go on."""
-        for task in tasks:
+    def run(self, tasks: Iterable[TaskT]) -> Iterator[Report | ShardFailure]:
+        """Yield a report per task, as they come. A shard that raises becomes a failure; the others continue."""
+        if self._slots == 1:
+            return map(self._attempt, tasks)
+        return self._in_threads(iter(tasks))
+
+    def _in_threads(self, tasks: Iterator[TaskT]) -> Iterator[Report | ShardFailure]:
+        waiting: SimpleQueue[TaskT | None] = SimpleQueue()
+        finished: SimpleQueue[Report | ShardFailure | BaseException] = SimpleQueue()
+        attempt = self._attempt
+
+        def work() -> None:
             try:
-                yield self._worker.run(task)
-            except GlitbuildError as error:
-                yield ShardFailure(task.shard, str(error))
-            except Exception as error:
-                log.debug("shard %s failed", task.shard, exc_info=True)
-                yield ShardFailure(task.shard, f"{type(error).__name__}: {error}")
+                while (task := waiting.get()) is not None:
+                    finished.put(attempt(task))
+            except BaseException as error:  # whoever waits for the report must not wait for ever
+                finished.put(error)
+
+        in_flight = 0
+        try:
+            for task in islice(tasks, self._slots):
+                waiting.put(task)
+                in_flight += 1
+                # As daemons: an interrupted run ends at once, and leaves half-written files as any killed one.
+                threading.Thread(target=work, daemon=True).start()
+            while in_flight:
+                report = finished.get()
+                if isinstance(report, BaseException):
+                    raise report
+                in_flight -= 1
+                for task in islice(tasks, 1):
+                    waiting.put(task)
+                    in_flight += 1
+                yield report
+        finally:
+            for _ in range(self._slots):
+                waiting.put(None)
+
+    def _attempt(self, task: TaskT) -> Report | ShardFailure:
+        try:
+            return self._worker.run(task)
+        except GlitbuildError as error:
+            return ShardFailure(task.shard, str(error), error)
+        except Exception as error:
+            log.debug("shard %s failed", task.shard, exc_info=True)
+            return ShardFailure(task.shard, f"{type(error).__name__}: {error}")

@@ -6,25 +6,23 @@ from collections.abc import Callable
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine.cluster import Cluster, choose_cluster
-from glitbuild.engine.derive import derive, open_input_and_output
-from glitbuild.engine.local_runner import LocalRunner
+from glitbuild.engine.cluster import choose_cluster
+from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.ray_runner import RayRunner
 from glitbuild.engine.result import Result
-from glitbuild.engine.task import BuildWorker, ShardFailure, ShardTask, Worker
-from glitbuild.errors import ShardFailedError
+from glitbuild.engine.run import running
+from glitbuild.engine.task import ShardReport, ShardTask, Worker, done
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.shards.lock import writing
-from glitbuild.shards.manifest import Manifest, require_captions
+from glitbuild.shards.manifest import require_captions
 from glitbuild.shards.sidecar import Config
 
 THREADS_A_GPU = 8
 """They decode and crop while the GPU computes."""
 
-BuildMatchWorker = Callable[[MatchPlan], Worker]
+BuildMatchWorker = Callable[[MatchPlan], Worker[ShardTask, ShardReport]]
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +45,15 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained, options.facts)
     config = _config(options, detector, clip)
 
-    def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
-        cluster = choose_cluster(options)
+    with writing(out):
+        derivation = Derivation(source, manifest, out, config, options.overwrite)
+        if derivation.finished:
+            return derivation.finished
+        if not derivation.todo:
+            derivation.prepare()
+            return derivation.finish(0.0)
+        cluster = choose_cluster(options.workers, options.gpus, options.ray_address, all_here=True)
+        on_gpu = cluster is not None and cluster.gpus_each > 0
         plan = MatchPlan(
             source=source.root if source.is_local else source.url,
             out=out.root if out.is_local else out.url,
@@ -58,45 +63,19 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
             max_area=options.max_area,
             default_regions=options.default_regions,
             config=config,
-            device="cuda" if cluster and cluster.gpus_each else "cpu",
-            threads=THREADS_A_GPU if cluster and cluster.gpus_each else 1,
+            device="cuda" if on_gpu else "cpu",
+            threads=THREADS_A_GPU if on_gpu else 1,
         )
-        return _run(partial(build or build_match_worker, plan), cluster, manifest, todo, prepare, plain)
-
-    with writing(out):
-        return derive(manifest, out, config, options.overwrite, make)
-
-
-def _run(
-    build_worker: BuildWorker,
-    cluster: Cluster | None,
-    manifest: Manifest,
-    todo: list[ShardTask],
-    prepare: Callable[[], None],
-    plain: bool,
-) -> float:
-    """Make the shards that are left to do, and return the images a second."""
-    sizes = {entry.name: entry.samples for entry in manifest.shards}
-    failures: list[ShardFailure] = []
-    log.info("match: loading the models")
-    with RayRunner(build_worker, cluster) if cluster else LocalRunner(build_worker) as runner:
-        prepare()
-        total, workers = sum(sizes[task.shard] for task in todo), cluster.actors if cluster else 1
-        with Progress("match", total, plain, workers=workers) as progress:
-            for report in runner.run(todo):
-                if isinstance(report, ShardFailure):
-                    failures.append(report)
-                    log.error("shard %s given up: %s", report.shard, report.reason)
-                    continue
-                progress.advance(report.samples + report.skipped)
-                seconds = {stage: round(spent, 3) for stage, spent in report.seconds.items()}
-                log.debug("shard %s done: %s", report.shard, seconds, extra={"seconds": seconds})
-            rate = progress.rate
-    if failures:
-        shards = ", ".join(sorted(failure.shard for failure in failures)[:5])
-        why = f"{len(failures)} of {len(todo)} failed ({shards}); the first: {failures[0].reason}"
-        raise ShardFailedError("shards", why, "the others are done; run the same command again to retry these")
-    return rate
+        log.info("match: loading the models")
+        with running(partial(build or build_match_worker, plan), cluster) as runner:
+            derivation.prepare()  # not before the models are there: --overwrite removes what is there
+            workers = cluster.actors if cluster else 1
+            with Progress("match", derivation.images, plain, workers=workers) as progress:
+                for report in done(runner.run(derivation.todo)):
+                    progress.advance(report.samples + report.skipped)
+                    seconds = {stage: round(spent, 3) for stage, spent in report.seconds.items()}
+                    log.debug("shard %s done: %s", report.shard, seconds, extra={"seconds": seconds})
+        return derivation.finish(progress.rate)
 
 
 def build_match_worker(plan: MatchPlan) -> MatchWorker:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from glitbuild.clip.facts import FactOptions
+from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
 from glitbuild.ingest.download.options import DownloadOptions
@@ -82,12 +83,7 @@ class MatchOptions(FactOptions):
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
-        if self.gpus is not None and self.workers is not None:
-            raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
-        if self.gpus is not None and self.gpus < 1:
-            raise ConfigError(f"--gpus {self.gpus}", "too small", "give at least 1, or --workers N for the CPU")
-        if self.workers is not None and self.workers < 0:
-            raise ConfigError(f"--workers {self.workers}", "too small", "give 0 (no Ray) or more")
+        check_workers(self.workers, self.gpus, self.ray_address)
         if not self.default_regions and self.detector == "none":
             raise ConfigError("--no-default-regions --detector none", "no regions are left", "give one of the two")
         if self.detector_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", self.detector_sha256):

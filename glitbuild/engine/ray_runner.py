@@ -1,20 +1,21 @@
-"""Run workers as Ray actors; a dead actor costs the shard it held, never the run."""
+"""Run workers as Ray actors; a dead actor costs the shards it held, never the run."""
 
 import logging
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, Self, cast
 
 from glitbuild.engine.cluster import Cluster, connected
 from glitbuild.engine.lifeline import FIX
-from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask, Worker
+from glitbuild.engine.task import BuildWorker, Report, ShardFailure, TaskT, Worker
 from glitbuild.errors import ClusterError, GlitbuildError
 
 MAX_TRIES = 3
-"""A shard that has brought down this many workers is given up; the others go on."""
+"""A shard that has brought down this many workers is given up; the others continue."""
 
 PATIENCE_SECONDS = 60.0
 
@@ -27,52 +28,78 @@ LOAD_SECONDS = 900.0
 log = logging.getLogger(__name__)
 
 
-class _Host:
+class _Host(Generic[TaskT, Report]):
     """The actor: holds one worker, built where the actor runs."""
 
-    def __init__(self, build_worker: BuildWorker) -> None:
+    def __init__(self, build_worker: BuildWorker[TaskT, Report]) -> None:
         self._build_worker = build_worker
-        self._worker: Worker | None = None
+        self._worker: Worker[TaskT, Report] | None = None
 
     def ready(self) -> None:
         """Load the models; not in the constructor, so that an error arrives as itself."""
         self._worker = self._build_worker()
 
-    def run(self, task: ShardTask) -> ShardReport:
+    def run(self, task: TaskT) -> Report:
         assert self._worker is not None
         return self._worker.run(task)
 
 
-class RayRunner:
-    """Runs tasks on a pool of actors, one task an actor at a time.
+@dataclass(eq=False, slots=True)
+class _Actor(Generic[TaskT]):
+    """A worker that is ready.
 
-    The driver holds one task and one reference an actor, whatever the number of tasks: its memory does
-    not grow with the dataset. Entering the context connects, starts the actors and waits until the
-    first has loaded its models, so that a model that can't be had is known before any work is done.
+    Attributes:
+        handle: Ray's.
+        tasks: in flight, by the reference to their report.
+        alone: it holds a task that has failed before, and takes no other until that is done.
+    """
+
+    handle: Any
+    tasks: dict[Any, TaskT] = field(default_factory=dict)
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed(Generic[TaskT]):
+    """A try of a task that failed, why, and whether it counts against the task."""
+
+    task: TaskT
+    reason: str
+    error: GlitbuildError | None = None
+    counts: bool = True
+
+
+class RayRunner(Generic[TaskT, Report]):
+    """Runs tasks on a pool of actors, so many at a time in each.
+
+    The driver holds the tasks in flight and a reference for each, whatever the number of tasks: its memory does
+    not grow with the dataset. Entering the context connects, starts the actors and waits until the first has
+    loaded its models, so that a model that can't be had is known before any work is done. Actors for which the
+    cluster has no room yet start when a node joins.
 
     Args:
         build_worker: makes a worker inside an actor.
         cluster: how many actors, with what, where.
+        slots: tasks in flight per actor.
 
     Raises:
         ConfigError: there are fewer GPUs than asked for, or no cluster at the address.
         ClusterError: Ray doesn't start, or is gone in the middle.
     """
 
-    def __init__(self, build_worker: BuildWorker, cluster: Cluster) -> None:
-        self._build_worker, self._cluster = build_worker, cluster
+    def __init__(self, build_worker: BuildWorker[TaskT, Report], cluster: Cluster, slots: int = 1) -> None:
+        self._build_worker, self._cluster, self._slots = build_worker, cluster, slots
         self._starting: dict[Any, Any] = {}
-        self._busy: dict[Any, tuple[Any, ShardTask]] = {}
-        self._idle: list[Any] = []
+        self._ready: list[_Actor[TaskT]] = []
         self._broken_starts = 0
 
-    def __enter__(self) -> "RayRunner":
+    def __enter__(self) -> Self:
         with ExitStack() as entered:
             self._lifeline = entered.enter_context(connected(self._cluster))
             for _ in range(self._cluster.actors):
                 self._start_actor()
-            while not self._idle:
-                self._wait()
+            while not self._ready:
+                self._finish_start(self._wait())
             self._entered = entered.pop_all()
         return self
 
@@ -84,82 +111,116 @@ class RayRunner:
         if self._cluster.address:  # on this machine they end with Ray
             with suppress(ClusterError, ray.exceptions.RayError):
                 self._lifeline.look()
-                for actor in [*self._starting.values(), *self._idle, *(actor for actor, _ in self._busy.values())]:
-                    ray.kill(actor)
+                for handle in [*self._starting.values(), *(actor.handle for actor in self._ready)]:
+                    ray.kill(handle)
         self._entered.close()
 
-    def run(self, tasks: Iterable[ShardTask]) -> Iterator[ShardReport | ShardFailure]:
-        """Yield a report or a failure a task, as they come."""
-        waiting, again = iter(tasks), deque[ShardTask]()
+    def run(self, tasks: Iterable[TaskT]) -> Iterator[Report | ShardFailure]:
+        """Yield a report or a failure per task, as they come."""
+        fresh, again = iter(tasks), deque[TaskT]()
         tries: Counter[str] = Counter()
         exhausted = False
         while True:
-            while self._idle and not (exhausted and not again):
-                task = again.popleft() if again else next(waiting, None)
-                if task is None:
-                    exhausted = True
-                    continue
-                actor = self._idle.pop()
-                self._busy[actor.run.remote(task)] = (actor, task)
-            if exhausted and not again and not self._busy:
+            # A task that has failed before has an actor to itself: if that dies too, it is this task's doing.
+            while again and (idle := next((actor for actor in self._ready if not actor.tasks), None)):
+                self._submit(idle, again.popleft(), alone=True)
+            while not (again or exhausted) and (free := self._with_room()):
+                task = next(fresh, None)
+                exhausted = task is None
+                if task is not None:
+                    self._submit(free, task)
+            if exhausted and not again and not any(actor.tasks for actor in self._ready):
                 return
-            done = self._wait()
-            if isinstance(done, ShardReport):
-                yield done
-            elif done is not None:
-                task, reason = done
-                tries[task.shard] += 1
+            ref = self._wait()
+            if ref in self._starting:
+                self._finish_start(ref)
+                continue
+            for outcome in self._collect(ref):
+                if not isinstance(outcome, _Failed):
+                    yield outcome
+                    continue
+                task = outcome.task
+                tries[task.shard] += outcome.counts
                 if tries[task.shard] < MAX_TRIES:
-                    log.warning("shard %s: try %d failed (%s)", task.shard, tries[task.shard], reason)
+                    log.warning("shard %s: try %d failed (%s)", task.shard, tries[task.shard], outcome.reason)
                     again.append(task)
                 else:
-                    yield ShardFailure(task.shard, reason)
+                    yield ShardFailure(task.shard, outcome.reason, outcome.error)
 
     def _start_actor(self) -> None:
         import ray
 
         remote: Any = ray.remote  # its overloads don't know a class whose options come at run time
-        host = remote(num_cpus=1, num_gpus=self._cluster.gpus_each, max_restarts=0)(_Host)
-        actor = host.remote(self._build_worker)
-        self._starting[actor.ready.remote()] = actor
+        options = {"num_cpus": 1, "num_gpus": self._cluster.gpus_each, "max_concurrency": self._slots}
+        handle = remote(max_restarts=0, **options)(_Host).remote(self._build_worker)
+        self._starting[handle.ready.remote()] = handle
 
-    def _wait(self) -> ShardReport | tuple[ShardTask, str] | None:
-        """Wait for one actor; return its report, its task with the reason it failed, or None for a start."""
+    def _with_room(self) -> "_Actor[TaskT] | None":
+        """Return the least busy actor that can take one more task, if there is any."""
+        free = [actor for actor in self._ready if not actor.alone and len(actor.tasks) < self._slots]
+        return min(free, key=lambda actor: len(actor.tasks), default=None)
+
+    def _submit(self, actor: _Actor[TaskT], task: TaskT, alone: bool = False) -> None:
+        actor.tasks[actor.handle.run.remote(task)] = task
+        actor.alone = alone
+
+    def _collect(self, ref: Any) -> Iterator[Report | _Failed[TaskT]]:
+        """Yield what became of a task, and where its actor is gone, of the others that it held."""
         import ray
 
-        (ref,) = self._wait_for_one()
-        if ref in self._starting:
-            self._finish_start(ref)
-            return None
-        actor, task = self._busy.pop(ref)
+        actor = next(actor for actor in self._ready if ref in actor.tasks)
+        task = actor.tasks.pop(ref)
+        actor.alone = False
         try:
-            report: ShardReport = ray.get(ref, timeout=PATIENCE_SECONDS)
+            report = cast(Report, ray.get(ref, timeout=PATIENCE_SECONDS))
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, GlitbuildError):
-                self._idle.append(actor)
-                return task, str(cause)
+                yield _Failed(task, str(cause), cause)
+                return
             # Unforeseen, a CUDA fault perhaps, after which nothing works in that process: take a new one.
-            self._replace(actor)
-            return task, f"{type(cause).__name__}: {cause}"
+            yield _Failed(task, f"{type(cause).__name__}: {cause}")
+            yield from self._replace(actor)
         except ray.exceptions.RayError as error:
             self._lifeline.look()
-            self._replace(actor)
-            return task, f"the worker died ({type(error).__name__})"
-        self._idle.append(actor)
-        return report
+            # Of several tasks nobody knows which brought it down; that one will do so again when it is alone.
+            yield _Failed(task, f"the worker died ({type(error).__name__})", counts=not actor.tasks)
+            yield from self._replace(actor)
+        else:
+            yield report
 
-    def _wait_for_one(self) -> list[Any]:
+    def _replace(self, actor: _Actor[TaskT]) -> Iterator[Report | _Failed[TaskT]]:
+        """Start another actor; yield what became of the tasks that this one holds."""
         import ray
 
-        refs, start, warned = [*self._starting, *self._busy], time.monotonic(), 0.0
+        self._ready.remove(actor)
+        ray.kill(actor.handle)
+        self._start_actor()
+        if not actor.tasks:
+            return
+        whole, _ = ray.wait(list(actor.tasks), num_returns=len(actor.tasks), timeout=0)
+        for ref, task in actor.tasks.items():
+            try:
+                if ref in whole:
+                    yield cast(Report, ray.get(ref, timeout=PATIENCE_SECONDS))
+                    continue
+            except ray.exceptions.RayError:
+                log.debug("shard %s was lost with its worker", task.shard)
+            yield _Failed(task, "its worker was lost", counts=False)
+
+    def _wait(self) -> Any:
+        """Return the reference of a start or a task that has come to its end."""
+        import ray
+
+        refs = [*self._starting, *(ref for actor in self._ready for ref in actor.tasks)]
+        start, warned = time.monotonic(), 0.0
         while True:
             self._lifeline.check()
             done: list[Any] = ray.wait(refs, num_returns=1, timeout=LOOK_SECONDS)[0]
             if done:
-                return done
+                return done[0]
             waited = time.monotonic() - start
-            if self._busy:
+            if len(refs) > len(self._starting):
                 continue
             if self._cluster.address is None and waited > LOAD_SECONDS:
                 raise ClusterError("workers", f"none has loaded its models in {waited / 60:.0f} minutes", FIX)
@@ -172,11 +233,13 @@ class RayRunner:
     def _finish_start(self, ref: Any) -> None:
         import ray
 
-        actor = self._starting.pop(ref)
+        handle = self._starting.pop(ref)
         try:
             ray.get(ref, timeout=PATIENCE_SECONDS)
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            if not self._ready:
+                raise error.cause from None
+            log.warning("a worker can't start (%s); the others continue without it", error.cause)
         except ray.exceptions.RayError as error:
             self._lifeline.look()
             self._broken_starts += 1
@@ -186,10 +249,4 @@ class RayRunner:
             self._start_actor()
         else:
             self._broken_starts = 0
-            self._idle.append(actor)
-
-    def _replace(self, actor: Any) -> None:
-        import ray
-
-        ray.kill(actor)
-        self._start_actor()
+            self._ready.append(_Actor(handle))

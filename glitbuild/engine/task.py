@@ -1,17 +1,81 @@
-"""The unit of work and of retry is a shard; what the runners need to know of one."""
+"""What the engine knows: tasks that name a shard, workers that turn a task into a report, runners that do so."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from glitbuild.errors import GlitbuildError, ShardFailedError
+
+RETRY = "the others are done; run the same command again to retry these"
+
+log = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """Anything picklable that says which shard it is about."""
+
+    @property
+    def shard(self) -> str:
+        """Name of the shard, for messages and for counting tries."""
+        ...
+
+
+TaskT = TypeVar("TaskT", bound=Task)
+Report = TypeVar("Report")
+TaskIn = TypeVar("TaskIn", bound=Task, contravariant=True)
+ReportOut = TypeVar("ReportOut", covariant=True)
+
+
+class Worker(Protocol[TaskIn, ReportOut]):
+    """Does one task after the other, or with several slots, several at a time; all it needs is loaded."""
+
+    def run(self, task: TaskIn) -> ReportOut:
+        """Do one task; its files are whole when this returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFailure:
+    """A shard that was given up.
+
+    Attributes:
+        shard: its name.
+        reason: why its last try failed.
+        error: the same as an exception, where it is one of glitbuild's own.
+    """
+
+    shard: str
+    reason: str
+    error: GlitbuildError | None = None
+
+
+class Runner(Protocol[TaskIn, ReportOut]):
+    """Has a worker in this process, or several in others, while its context lasts."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def run(self, tasks: Iterable[TaskIn]) -> Iterator[ReportOut | ShardFailure]:
+        """Yield a report or a failure per task, as they come; tasks are drawn when there is room for them."""
+        ...
+
+
+BuildWorker = Callable[[], Worker[TaskT, Report]]
+"""Makes a worker where it is to run; picklable, unless it runs in this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """A shard to make from a shard.
+    """A shard to read.
 
     Attributes:
-        shard: its name, the same in input and output.
-        sha256: of the input's tar.
+        shard: its name.
+        sha256: of its tar.
     """
 
     shard: str
@@ -20,13 +84,13 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """A shard is done.
+    """A shard that was made.
 
     Attributes:
         shard: its name.
-        samples: how many were written.
-        skipped: how many were left out.
-        seconds: spent by stage, for the log and for benchmarks.
+        samples: number of samples written.
+        skipped: number of rows left out.
+        seconds: time spent by stage, for the log and for benchmarks.
     """
 
     shard: str
@@ -35,21 +99,32 @@ class ShardReport:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ShardFailure:
-    """A shard was given up, and why its last try failed."""
+def done(reports: Iterable[Report | ShardFailure], at_once: bool = False, fix: str = RETRY) -> Iterator[Report]:
+    """Yield the reports of a runner, and fail in the end if a shard was given up.
 
-    shard: str
-    reason: str
+    Args:
+        reports: as a runner yields them.
+        at_once: fail with the first failure, where the other shards are worth nothing without it.
+        fix: what to do about it.
 
-
-class Worker(Protocol):
-    """Takes a shard and gives a shard, as often as it is called; everything it needs is loaded."""
-
-    def run(self, task: ShardTask) -> ShardReport:
-        """Make one shard; its files are whole when this returns."""
-        ...
-
-
-BuildWorker = Callable[[], Worker]
-"""Makes a worker where it is to run; must be picklable."""
+    Raises:
+        ShardFailedError: names the shards.
+        GlitbuildError: with ``at_once``, the failure's own error.
+    """
+    failures: list[ShardFailure] = []
+    count = 0
+    for report in reports:
+        count += 1
+        if not isinstance(report, ShardFailure):
+            yield report
+            continue
+        if at_once and report.error:
+            raise report.error
+        log.error("shard %s given up: %s", report.shard, report.reason)
+        failures.append(report)
+        if at_once:
+            break
+    if failures:
+        shards = ", ".join(sorted(failure.shard for failure in failures)[:5])
+        why = f"{len(failures)} of {count} failed ({shards}); the first: {failures[0].reason}"
+        raise ShardFailedError("shards", why, fix)

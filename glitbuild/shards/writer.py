@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any, cast
 
 from glitbuild.records import Sample, Skip, Source
-from glitbuild.shards.layout import pairs_path, skipped_path, tar_path, truth_path
+from glitbuild.shards.layout import pairs_path, sidecar_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.pairs import pair_rows, write_pairs
 from glitbuild.shards.sidecar import Config, Sidecar, add_counts
 from glitbuild.shards.sources import count_sources
@@ -59,6 +59,7 @@ def write_shard(
                 rows.extend(pair_rows(sample))
                 totals = add_counts(totals, sample_counts(sample))
                 sources.append(sample.source)
+            store.remove(sidecar_path(shard))  # an earlier one says nothing of the files that appear from now on
         files[tar_path(shard)] = output.stored
         if config["stage"] == "match":
             with store.create(pairs_path(shard)) as table:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from glitbuild.clip.facts import FactOptions
+from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.records import writable
 
@@ -75,13 +76,9 @@ class TrainOptions(FactOptions):
             raise ConfigError(f"--pairs {self.pairs}", "unknown", "give " + ", ".join(PAIRS))
         if self.pairs != "best" and self.losses == {"global"}:
             raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "leave it away")
-        if self.gpus is not None and self.workers is not None:
-            raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
-        for name in ("gpus", "workers"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(_option(name, getattr(self, name)), "too small", "give at least 1")
-        if self.ray_address and not (self.gpus or self.workers):
-            raise ConfigError("--ray-address", "one process needs no Ray", "add --gpus N or --workers N")
+        check_workers(self.workers, self.gpus, self.ray_address)
+        if self.workers == 0:
+            raise ConfigError("--workers 0", "too small", "give at least 1, or leave it out for one process")
         if self.resume and self.overwrite:
             raise ConfigError("--resume and --overwrite", "they exclude each other", "give one of the two")
 

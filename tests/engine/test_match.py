@@ -1,5 +1,6 @@
 """The command ``match`` around a worker that asks no model: planning, continuing, refusing."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
 from glitbuild.ingest.command import run_ingest
 from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.validate import validate
 from tests.engine.workers import CentreWorker
 from tests.factories import jpeg
@@ -93,12 +95,82 @@ def test_other_options_are_refused_by_name(options: MatchOptions, change: dict[s
     assert not match(options, overwrite=True, **change).done_before
 
 
-def test_another_input_is_refused(options: MatchOptions, photos: Path, tmp_path: Path) -> None:
+def other_photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "others"
+    folder.mkdir()
+    for number in range(3 * SHARDS - 1):
+        (folder / f"{number:02d}.jpg").write_bytes(jpeg(seed=100 + number))
+        (folder / f"{number:02d}.txt").write_text(f"Noise number {number}.")
+    return folder
+
+
+def test_another_input_is_refused_and_changes_nothing(options: MatchOptions, tmp_path: Path) -> None:
     match(options)
-    (photos / "04.txt").write_text("Another caption.")
-    ingest(photos, tmp_path)
-    with pytest.raises(OptionsChangedError, match="shard 00001"):
+    before = tree(Path(options.out))
+    ingest(other_photos(tmp_path), tmp_path)
+    with pytest.raises(OptionsChangedError, match="shard 00000 was made from another input"):
         match(options)
+    assert tree(Path(options.out)) == before
+    assert not match(options, overwrite=True).done_before
+
+
+def grow(photos: Path) -> None:
+    """Change a caption in the second shard, fill the last one up, and add one more."""
+    (photos / "04.txt").write_text("Another caption.")
+    for number in range(3 * SHARDS - 1, 3 * SHARDS + 2):
+        (photos / f"{number:02d}.jpg").write_bytes(jpeg(seed=number))
+        (photos / f"{number:02d}.txt").write_text(f"Noise number {number}.")
+
+
+def test_a_grown_and_mended_input_costs_the_shards_that_changed(
+    options: MatchOptions, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    match(options)
+    written = times(options)
+    grow(photos)
+    ingest(photos, tmp_path)
+    with caplog.at_level(logging.INFO):
+        assert not match(options).done_before
+    assert "match: 3 of 5 shards have new or changed input" in caplog.messages
+    again = {path.stem for path, time in times(options).items() if written.get(path) != time}
+    assert again == {"00001", "00003", "00004", "manifest", "sizes"}
+    fresh = str(tmp_path / "fresh")
+    match(options, out=fresh)
+    assert tree(Path(options.out)) == tree(Path(fresh))
+    assert match(options).done_before
+
+
+def test_the_only_shard_may_have_changed_as_long_as_it_is_the_same_dataset(
+    options: MatchOptions, photos: Path, tmp_path: Path
+) -> None:
+    ingest(photos, tmp_path, shard_size=100)
+    match(options)
+    grow(photos)
+    ingest(photos, tmp_path, shard_size=100)
+    match(options)
+    assert list(validate(*open_dataset(options.out))) == []
+    ingest(other_photos(tmp_path), tmp_path, shard_size=100)
+    with pytest.raises(OptionsChangedError, match="shard 00000"):
+        match(options)
+
+
+def test_a_shard_that_is_made_again_is_not_finished_meanwhile(
+    options: MatchOptions, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if killed between the tar and the sidecar: with the old input again, the old sidecar must not hold."""
+    match(options)
+    before = tree(Path(options.out))
+    text = (photos / "04.txt").read_text()
+    (photos / "04.txt").write_text("Voice number 4.")  # the same length: the tar's size does not tell
+    ingest(photos, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sidecar, "write", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(ShardFailedError, match="killed"):
+            match(options)
+    (photos / "04.txt").write_text(text)
+    ingest(photos, tmp_path)
+    match(options)
+    assert tree(Path(options.out)) == before
 
 
 def test_a_shorter_input_is_refused(options: MatchOptions, photos: Path, tmp_path: Path) -> None:

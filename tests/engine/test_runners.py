@@ -1,6 +1,13 @@
 """The runners, with real Ray actors that really die."""
 
+import contextlib
+import os
+import sys
+import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +18,9 @@ import ray.cluster_utils
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.local_runner import LocalRunner
 from glitbuild.engine.ray_runner import MAX_TRIES, RayRunner
-from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask
-from glitbuild.errors import ConfigError, GlitbuildError, ModelError
+from glitbuild.engine.run import running
+from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask, done
+from glitbuild.errors import ConfigError, DatasetError, GlitbuildError, ModelError, ShardFailedError
 from tests.engine.workers import DiesAtStart, Moody, no_model
 
 pytestmark = pytest.mark.slow
@@ -85,6 +93,80 @@ def test_a_dead_node_costs_the_shard_it_held(nodes: ray.cluster_utils.Cluster, t
                 nodes.remove_node(node, allow_graceful=False)
     assert len(reports) == 20 * len(TASKS)
     assert all(isinstance(report, ShardReport) for report in reports)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A task of another kind than the package's own."""
+
+    shard: str
+    text: str
+
+
+class Together:
+    """Ends a task once so many are under way together; dies, or fails, as the task's text says."""
+
+    def __init__(self, folder: Path, parties: int) -> None:
+        self._folder, self._barrier = folder, threading.Barrier(parties)
+
+    def run(self, task: Text) -> str:
+        (self._folder / f"{task.shard}-{uuid.uuid4()}").touch()
+        if task.text == "dies" or (
+            task.text == "dies once" and len(list(self._folder.glob(f"{task.shard}-*"))) == 1
+        ):
+            time.sleep(0.5)  # while the others are under way
+            os._exit(1)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._barrier.wait(timeout=2 if "dies" in str(self._folder) else 60)
+        return task.text.upper()
+
+
+def test_tasks_of_any_kind_overlap_in_a_worker_and_are_drawn_when_there_is_room(
+    nodes: ray.cluster_utils.Cluster, tmp_path: Path
+) -> None:
+    for cluster in (None, Cluster(1, address=nodes.address)):
+        drawn: list[str] = []
+        tasks = (drawn.append(f"{number}") or Text(f"{number:05d}", f"text {number}") for number in range(12))
+        found = []
+        with running(partial(Together, tmp_path, 3), cluster, slots=3) as runner:
+            for report in done(runner.run(tasks)):
+                found.append(report)
+                assert len(drawn) <= len(found) + 3
+        assert sorted(found) == sorted(f"TEXT {number}" for number in range(12))
+
+
+def test_a_dead_worker_costs_all_it_held_once_and_the_guilty_task_is_found(
+    nodes: ray.cluster_utils.Cluster, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dies"
+    folder.mkdir()
+    words = {0: "dies once", 5: "dies"}
+    tasks = [Text(f"{number:05d}", words.get(number, "lives")) for number in range(9)]
+    with running(partial(Together, folder, 9), Cluster(1, address=nodes.address), slots=3) as runner:
+        reports = list(runner.run(tasks))
+    failed = [report.shard for report in reports if isinstance(report, ShardFailure)]
+    assert failed == ["00005"]
+    assert sorted(report for report in reports if isinstance(report, str)) == ["DIES ONCE", *["LIVES"] * 7]
+
+
+def test_an_error_of_a_thread_or_of_who_reads_ends_a_local_run(tmp_path: Path) -> None:
+    class Leaves:
+        def run(self, task: Text) -> str:
+            sys.exit(3)
+
+    with pytest.raises(SystemExit), running(Leaves, None, slots=2) as runner:
+        list(runner.run([Text("00000", "")]))
+
+
+def test_failures_are_one_error_in_the_end_or_their_own_at_once(tmp_path: Path) -> None:
+    with LocalRunner(partial(Moody, tmp_path, {}, {"00001": 9}, {"00002": 9})) as runner:
+        found = []
+        with pytest.raises(
+            ShardFailedError, match=r"2 of 8 failed \(00001, 00002\); the first: RuntimeError: CUDA"
+        ):
+            found += done(runner.run(TASKS))
+        with pytest.raises(DatasetError, match="00002: damaged; mend it"):
+            list(done(runner.run(TASKS[2:]), at_once=True))
 
 
 def test_a_model_that_cannot_be_had_is_known_before_any_work(runner: Callable[[BuildWorker], Runner]) -> None:
