@@ -15,6 +15,7 @@ from glitbuild.shards.manifest import (
     open_dataset,
     prepare_directory,
     read_manifest,
+    refuse_earlier_schema,
     write_manifest,
 )
 from glitbuild.shards.overlap import refuse_overlap
@@ -55,6 +56,8 @@ def derive(manifest: Manifest, out: Store, config: Config, overwrite: bool, make
     todo = list(_todo(manifest, out, config, overwrite))
     if not todo and (done := read_manifest(out)):
         return Result(done, done_before=True)
+    if not overwrite:
+        refuse_earlier_schema(out)
     stage, shards, rate = config["stage"], [entry.name for entry in manifest.shards], 0.0
     prepare = partial(prepare_directory, out, overwrite, shards)
     if todo:
