@@ -9,7 +9,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-SCHEMA = "glit/1"
+SCHEMA = "glit/2"
+"""The version of the dataset format that is written."""
+
+FIRST_SCHEMA = "glit/1"
+"""An earlier version, which is still read: without KEY.txt, and with ``sizes.json`` beside the manifest."""
 
 Span = tuple[int, int]
 """Characters ``[start, end)`` of a caption."""

@@ -16,6 +16,7 @@ from glitbuild.shards.manifest import (
     open_dataset,
     prepare_directory,
     read_manifest,
+    refuse_earlier_schema,
     write_manifest,
 )
 from glitbuild.shards.overlap import refuse_overlap
@@ -79,6 +80,8 @@ class Derivation:
         if before and not self.todo:
             self.finished = Result(before, done_before=True)
             return
+        if not self.overwrite:
+            refuse_earlier_schema(self.out)
         grown = len(changed) + sum(name not in known for name in lost if before)
         total, stage = len(self.manifest.shards), self.config["stage"]
         if grown:

@@ -43,10 +43,7 @@ class IngestOptions(DownloadOptions):
         for name in ("retry-skipped", "extend"):
             if self.overwrite and getattr(self, name.replace("-", "_")):
                 raise ConfigError(f"--overwrite and --{name}", "both given", "give one of the two")
-        if self.workers is not None and self.workers < 0:
-            raise ConfigError(f"--workers {self.workers}", "too small", "give 0 (no Ray) or more")
-        if self.ray_address is not None and not self.workers:
-            raise ConfigError(f"--ray-address {self.ray_address}", "how many workers?", "add --workers N")
+        check_workers(self.workers, None, self.ray_address)
         if not self.captions and self.caption_column is not None:
             raise ConfigError("--no-captions and --caption-column", "both given", "give one of the two")
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):

@@ -3,18 +3,17 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.local_runner import LocalRunner
+from glitbuild.engine.cluster import choose_cluster
 from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.ray_runner import RayRunner
 from glitbuild.engine.result import Result
-from glitbuild.engine.task import ShardFailure, ShardReport
+from glitbuild.engine.run import running
+from glitbuild.engine.task import done
 from glitbuild.engine.versions import versions_of
-from glitbuild.errors import ConfigError, ShardFailedError, SourceError
+from glitbuild.errors import ConfigError, SourceError
 from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.download.fetch import too_large
 from glitbuild.ingest.download.options import DownloadOptions
@@ -45,8 +44,6 @@ from glitbuild.shards.store import Store
 MAX_THREADS = 32
 SLOTS = 4
 """Ranges that a worker makes at a time: a slow download at the end of one must not keep the others waiting."""
-
-Runner = Callable[[Iterator[IngestTask]], Iterator[ShardReport | ShardFailure]]
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +93,7 @@ class _Ingest:
     ) -> None:
         self._options, self._out, self._sources, self._excluded = options, out, tuple(sources), excluded
         self._plain, self._config = plain, _config(options, excluded)
+        self._cluster = choose_cluster(options.workers, ray_address=options.ray_address)
         self._start = Start()
 
     def run(self) -> Result:
@@ -115,8 +113,7 @@ class _Ingest:
         with ExitStack() as stack:
             progress = stack.enter_context(Progress("ingest", None, self._plain))
             hashes = [(dataset.name, stack.enter_context(self._hashes(dataset))) for dataset in self._excluded]
-            runner = stack.enter_context(self._runner(progress))
-            make = partial(_make, runner)
+            make = stack.enter_context(self._runner(progress))
             make(finished.todo(self._plan(), options.extend))
             if options.retry_skipped:
                 make(self._retried())
@@ -185,10 +182,15 @@ class _Ingest:
         return manifest
 
     @contextmanager
-    def _runner(self, progress: Progress) -> Iterator[Runner]:
-        options, cluster = self._options, self._cluster
+    def _runner(self, progress: Progress) -> Iterator[Callable[[Iterator[IngestTask]], int]]:
+        """Yield what makes shards and returns how many.
+
+        Raises:
+            ShardFailedError: some were given up; the others are done.
+        """
+        options, out, cluster = self._options, self._out, self._cluster
         plan = IngestPlan(
-            out=self._out.root if self._out.is_local else self._out.url,
+            out=out.root if out.is_local else out.url,
             sources=self._sources,
             first_source=self._start.source,
             limits=Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side),
@@ -198,38 +200,36 @@ class _Ingest:
             needs_hash=options.duplicates == "near" or bool(self._excluded),
             threads=1 if cluster else self._threads,
         )
-        if cluster:
-            with RayRunner(partial(IngestWorker, plan), cluster) as runner:
-                yield partial(_counted, runner, progress)
-        else:
-            worker = IngestWorker(plan, progress.advance)
-            try:
-                with LocalRunner(lambda: worker) as local:
-                    yield local.run
-            finally:
-                worker.close()
+
+        def make(tasks: Iterator[IngestTask]) -> int:
+            made = 0
+            for report in done(runner.run(tasks)):
+                made += 1
+                if cluster:
+                    progress.advance(report.samples + report.skipped)
+            return made
+
+        with ExitStack() as stack:
+            build = partial(IngestWorker, plan)
+            if not cluster:
+                worker = stack.enter_context(closing(IngestWorker(plan, progress.advance)))
+                build = partial(_itself, worker)
+            runner = stack.enter_context(running(build, cluster, SLOTS))
+            yield make
 
     @contextmanager
     def _hashes(self, dataset: Excluded) -> Iterator[NearHashes]:
         """Hash the pictures of a dataset that is kept apart."""
         log.info("ingest: reading %d pictures of %s", dataset.manifest.totals["samples"], dataset.name)
-        store, cluster = dataset.store, self._cluster
-        build = partial(HashWorker, store.root if store.is_local else store.url, 1 if cluster else self._threads)
-        with (
-            NearHashes(self._options.near_distance) as hashes,
-            RayRunner(build, cluster) if cluster else LocalRunner(build) as runner,
-        ):
-            for report in runner.run(dataset.tasks()):
-                if isinstance(report, ShardFailure):
-                    raise ShardFailedError(dataset.name, report.reason, "see what glitbuild validate says of it")
-                for key, hash in report.hashes.items():
-                    hashes.add(hash, key)
+        store = dataset.store
+        threads = 1 if self._cluster else self._threads
+        build = partial(HashWorker, store.root if store.is_local else store.url, threads)
+        with NearHashes(self._options.near_distance) as hashes:
+            with running(build, self._cluster) as runner:
+                for report in done(runner.run(dataset.tasks()), at_once=True):
+                    for key, hash in report.hashes.items():
+                        hashes.add(hash, key)
             yield hashes
-
-    @property
-    def _cluster(self) -> Cluster | None:
-        options = self._options
-        return Cluster(options.workers, address=options.ray_address) if options.workers else None
 
     @property
     def _threads(self) -> int:
@@ -250,32 +250,8 @@ def may_succeed(skip: Skip, options: DownloadOptions) -> bool:
     return False
 
 
-def _make(run: Runner, tasks: Iterator[IngestTask]) -> int:
-    """Make shards, and return how many.
-
-    Raises:
-        ShardFailedError: some were given up.
-    """
-    failures: list[ShardFailure] = []
-    made = 0
-    for report in run(tasks):
-        made += 1
-        if isinstance(report, ShardFailure):
-            failures.append(report)
-            log.error("ingest: shard %s given up: %s", report.shard, report.reason)
-    if failures:
-        why = f"{len(failures)} failed; the first, {failures[0].shard}: {failures[0].reason}"
-        raise ShardFailedError("shards", why, "the others are done; run the same command again to retry these")
-    return made
-
-
-def _counted(
-    runner: RayRunner, progress: Progress, tasks: Iterator[IngestTask]
-) -> Iterator[ShardReport | ShardFailure]:
-    for report in runner.run(tasks):
-        if isinstance(report, ShardReport):
-            progress.advance(report.samples + report.skipped)
-        yield report
+def _itself(worker: IngestWorker) -> IngestWorker:
+    return worker
 
 
 def _check_datasets(specs: Sequence[str], sources: Sequence[RowSource]) -> None:

@@ -85,9 +85,7 @@ class HuggingFaceSource(RowSource):
         entries = (
             (digest_text(split.name, *_told(record)), (index, number) if can_seek else (index, number, record))
             for index, split in enumerate(self._splits)
-            for number, record in enumerate(
-                self._told_records(split) if can_seek else self._records(split, split.data)
-            )
+            for number, record in enumerate(self._records(split, split.data, told=can_seek))
         )
         yield from cut_at(entries, size, can_seek)
 

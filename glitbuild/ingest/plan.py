@@ -10,6 +10,7 @@ from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
 from glitbuild.ingest.source import DIGEST, Cut, Rejected, RowSource
 from glitbuild.records import writable
 from glitbuild.shards.layout import FOLDERS, shard_name, shard_of, sidecar_path
+from glitbuild.shards.manifest import refuse_earlier_schema
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 
@@ -118,6 +119,7 @@ class Finished:
         self.sources: dict[int, tuple[str, Start]] = {}
         self.end = Start()
         self.shards = set[str]()
+        refuse_earlier_schema(store)
         for sidecar in self.sidecars_of(store):
             sidecar.check_config(store, config)
             described = sidecar.input

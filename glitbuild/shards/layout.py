@@ -2,8 +2,13 @@
 
 import re
 
+from glitbuild.records import FIRST_SCHEMA
+
 MANIFEST = "manifest.json"
-SIZES = "sizes.json"
+SIZES = "shards/sizes.json"
+FIRST_SIZES = "sizes.json"
+"""Where ``glit/1`` has the numbers of samples."""
+
 FOLDERS = ("shards", "pairs", "skipped", "truth")
 
 _OWN = re.compile(r"(?:shards/(\d{5,})\.(?:tar|json)|pairs/(\d{5,})\.parquet|(?:skipped|truth)/(\d{5,})\.jsonl)")
@@ -46,6 +51,11 @@ def shard_files(shard: str, stage: str) -> list[str]:
     """
     more = {"match": [pairs_path(shard)], "scenes": [truth_path(shard)]}.get(stage, [])
     return [tar_path(shard), *more, skipped_path(shard)]
+
+
+def sizes_path(schema: str) -> str:
+    """Return where a dataset of this schema has the numbers of samples of its shards."""
+    return FIRST_SIZES if schema == FIRST_SCHEMA else SIZES
 
 
 def shard_of(path: str) -> str | None:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
-from glitbuild.errors import ConfigError, DatasetError
-from glitbuild.records import SCHEMA
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_of, tar_path
+from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
+from glitbuild.records import FIRST_SCHEMA, SCHEMA
+from glitbuild.shards.layout import FIRST_SIZES, FOLDERS, MANIFEST, SIZES, shard_of, tar_path
 from glitbuild.shards.schemas import parse
-from glitbuild.shards.sidecar import Config, Sidecar, add_counts
+from glitbuild.shards.sidecar import Config, Sidecar, add_counts, has_captions
 from glitbuild.shards.sources import SourceCounts, add_sources, most_frequent
 from glitbuild.shards.store import Store
 
@@ -32,7 +33,7 @@ class ShardEntry:
 class Manifest:
     """What a finished dataset holds and how it was made; see ``schemas/manifest.schema.json``.
 
-    ``sources`` is None where an older version wrote a part of it.
+    ``sources`` is None where an older version wrote a part of it, ``schema`` the version of the format.
     """
 
     versions: dict[str, str]
@@ -41,6 +42,7 @@ class Manifest:
     skipped: dict[str, int]
     shards: tuple[ShardEntry, ...]
     sources: SourceCounts | None = None
+    schema: str = SCHEMA
 
     @property
     def shard_config(self) -> Config:
@@ -50,7 +52,12 @@ class Manifest:
     @property
     def has_captions(self) -> bool:
         """Whether its samples have captions: all have one, or none has."""
-        return self.config.get("captions") is not False
+        return has_captions(self.config)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether each sample has a KEY.txt, which is its caption."""
+        return self.has_captions and self.schema != FIRST_SCHEMA
 
 
 @dataclass(slots=True)
@@ -77,7 +84,7 @@ class Sums:
 
 
 def write_manifest(store: Store, sidecars: Iterable[Sidecar], config: Config, versions: dict[str, str]) -> Manifest:
-    """Write ``sizes.json`` and then the manifest, from the sidecars of all shards in order."""
+    """Write ``shards/sizes.json`` and then the manifest, from the sidecars of all shards in order."""
     entries: list[ShardEntry] = []
     sums = Sums()
     for sidecar in sidecars:
@@ -93,7 +100,8 @@ def write_manifest(store: Store, sidecars: Iterable[Sidecar], config: Config, ve
         tuple(entries),
         sums.most_frequent_sources,
     )
-    content = {"schema": SCHEMA} | asdict(manifest)
+    content = asdict(manifest)
+    content = {"schema": content.pop("schema")} | content
     if manifest.sources is None:
         del content["sources"]
     store.write(SIZES, sizes_json(entries))
@@ -114,7 +122,6 @@ def read_manifest(store: Store) -> Manifest | None:
     except ValueError as error:
         fix = "remove it and run the command that made it again"
         raise DatasetError(store.path(MANIFEST), str(error), fix) from error
-    del content["schema"]
     content["shards"] = tuple(ShardEntry(**entry) for entry in content["shards"])
     return Manifest(**content)
 
@@ -149,8 +156,8 @@ def require_captions(url: str, manifest: Manifest) -> None:
 
 def remove_dataset(store: Store) -> None:
     """Remove a dataset's files and nothing else; the marks of completion go first."""
-    store.remove(MANIFEST)
-    store.remove(SIZES)
+    for name in (MANIFEST, SIZES, FIRST_SIZES):
+        store.remove(name)
     for name in sorted(files_beyond(store, ()), key=lambda name: not name.endswith(".json")):
         store.remove(name)
 
@@ -162,12 +169,32 @@ def prepare_directory(store: Store, overwrite: bool, shards: Collection[str] | N
         store: the dataset directory.
         overwrite: remove all of an earlier dataset first.
         shards: those that will be there, where that is known; the files of others go too.
+
+    Raises:
+        OptionsChangedError: its finished shards have an earlier schema.
     """
     if overwrite:
         remove_dataset(store)
-    for name in (MANIFEST, SIZES, *([] if shards is None else files_beyond(store, shards))):
+    refuse_earlier_schema(store)
+    for name in (MANIFEST, SIZES, FIRST_SIZES, *([] if shards is None else files_beyond(store, shards))):
         store.remove(name)
     store.sweep(FOLDERS)
+
+
+def refuse_earlier_schema(store: Store) -> None:
+    """Refuse to add shards to a directory begun by an earlier version: readers want equal members everywhere.
+
+    Raises:
+        OptionsChangedError: its finished shards have another schema than this version writes.
+    """
+    shards = (shard_of(name) for name in store.names("shards") if name.endswith(".json"))
+    sidecars = (sidecar for shard in shards if shard and (sidecar := Sidecar.read(store, shard)))
+    # One speaks for all: none is ever written beside one of another schema.
+    for sidecar in islice(sidecars, 1):
+        if sidecar.schema != SCHEMA:
+            why = f"its shards are {sidecar.schema}, and this version writes {SCHEMA}"
+            fix = "give another --out, or --overwrite to make all of them again"
+            raise OptionsChangedError(store.url, why, fix)
 
 
 def files_beyond(store: Store, shards: Collection[str]) -> list[str]:
@@ -177,7 +204,7 @@ def files_beyond(store: Store, shards: Collection[str]) -> list[str]:
 
 
 def sizes_json(entries: Iterable[ShardEntry]) -> bytes:
-    """Return the content of ``sizes.json``."""
+    """Return the content of ``shards/sizes.json``."""
     return _pretty({f"{entry.name}.tar": entry.samples for entry in entries})
 
 

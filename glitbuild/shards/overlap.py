@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import ConfigError
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_of
+from glitbuild.shards.layout import FIRST_SIZES, FOLDERS, MANIFEST, shard_of
 
 FIX = "choose another one"
 
@@ -126,7 +126,7 @@ def _problem(place: Location, target: Location) -> str:
 
 def _is_own(place: Location, dataset: Location) -> bool:
     """Return whether something is one of the files that a dataset directory may hold, or lies among them."""
-    return any((dataset / name).contains(place) for name in (*FOLDERS, MANIFEST, SIZES))
+    return any((dataset / name).contains(place) for name in (*FOLDERS, MANIFEST, FIRST_SIZES))
 
 
 def _places(spec: str) -> Iterable[Location]:

@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample, Skip
-from glitbuild.shards.layout import skipped_path, tar_path
+from glitbuild.shards.layout import sidecar_path, skipped_path, tar_path
+from glitbuild.shards.members import Members, RawSample, group, scan
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store, StoredFile
 
@@ -35,38 +36,65 @@ def read_shard(store: Store, shard: str, sha256: str) -> Iterator[tuple[Sample, 
 
     Raises:
         DatasetError: the tar is damaged or not the one in the manifest, or its members are not KEY.jpg
-            followed by KEY.json.
+            followed by KEY.json and perhaps KEY.txt.
     """
-    for _, jpeg, record in read_members(store, shard, sha256):
+    for raw in read_members(store, shard, sha256):
         try:
-            sample = Sample.from_json(record)
+            sample = Sample.from_json(raw.record)
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(store, shard, f"a record doesn't fit the schema ({error!r})") from error
-        yield sample, jpeg
+        yield sample, raw.jpeg
 
 
-def read_members(store: Store, shard: str, sha256: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield each sample of a shard as its members' KEY and their bytes, JPEG and JSON; see ``read_shard``."""
+def read_members(store: Store, shard: str, sha256: str) -> Iterator[RawSample]:
+    """Yield each sample of a shard as the content of its members; see ``read_shard``."""
     try:
         with store.open(tar_path(shard)) as raw:
             file = _HashingReader(raw)
-            yield from _members(store, shard, file)
+            with tarfile.open(fileobj=cast(IO[bytes], file), mode="r|") as tar:
+                yield from group((member, _content(tar, member)) for member in tar)
             if file.sha256_of_all() != sha256:
                 raise _damaged(store, shard, "its SHA-256 is not the one in the manifest")
     except (tarfile.TarError, EOFError, FileNotFoundError) as error:
         raise _damaged(store, shard, str(error) or type(error).__name__) from error
 
 
-def _members(store: Store, shard: str, file: "_HashingReader") -> Iterator[tuple[str, bytes, bytes]]:
-    with tarfile.open(fileobj=cast(IO[bytes], file), mode="r|") as tar:
-        members = iter(tar)
-        for image in members:
-            jpeg = _content(tar, image)
-            record = next(members, None)
-            stem = image.name.removesuffix(".jpg")
-            if image.name == stem or record is None or record.name != f"{stem}.json":
-                raise _damaged(store, shard, f"{image.name} is not a KEY.jpg followed by its KEY.json")
-            yield stem, jpeg, _content(tar, record)
+def read_index(store: Store, shard: str) -> Sequence[Members]:
+    """Return where each sample of a shard lies, in order: as its sidecar says or, in ``glit/1``, the tar's headers.
+
+    Raises:
+        DatasetError: the shard is not finished, or its tar is damaged.
+    """
+    sidecar = Sidecar.read(store, shard)
+    if sidecar is None:
+        raise DatasetError(store.path(sidecar_path(shard)), "missing", REMEDY)
+    if sidecar.members is not None:
+        return sidecar.members
+    try:
+        with store.open(tar_path(shard)) as file:
+            return scan(file)
+    except (tarfile.TarError, FileNotFoundError) as error:
+        raise _damaged(store, shard, str(error) or type(error).__name__) from error
+
+
+def read_sample(store: Store, shard: str, members: Members) -> tuple[Sample, bytes]:
+    """Return one sample and its JPEG by a single read of a range of bytes, locally and from object stores.
+
+    The picture is compared with the SHA-256 in the record; that the record is the manifest's is seen by
+    ``check_shards`` and by ``read_shard`` alone.
+
+    Args:
+        store: the dataset directory.
+        shard: the shard's name.
+        members: an entry of ``read_index``.
+
+    Raises:
+        DatasetError: the tar has something else there.
+    """
+    try:
+        return members.unpack(store.read_range(tar_path(shard), *members.span))
+    except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(store, shard, f"sample {members.key} can't be read ({error})") from error
 
 
 class _HashingReader:

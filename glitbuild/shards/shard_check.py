@@ -12,6 +12,7 @@ from glitbuild.records import Sample, Source
 from glitbuild.shards.consistency import inconsistencies
 from glitbuild.shards.layout import MANIFEST, pairs_path, sidecar_path, skipped_path, tar_path, truth_path
 from glitbuild.shards.manifest import Manifest, ShardEntry
+from glitbuild.shards.members import Members, RawSample
 from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_members
 from glitbuild.shards.row_order import RowOrder
@@ -39,6 +40,7 @@ class _Content:
     """What a shard's tar holds: None for what could not be read of it."""
 
     samples: int | None = 0
+    members: list[Members] = field(default_factory=list)
     totals: dict[str, int] | None = field(default_factory=dict)
     pairs: list[dict[str, Any]] | None = field(default_factory=list)
     described: list[Described] | None = field(default_factory=list)
@@ -53,6 +55,7 @@ class ShardCheck:
     ) -> None:
         self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
         self._stage, self._has_captions = manifest.config["stage"], manifest.has_captions
+        self._schema, self._has_text = manifest.schema, manifest.has_text
         self._rows: list[int] = []  # keys of samples and skipped rows
         self._keys_are_right = True
 
@@ -63,6 +66,8 @@ class ShardCheck:
         if content.samples is not None:
             stated = sidecar.samples if sidecar else None
             yield from self._compare("samples", content.samples, stated, entry.samples, tar_path(entry.name))
+            if sidecar and sidecar.members not in (None, tuple(content.members)):
+                yield self._of_sidecar("says that the samples lie elsewhere in the tar than they do")
         skipped = yield from self._check_skipped()
         if skipped is not None:
             count = sum(skipped.values())
@@ -118,34 +123,42 @@ class ShardCheck:
                 actual = self._store.stored(path)
                 yield from self._compare("as size and SHA-256", actual, self._sidecar.files[path], stated, path)
                 stated = actual
-            for number, member in enumerate(read_members(self._store, entry.name, stated.sha256), 1):
-                for what in self._sample_problems(*member, content):
-                    yield Problem(path, f"sample {number} ({member[0]}): {what}")
+            for number, raw in enumerate(read_members(self._store, entry.name, stated.sha256), 1):
+                for what in self._sample_problems(raw, content):
+                    yield Problem(path, f"sample {number} ({raw.members.key}): {what}")
                 content.samples = number
+                content.members.append(raw.members)
             if (size := self._store.size(path)) != stated.bytes:
                 yield Problem(path, f"{size} bytes, but {stated.bytes} in the manifest")
         except (DatasetError, FileNotFoundError) as error:
             yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
-            return _Content(None, None, None, None, None)
+            return _Content(None, totals=None, pairs=None, described=None, sources=None)
         self._order.add_keys()
         return content
 
-    def _sample_problems(self, stem: str, jpeg: bytes, record: bytes, content: _Content) -> Iterator[str]:
+    def _sample_problems(self, raw: RawSample, content: _Content) -> Iterator[str]:
         """Yield what is wrong with one sample, and add it to the content."""
         try:
-            parse("sample", record)
-            sample = Sample.from_json(record)
+            schema = parse("sample", raw.record)["schema"]
+            sample = Sample.from_json(raw.record)
             wrong = list(inconsistencies(sample))
         except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
             content.totals = content.pairs = content.described = content.sources = None
             self._keys_are_right = False
             yield str(error)
             return
-        wrong_key = f"its record is that of {sample.key}" if sample.key != stem else ""
+        wrong_key = f"its record is that of {sample.key}" if sample.key != raw.members.key else ""
         problems = [wrong_key, self._order.key_problem(sample.key)]
         self._rows.append(int(sample.key))
         self._keys_are_right = self._keys_are_right and not any(problems)
-        problems += [_image_problem(sample, jpeg), *wrong]
+        problems += [_image_problem(sample, raw.jpeg), *wrong]
+        if schema != self._schema:
+            problems.append(f"its schema is {schema}, the manifest's is {self._schema}")
+        text = sample.caption.encode() if self._has_text else None
+        if raw.text != text:
+            problems.append(
+                "it has no KEY.txt" if raw.text is None else "its KEY.txt is not the caption in its record"
+            )
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
         if self._has_captions != bool(sample.caption):

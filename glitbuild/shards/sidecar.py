@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import SCHEMA, to_json
 from glitbuild.shards.layout import sidecar_path
+from glitbuild.shards.members import Members
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sources import SourceCounts
 from glitbuild.shards.store import Store, StoredFile
@@ -29,6 +30,8 @@ class Sidecar:
         config: the options it was made with.
         input: what it was made from: the rows of the sources, or the input's shard and its SHA-256.
         sources: its samples by dataset, licence, split and origin; None where an older version wrote it.
+        members: where each sample lies in the tar, in the tar's order; None in ``glit/1``.
+        schema: version of the format, of the shard as of the sidecar.
     """
 
     shard: str
@@ -39,6 +42,8 @@ class Sidecar:
     input: dict[str, Any]
     totals: dict[str, int] = field(default_factory=dict)
     sources: SourceCounts | None = None
+    members: tuple[Members, ...] | None = None
+    schema: str = SCHEMA
 
     def write(self, store: Store) -> None:
         """Write it to its place: from now on the shard is done."""
@@ -46,10 +51,13 @@ class Sidecar:
 
     def to_json(self) -> bytes:
         """Return the content of its file; equal sidecars are equal bytes."""
-        content = asdict(self)
+        content = asdict(replace(self, members=None))
         if self.sources is None:
             del content["sources"]
-        return to_json({"schema": SCHEMA} | content)
+        del content["members"]
+        if self.members is not None:
+            content["members"] = [members.to_list() for members in self.members]
+        return to_json({"schema": content.pop("schema")} | content)
 
     @classmethod
     def read(cls, store: Store, shard: str) -> "Sidecar | None":
@@ -65,7 +73,8 @@ class Sidecar:
             content = parse("sidecar", store.read(path))
         except ValueError as error:
             raise DatasetError(store.path(path), str(error), "remove it and run the command again") from error
-        del content["schema"]
+        if "members" in content:
+            content["members"] = tuple(Members(*members) for members in content["members"])
         content["files"] = {name: StoredFile(**file) for name, file in content["files"].items()}
         return cls(**content)
 
@@ -92,6 +101,11 @@ def refuse_changes(where: str, old: Config, new: Config) -> None:
     if changed:
         fix = "give the same ones, another --out, or --overwrite"
         raise OptionsChangedError(where, "begun with other options: " + ", ".join(changed), fix)
+
+
+def has_captions(config: Config) -> bool:
+    """Return whether the samples of a dataset have captions: all have one, or none has."""
+    return config.get("captions") is not False
 
 
 def finished_sidecars(store: Store, shards: Iterable[str]) -> Iterator[Sidecar]:

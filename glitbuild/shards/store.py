@@ -63,6 +63,72 @@ class HashingFile:
         return StoredFile(self._size, self._hash.hexdigest())
 
 
+class StagedFile(HashingFile):
+    """A file being written that appears under its name only when it is committed."""
+
+    def finish(self) -> None:
+        """Have its bytes where nothing can fail any more but giving them the name."""
+
+    def commit(self) -> None:
+        """Let it appear, in the place of an older one."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Leave nothing of it, unless it was committed."""
+        raise NotImplementedError
+
+
+class _Part(StagedFile):
+    """A temporary file beside the final one; locally it is on the disk before it takes the name."""
+
+    def __init__(self, fs: Any, path: str, is_local: bool) -> None:
+        folder, name = posixpath.split(path)
+        fs.makedirs(folder, exist_ok=True)
+        self._fs, self._final, self._is_local = fs, path, is_local
+        self._part = posixpath.join(folder, f".{name}{TEMPORARY}{secrets.token_hex(6)}")
+        super().__init__(fs.open(self._part, "wb"))
+
+    def finish(self) -> None:
+        self._file.flush()
+        if self._is_local:
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+    def commit(self) -> None:
+        if self._is_local:
+            os.replace(self._part, self._final)  # noqa: PTH105 - fsspec's mv falls back to a copy, which is not atomic
+        else:
+            self._fs.mv(self._part, self._final)
+
+    def discard(self) -> None:
+        self._file.close()
+        if self._fs.exists(self._part):
+            self._fs.rm_file(self._part)
+
+
+class _Upload(StagedFile):
+    """An object uploaded under its own name, in parts where it is large.
+
+    To move it there later would be a copy, of at most 5 GB in S3. The store shows it once the upload is complete,
+    which is what closing the file does.
+    """
+
+    def __init__(self, fs: Any, path: str) -> None:
+        self._upload, self._committed = fs.open(path, "wb"), False
+        super().__init__(self._upload)
+
+    def commit(self) -> None:
+        self._upload.close()
+        self._committed = True
+
+    def discard(self) -> None:
+        if not self._committed:
+            # Closing it, which its finalizer does too, would complete the upload with what there is.
+            self._upload.closed = True
+            with suppress(Exception):  # the upload may be gone already; what matters is the first error
+                self._upload.discard()
+
+
 class Store:
     """A dataset directory. Names of files are posix paths below it, such as ``shards/00000.tar``.
 
@@ -121,6 +187,14 @@ class Store:
         """
         return bytes(self._fs.cat_file(self.path(name)))
 
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Return the bytes ``[start, end)`` of a file, in one request; fewer where it ends before.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        return bytes(self._fs.cat_file(self.path(name), start=start, end=end))
+
     def stored(self, name: str) -> StoredFile:
         """Return a file's size and hash; all of it is read."""
         with self.open(name) as file:
@@ -156,50 +230,25 @@ class Store:
             self._fs.rm_file(self.path(name))
 
     @contextmanager
-    def create(self, name: str) -> Iterator[HashingFile]:
-        """Write a file that appears under its name when the block ends, and not at all if it raises.
+    def stage(self, name: str) -> Iterator[StagedFile]:
+        """Write a file that appears under its name when it is committed; what is not when the block ends is gone.
 
-        Locally the bytes are on the disk before the name is: a temporary file beside it, fsync, rename.
-        Object stores show an object only once its upload is complete; one that fails is aborted.
+        To replace several files at once, have all of them whole (``finish``) before the first is committed.
         """
-        if self._is_object_store:
-            with self._uploading(self.path(name)) as output:
-                yield output
-            return
-        final = self.path(name)
-        self._fs.makedirs(posixpath.dirname(final), exist_ok=True)
-        part = posixpath.join(
-            posixpath.dirname(final), f".{posixpath.basename(final)}{TEMPORARY}{secrets.token_hex(6)}"
-        )
+        path = self.path(name)
+        file = _Upload(self._fs, path) if self._is_object_store else _Part(self._fs, path, self.is_local)
         try:
-            with self._fs.open(part, "wb") as file:
-                output = HashingFile(file)
-                yield output
-                file.flush()
-                if self.is_local:
-                    os.fsync(file.fileno())
-            if self.is_local:
-                os.replace(part, final)  # noqa: PTH105 - fsspec's mv falls back to a copy, which is not atomic
-            else:
-                self._fs.mv(part, final)
-        except BaseException:
-            if self._fs.exists(part):
-                self._fs.rm_file(part)
-            raise
+            yield file
+        finally:
+            file.discard()
 
     @contextmanager
-    def _uploading(self, path: str) -> Iterator[HashingFile]:
-        """Upload an object under its own name: a move would be a copy, of at most 5 GB in S3."""
-        file = self._fs.open(path, "wb")
-        try:
-            yield HashingFile(file)
-            file.close()
-        except BaseException:
-            # Closing it, which its finalizer does too, would complete the upload with what there is.
-            file.closed = True
-            with suppress(Exception):  # the upload may be gone already; what matters is the first error
-                file.discard()
-            raise
+    def create(self, name: str) -> Iterator[HashingFile]:
+        """Write a file that appears under its name when the block ends, and not at all if it raises."""
+        with self.stage(name) as file:
+            yield file
+            file.finish()
+            file.commit()
 
     def write(self, name: str, data: bytes) -> StoredFile:
         """Write a whole file at once."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from glitbuild.errors import DatasetError
-from glitbuild.shards.layout import FOLDERS, MANIFEST, SIZES, shard_files, sidecar_path
+from glitbuild.shards.layout import FOLDERS, MANIFEST, shard_files, sidecar_path, sizes_path
 from glitbuild.shards.manifest import Manifest, ShardEntry, Sums, sizes_json
 from glitbuild.shards.row_order import RowOrder
 from glitbuild.shards.shard_check import Problem, ShardCheck
@@ -25,7 +25,8 @@ def validate(
         manifest: as ``open_dataset`` returned it.
         progress: called with the number of samples checked, a shard at a time.
     """
-    listed: set[str] = set()
+    place = sizes_path(manifest.schema)
+    listed = {place}
     order = RowOrder()
     sums, summable = Sums(), True
     sidecar_sizes: list[ShardEntry] = []
@@ -47,8 +48,8 @@ def validate(
         yield Problem(MANIFEST, "its totals, sources or skipped inputs are not the sums over the shards")
     # Where the manifest is wrong about a shard, that was said above.
     sizes = [sizes_json(manifest.shards), sizes_json(sidecar_sizes)]
-    if not store.exists(SIZES) or store.read(SIZES) not in sizes:
-        yield Problem(SIZES, "missing, or not the numbers of samples in the manifest")
+    if not store.exists(place) or store.read(place) not in sizes:
+        yield Problem(place, "missing, or not the numbers of samples in the manifest")
     for name in (name for folder in FOLDERS for name in store.names(folder)):
         if name not in listed:
             yield Problem(name, "not in the manifest")
@@ -65,6 +66,8 @@ def _read_sidecar(store: Store, manifest: Manifest, entry: ShardEntry) -> tuple[
     files = shard_files(entry.name, manifest.config["stage"])
     if sidecar.shard != entry.name or sidecar.files.keys() != set(files):
         return None, [Problem(path, f"it is not about {', '.join(files)}")]
+    if sidecar.schema != manifest.schema:
+        return sidecar, [Problem(path, f"its schema is {sidecar.schema}, the manifest's is {manifest.schema}")]
     if sidecar.config not in (manifest.config, manifest.shard_config):
         return sidecar, [Problem(path, "was made with other options than the manifest says")]
     if sidecar.to_json() != store.read(path):

@@ -4,14 +4,16 @@ import io
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import IO, Any, cast
 
 from glitbuild.records import Sample, Skip, Source
 from glitbuild.shards.layout import pairs_path, sidecar_path, skipped_path, tar_path, truth_path
+from glitbuild.shards.members import Members
 from glitbuild.shards.pairs import pair_rows, write_pairs
-from glitbuild.shards.sidecar import Config, Sidecar, add_counts
+from glitbuild.shards.sidecar import Config, Sidecar, add_counts, has_captions
 from glitbuild.shards.sources import count_sources
-from glitbuild.shards.store import HashingFile, Store, StoredFile
+from glitbuild.shards.store import HashingFile, Store
 
 Outcome = tuple[Sample, bytes] | Skip
 """What became of one input: a sample with its JPEG, or a row of ``skipped/``."""
@@ -28,11 +30,14 @@ def write_shard(
     describe_input: Callable[[], dict[str, Any]],
     truth: Callable[[], bytes] | None = None,
 ) -> Sidecar:
-    """Write a shard's files and, once all of them are whole, its sidecar.
+    """Write a shard's files and, once all of them are in their places, its sidecar.
 
-    Nothing appears if ``outcomes`` raises. Samples are streamed into the tar, and skipped rows, of which there
-    may be any number, into their file; what is kept in memory are where samples are from and, after ``match``,
-    the rows of the table of pairs.
+    A shard of this name that is finished is replaced: until the new files are whole it stays as it is, and then
+    its sidecar goes first. So a run that is stopped anywhere leaves the old shard, or one without a sidecar, and
+    where ``outcomes`` or ``describe_input`` raises nothing has changed.
+
+    Samples are streamed into the tar, and skipped rows, of which there may be any number, into their file; what is
+    kept in memory are where samples lie and are from and, after ``match``, the rows of the table of pairs.
 
     Args:
         store: the dataset directory.
@@ -45,40 +50,46 @@ def write_shard(
     rows: list[dict[str, Any]] = []
     sources: list[Source] = []
     totals = dict[str, int]()
-    files: dict[str, StoredFile] = {}
-    with store.create(skipped_path(shard)) as listed:
+    members: list[Members] = []
+    with ExitStack() as staged:
+        output = staged.enter_context(store.stage(tar_path(shard)))
+        listed = staged.enter_context(store.stage(skipped_path(shard)))
+        files = {tar_path(shard): output}
         skipped = _SkippedRows(listed)
-        with store.create(tar_path(shard)) as output, _open_tar(cast(IO[bytes], output)) as tar:
+        with _open_tar(cast(IO[bytes], output)) as tar:
             for outcome in outcomes:
                 if isinstance(outcome, Skip):
                     skipped.add(outcome)
                     continue
                 sample, jpeg = outcome
-                _add_member(tar, f"{sample.key}.jpg", jpeg)
-                _add_member(tar, f"{sample.key}.json", sample.to_json())
+                members.append(_add_sample(tar, sample, jpeg, has_captions(config)))
                 rows.extend(pair_rows(sample))
                 totals = add_counts(totals, sample_counts(sample))
                 sources.append(sample.source)
-            store.remove(sidecar_path(shard))  # an earlier one says nothing of the files that appear from now on
-        files[tar_path(shard)] = output.stored
         if config["stage"] == "match":
-            with store.create(pairs_path(shard)) as table:
-                write_pairs(cast(IO[bytes], table), rows)
-            files[pairs_path(shard)] = table.stored
+            files[pairs_path(shard)] = table = staged.enter_context(store.stage(pairs_path(shard)))
+            write_pairs(cast(IO[bytes], table), rows)
         if truth:
-            files[truth_path(shard)] = store.write(truth_path(shard), truth())
+            files[truth_path(shard)] = described = staged.enter_context(store.stage(truth_path(shard)))
+            described.write(truth())
         skipped.flush()
-    files[skipped_path(shard)] = listed.stored
-    sidecar = Sidecar(
-        shard=shard,
-        samples=len(sources),
-        skipped=dict(sorted(skipped.reasons.items())),
-        files=files,
-        config=config,
-        input=describe_input(),
-        totals=totals,
-        sources=count_sources(sources),
-    )
+        files[skipped_path(shard)] = listed
+        sidecar = Sidecar(
+            shard=shard,
+            samples=len(sources),
+            skipped=dict(sorted(skipped.reasons.items())),
+            files={name: file.stored for name, file in files.items()},
+            config=config,
+            input=describe_input(),
+            totals=totals,
+            sources=count_sources(sources),
+            members=tuple(members),
+        )
+        for file in files.values():
+            file.finish()
+        store.remove(sidecar_path(shard))
+        for file in files.values():
+            file.commit()
     sidecar.write(store)
     return sidecar
 
@@ -108,10 +119,17 @@ def _open_tar(output: IO[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=output, mode="w|", format=tarfile.USTAR_FORMAT)
 
 
-def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)  # time, user and group stay zero: equal samples are equal bytes
-    info.size = len(data)
-    tar.addfile(info, io.BytesIO(data))
+def _add_sample(tar: tarfile.TarFile, sample: Sample, jpeg: bytes, has_caption: bool) -> Members:
+    contents = {"jpg": jpeg, "json": sample.to_json()}
+    if has_caption:
+        contents["txt"] = sample.caption.encode()
+    places: list[int] = []
+    for extension, data in contents.items():
+        info = tarfile.TarInfo(f"{sample.key}.{extension}")  # no times or owners: equal samples are equal bytes
+        info.size = len(data)
+        places += [tar.offset + tarfile.BLOCKSIZE, len(data)]  # in USTAR a header is one block
+        tar.addfile(info, io.BytesIO(data))
+    return Members(sample.key, *places)
 
 
 def sample_counts(sample: Sample) -> dict[str, int]:

@@ -205,12 +205,12 @@ SIDECARS = [f"shards/0000{index}.json" for index in range(5)]
     [
         *([name] for name in SIDECARS),
         ["manifest.json"],
-        ["manifest.json", "sizes.json"],
-        *(["manifest.json", "sizes.json", *SIDECARS[first:]] for first in range(5)),
+        ["manifest.json", "shards/sizes.json"],
+        *(["manifest.json", "shards/sizes.json", *SIDECARS[first:]] for first in range(5)),
         [SIDECARS[0], SIDECARS[2]],
         [SIDECARS[1], SIDECARS[3], "manifest.json"],
         ["shards/00002.tar", SIDECARS[2], "skipped/00002.jsonl"],
-        ["manifest.json", "sizes.json", "shards/00003.tar", SIDECARS[3], "skipped/00003.jsonl"],
+        ["manifest.json", "shards/sizes.json", "shards/00003.tar", SIDECARS[3], "skipped/00003.jsonl"],
     ],
     ids="+".join,
 )
@@ -261,7 +261,7 @@ def test_another_input_is_refused_and_nothing_is_lost(source: Path, out: Path, c
 @pytest.mark.parametrize("change", [name for name in CHANGES if "last" not in name and "end" not in name])
 def test_another_input_in_a_finished_shard_is_refused(source: Path, out: Path, change: str) -> None:
     run(out, source)
-    for name in ("manifest.json", "sizes.json", *SIDECARS[2:]):
+    for name in ("manifest.json", "shards/sizes.json", *SIDECARS[2:]):
         (out / name).unlink()
     finished = tree(out)
     original = source.read_text()
@@ -277,7 +277,7 @@ def test_another_input_in_a_finished_shard_is_refused(source: Path, out: Path, c
 @pytest.mark.parametrize("kept", [4, 7, 9])
 def test_where_nothing_is_finished_the_input_may_have_become_shorter(source: Path, out: Path, kept: int) -> None:
     run(out, source)
-    for name in ("manifest.json", "sizes.json", *SIDECARS[2:]):
+    for name in ("manifest.json", "shards/sizes.json", *SIDECARS[2:]):
         (out / name).unlink()  # the tars stay, as of a run that was stopped just before it said that they are whole
     edit(source, lambda lines: lines.__delitem__(slice(kept, None)))
     run(out, source)

@@ -113,10 +113,10 @@ def test_what_is_missing_or_has_another_size_is_named(world: Path) -> None:
     store, manifest = open_dataset(str(world / "pairs"))
     check_shards(store, manifest.shards)
     counted: list[int] = []
-    check_files(store, {"sizes.json": store.stored("sizes.json")}, counted.append)
+    check_files(store, {"shards/sizes.json": store.stored("shards/sizes.json")}, counted.append)
     assert counted == [1]
     with pytest.raises(DatasetError, match="bytes and not 3"):
-        check_files(store, {"sizes.json": StoredFile(3, "0" * 64)})
+        check_files(store, {"shards/sizes.json": StoredFile(3, "0" * 64)})
     (world / "pairs/shards/00001.tar").unlink()
     with pytest.raises(DatasetError, match=r"00001\.tar: missing"):
         check_shards(store, manifest.shards)

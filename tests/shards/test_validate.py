@@ -6,7 +6,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from PIL import Image
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.records import Sample, Skip, SkipReason, Source
 from glitbuild.shards.manifest import open_dataset, write_manifest
+from glitbuild.shards.members import scan
 from glitbuild.shards.pairs import read_pairs, write_pairs
 from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
@@ -120,6 +121,8 @@ def members_of(folder: Path) -> Iterator[list[tuple[str, bytes]]]:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     relist(folder, "shards/00001.tar")
+    with suppress(tarfile.TarError), path.open("rb") as file, edited(path.with_suffix(".json")) as sidecar:
+        sidecar["members"] = [place.to_list() for place in scan(file)]
 
 
 def test_a_finished_dataset_has_no_problem(dataset: Path) -> None:
@@ -176,8 +179,8 @@ DAMAGED_FILES: dict[str, tuple[str, Change]] = {
         "skipped/00001.jsonl",
         lambda d: shutil.copy(d / "skipped/00000.jsonl", d / "skipped/00001.jsonl"),
     ),
-    "no sizes": ("sizes.json", lambda d: (d / "sizes.json").unlink()),
-    "sizes cut off": ("sizes.json", lambda d: cut(d / "sizes.json")),
+    "no sizes": ("shards/sizes.json", lambda d: (d / "shards/sizes.json").unlink()),
+    "sizes cut off": ("shards/sizes.json", lambda d: cut(d / "shards/sizes.json")),
     "a stray tar": ("shards/00003.tar", lambda d: (d / "shards/00003.tar").touch()),
     "a stray table": ("pairs/old.parquet", lambda d: (d / "pairs/old.parquet").touch()),
     "a stray list": ("skipped/notes.txt", lambda d: (d / "skipped/notes.txt").touch()),
@@ -217,8 +220,14 @@ STATEMENTS: list[tuple[str, Callable[[Any], object], str]] = [
     ("shards/00001.json", lambda c: c.update(totals={}), "'pairs': 4"),
     ("shards/00001.json", lambda c: c["input"].update(shard="00000"), "made from shard 00000"),
     ("shards/00001.json", lambda c: c.pop("config"), "config"),
-    ("sizes.json", lambda c: c.update({"00001.tar": 3}), "numbers of samples"),
-    ("sizes.json", lambda c: c.pop("00001.tar"), "numbers of samples"),
+    ("shards/00001.json", lambda c: c.pop("members"), "members"),
+    ("shards/00001.json", lambda c: c["members"].pop(), "lie elsewhere"),
+    ("shards/00001.json", lambda c: c["members"][1].__setitem__(0, "000000003"), "lie elsewhere"),
+    ("shards/00001.json", lambda c: c["members"][1].__setitem__(1, 513), "lie elsewhere"),
+    ("shards/00001.json", lambda c: c["members"][1].__setitem__(6, 1), "lie elsewhere"),
+    ("shards/00001.json", lambda c: c.update(schema="glit/1"), "schema is glit/1"),
+    ("shards/sizes.json", lambda c: c.update({"00001.tar": 3}), "numbers of samples"),
+    ("shards/sizes.json", lambda c: c.pop("00001.tar"), "numbers of samples"),
     ("manifest.json", lambda c: c["totals"].update(samples=9), "totals"),
     ("manifest.json", lambda c: c["totals"].update(pairs=1), "totals"),
     ("manifest.json", lambda c: c["totals"].pop("regions"), "totals"),
@@ -260,7 +269,7 @@ def test_the_rows_of_the_shards_follow_one_another(tmp_path: Path) -> None:
         lambda c: c["totals"].pop("samples"),
         lambda c: c["totals"].pop("bytes"),
         lambda c: c["totals"].update(samples=-1),
-        lambda c: c.update(schema="glit/2"),
+        lambda c: c.update(schema="glit/3"),
         lambda c: c.update(extra=1),
         lambda c: c["shards"][0].update(sha256="x"),
         lambda c: c["shards"][0].pop("samples"),
@@ -326,7 +335,7 @@ def test_sidecar_and_manifest_may_agree_on_a_wrong_number_of_samples(dataset: Pa
     with edited(dataset / "manifest.json") as manifest:
         manifest["shards"][1]["samples"] += 1
         manifest["totals"]["samples"] += 1
-    with edited(dataset / "sizes.json") as sizes:
+    with edited(dataset / "shards/sizes.json") as sizes:
         sizes["00001.tar"] += 1
     assert only_problem(dataset) == ("shards/00001.tar", "2 samples, but 3 in the manifest")
 
@@ -462,18 +471,37 @@ def test_a_record_that_cannot_be_used_is_the_one_problem(
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (("000000004.jpg", "000000004.json"), "its record is that of 000000003"),
-        (("000000003.jpg", "000000004.json"), "not a KEY.jpg followed by its KEY.json"),
-        (("000000003.png", "000000003.json"), "not a KEY.jpg followed by its KEY.json"),
-        (("000000003.json", "000000003.jpg"), "not a KEY.jpg followed by its KEY.json"),
+        (("000000004.jpg", "000000004.json", "000000004.txt"), "its record is that of 000000003"),
+        (("000000003.jpg", "000000004.json", "000000003.txt"), "not a KEY.jpg followed by its KEY.json"),
+        (("000000003.png", "000000003.json", "000000003.txt"), "not a KEY.jpg followed by its KEY.json"),
+        (("000000003.json", "000000003.jpg", "000000003.txt"), "not a KEY.jpg followed by its KEY.json"),
+        (("000000003.jpg", "000000003.txt", "000000003.json"), "not a KEY.jpg followed by its KEY.json"),
     ],
 )
-def test_members_of_other_names_are_the_one_problem(dataset: Path, names: tuple[str, str], says: str) -> None:
+def test_members_of_other_names_are_the_one_problem(dataset: Path, names: tuple[str, ...], says: str) -> None:
     with members_of(dataset) as members:
-        members[:2] = [(name, data) for name, (_, data) in zip(names, members[:2], strict=True)]
+        members[:3] = [(name, data) for name, (_, data) in zip(names, members[:3], strict=True)]
     file, what = only_problem(dataset)
     assert file == "shards/00001.tar"
     assert says in what
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        ([], "sample 1 (000000003): it has no KEY.txt"),
+        ([("000000003.txt", b"A cat.")], "sample 1 (000000003): its KEY.txt is not the caption in its record"),
+        ([("000000003.txt", b"")], "sample 1 (000000003): its KEY.txt is not the caption in its record"),
+    ],
+)
+def test_a_caption_that_is_not_the_records_is_the_one_problem(
+    dataset: Path, texts: list[tuple[str, bytes]], says: str
+) -> None:
+    with members_of(dataset) as members:
+        members[2:3] = texts
+    file, what = only_problem(dataset)
+    assert file == "shards/00001.tar"
+    assert what.startswith(says)
 
 
 # Any byte.

@@ -102,7 +102,7 @@ def test_a_shard_stays_as_it_was_when_its_new_version_breaks_off(store: Store) -
 def test_a_disk_that_fills_up_leaves_no_half_file_and_no_sidecar(
     store: Store, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The upload of the tar, the table, the list of skipped rows or the sidecar fails after its first bytes."""
+    """The first bytes of the tar, the table, the list of skipped rows or the sidecar are the last that fit."""
     write, begun = HashingFile.write, list[HashingFile]()
 
     def fails(self: HashingFile, data: bytes) -> int:
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_up_leaves_no_half_file_and_no_sidecar(
     with pytest.raises(OSError, match="No space left"):
         written(store, [matched_sample_with_jpeg(0), _skip()], MATCH)
     names = ["shards/00000.tar", "pairs/00000.parquet", "skipped/00000.jsonl", "shards/00000.json"]
-    assert everything(store) == sorted(store.path(name) for name in names[:whole])
+    assert everything(store) == sorted(store.path(name) for name in names[: whole // 3 * 3])
     monkeypatch.undo()
     sidecar = written(store, [matched_sample_with_jpeg(0), _skip()], MATCH)
     assert Sidecar.read(store, "00000") == sidecar
@@ -168,7 +168,7 @@ def _skip() -> Skip:
 def _record() -> dict[str, object]:
     image = {"width": 32, "height": 24, "sha256": "0" * 64, "source_format": "jpeg", "reencoded": False}
     source = {"dataset": "d", "id": "1", "url": "", "license": ""}
-    return {"schema": "glit/1", "key": "000000001", "caption": "A dog.", "image": image, "source": source}
+    return {"schema": "glit/2", "key": "000000001", "caption": "A dog.", "image": image, "source": source}
 
 
 def test_any_number_of_skipped_rows_takes_no_memory(tmp_path: Path) -> None:

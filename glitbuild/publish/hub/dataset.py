@@ -11,7 +11,7 @@ from glitbuild.publish.hub.dataset_card import dataset_card
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.survey import survey
 from glitbuild.publish.sheet import MOST, Example, sheet_png
-from glitbuild.shards.layout import MANIFEST, SIZES, sidecar_path, tar_path
+from glitbuild.shards.layout import FIRST_SIZES, MANIFEST, SIZES, sidecar_path, sizes_path, tar_path
 from glitbuild.shards.manifest import Manifest, open_dataset, sizes_json
 from glitbuild.shards.reader import VALIDATE, check_files, read_shard
 from glitbuild.shards.sidecar import finished_sidecars
@@ -35,12 +35,12 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
         raise ConfigError("--eval", "these are figures of a model, and this is a dataset", "leave it away")
     store, manifest = open_dataset(options.path)
     files = tuple(_files(store, manifest, plain))
-    last = [Entry.stored(store, SIZES), Entry.stored(store, MANIFEST)]
+    last = [Entry.stored(store, sizes_path(manifest.schema)), Entry.stored(store, MANIFEST)]
     if store.exists(CARD):
         last.append(Entry.stored(store, CARD))
     else:
         last += _made(options, store, manifest, plain)
-    return Contents("dataset", store, files, tuple(last), (MANIFEST, SIZES))
+    return Contents("dataset", store, files, tuple(last), (MANIFEST, SIZES, FIRST_SIZES))
 
 
 def _files(store: Store, manifest: Manifest, plain: bool) -> list[Entry]:
@@ -52,8 +52,9 @@ def _files(store: Store, manifest: Manifest, plain: bool) -> list[Entry]:
             raise _wrong(store, sidecar_path(entry.name), "it is not about the shard that the manifest lists")
         entries += [Entry(name, file.bytes, file.sha256) for name, file in sidecar.files.items()]
         entries.append(Entry.stored(store, sidecar_path(entry.name)))
-    if not store.exists(SIZES) or store.read(SIZES) != sizes_json(manifest.shards):
-        raise _wrong(store, SIZES, "missing, or not the numbers of samples in the manifest")
+    sizes = sizes_path(manifest.schema)
+    if not store.exists(sizes) or store.read(sizes) != sizes_json(manifest.shards):
+        raise _wrong(store, sizes, "missing, or not the numbers of samples in the manifest")
     with Progress("push: checking files", len(entries), plain, "files") as progress:
         written = {entry.name: StoredFile(entry.size, entry.sha256) for entry in entries}
         check_files(store, written, progress.advance)

@@ -63,6 +63,7 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         figures=table(("", "number"), [(name, f"{n:,}") for name, n in _figures(manifest)]),
         picture=picture,
         matched=matched,
+        has_text=manifest.has_text,
         pattern=_pattern(shards),
         first=tar_path(shards[0]) if shards else "",
         skipped=table(("left out because", "inputs"), [(why, f"{n:,}") for why, n in manifest.skipped.items()]),
@@ -90,8 +91,9 @@ def _add_types(card_data: Any, manifest: Manifest, survey: Survey) -> None:
     if not survey.records:
         return
     record = Features.from_arrow_schema(pa.Table.from_pylist(survey.records).schema)
-    key = Value("string")
-    features = Features({"jpg": Image(), "json": dict(record), "__key__": key, "__url__": key})
+    text = Value("string")
+    caption = {"txt": text} if manifest.has_text else {}
+    features = Features({"jpg": Image(), "json": dict(record)} | caption | {"__key__": text, "__url__": text})
     size, samples = manifest.totals["bytes"], manifest.totals["samples"]
     splits = SplitDict({"train": SplitInfo("train", size, samples)})
     info = DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)

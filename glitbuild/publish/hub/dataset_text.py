@@ -73,8 +73,9 @@ with tarfile.open(hf_hub_download("{{ repo }}", "{{ first }}", repo_type="datase
 {% endif %}
 ## What is in it
 
-`shards/*.tar` are WebDataset shards. A sample is `KEY.jpg` and `KEY.json`: the caption, the picture's size and
-SHA-256, and where it is from.
+`shards/*.tar` are WebDataset shards. A sample is `KEY.jpg`
+{%- if has_text %}, `KEY.txt`, its caption,{% endif %} and
+`KEY.json`: the caption, the picture's size and SHA-256, and where it is from.
 {%- if matched %} Its `sentences` are character spans of the caption, its `regions` have boxes in pixels
 (x right, y down), its `pairs` are one a sentence, and `best_pair` is the best of them. `pairs/*.parquet` has a row
 a pair, without pixels.{% endif %} `manifest.json` has the figures, the options and the SHA-256 of every shard;

@@ -35,7 +35,7 @@ def test_a_dry_run_needs_no_token_and_no_network(
     assert result.returncode == 0, result.stderr
     plan, _, card = result.stdout.partition("\nREADME.md:\n\n")
     sizes = [path.stat().st_size for path in (dataset / "shards").iterdir()]
-    assert f"  shards/: 6 files, {sum(sizes):,} bytes\n" in plan
+    assert f"  shards/: 7 files, {sum(sizes):,} bytes\n" in plan
     assert "16 files" in plan.splitlines()[-1]
     assert "in at most 2 commits; nothing was sent" in plan
     assert card.startswith("---\nlanguage: en\n")
@@ -102,7 +102,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no file": (lambda data: (data / "pairs" / "00001.parquet").unlink(), 1, "pairs/00001.parquet: missing"),
     "cut": (lambda data: (data / "shards" / "00000.tar").write_bytes(b"x"), 1, "it has 1 bytes and not 10,240"),
     "no sidecar": (lambda data: (data / "shards" / "00002.json").unlink(), 1, "00002.json"),
-    "no sizes": (lambda data: (data / "sizes.json").unlink(), 1, "sizes.json: missing"),
+    "no sizes": (lambda data: (data / "shards/sizes.json").unlink(), 1, "shards/sizes.json: missing"),
     "another": (lambda data: shutil.rmtree(data), 2, "no such dataset directory"),
 }
 
