@@ -19,11 +19,14 @@ class LocalRunner(Generic[TaskT, Report]):
 
     Args:
         build_worker: makes the worker, when the context is entered.
-        slots: tasks in flight; with more than one, ``run`` of the one worker is called from as many threads.
+        slots: tasks in flight; with more than one, ``run`` of the one worker is called from as many threads. A
+            worker that has a ``close`` is closed in the end, upon which calls under way should fail.
     """
 
     def __init__(self, build_worker: BuildWorker[TaskT, Report], slots: int = 1) -> None:
         self._build_worker, self._slots = build_worker, slots
+        self._threads: list[threading.Thread] = []
+        self._queues: list[SimpleQueue[TaskT | None]] = []
 
     def __enter__(self) -> Self:
         self._worker = self._build_worker()
@@ -32,6 +35,14 @@ class LocalRunner(Generic[TaskT, Report]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # No thread may go on writing once whoever runs this believes that it has ended.
+        if close := getattr(self._worker, "close", None):
+            close()
+        for queue in self._queues:
+            for _ in range(self._slots):
+                queue.put(None)
+        for thread in self._threads:
+            thread.join()
         del self._worker
 
     def run(self, tasks: Iterable[TaskT]) -> Iterator[Report | ShardFailure]:
@@ -42,6 +53,7 @@ class LocalRunner(Generic[TaskT, Report]):
 
     def _in_threads(self, tasks: Iterator[TaskT]) -> Iterator[Report | ShardFailure]:
         waiting: SimpleQueue[TaskT | None] = SimpleQueue()
+        self._queues.append(waiting)
         finished: SimpleQueue[Report | ShardFailure | BaseException] = SimpleQueue()
         attempt = self._attempt
 
@@ -57,8 +69,8 @@ class LocalRunner(Generic[TaskT, Report]):
             for task in islice(tasks, self._slots):
                 waiting.put(task)
                 in_flight += 1
-                # As daemons: an interrupted run ends at once, and leaves half-written files as any killed one.
-                threading.Thread(target=work, daemon=True).start()
+                self._threads.append(threading.Thread(target=work, daemon=True))
+                self._threads[-1].start()
             while in_flight:
                 report = finished.get()
                 if isinstance(report, BaseException):

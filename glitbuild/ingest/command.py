@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from glitbuild.engine.cluster import choose_cluster
@@ -209,12 +209,8 @@ class _Ingest:
                     progress.advance(report.samples + report.skipped)
             return made
 
-        with ExitStack() as stack:
-            build = partial(IngestWorker, plan)
-            if not cluster:
-                worker = stack.enter_context(closing(IngestWorker(plan, progress.advance)))
-                build = partial(_itself, worker)
-            runner = stack.enter_context(running(build, cluster, SLOTS))
+        build = partial(IngestWorker, plan) if cluster else partial(IngestWorker, plan, progress.advance)
+        with running(build, cluster, SLOTS) as runner:
             yield make
 
     @contextmanager
@@ -248,10 +244,6 @@ def may_succeed(skip: Skip, options: DownloadOptions) -> bool:
         case SkipReason.DOWNLOAD_OPT_OUT:
             return options.ignore_opt_out
     return False
-
-
-def _itself(worker: IngestWorker) -> IngestWorker:
-    return worker
 
 
 def _check_datasets(specs: Sequence[str], sources: Sequence[RowSource]) -> None:
