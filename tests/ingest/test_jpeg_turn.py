@@ -3,9 +3,11 @@
 import io
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image, ImageCms
 from glitbuild.ingest import jpeg_turn
 from glitbuild.ingest.images import open_rgb, store_image
 from glitbuild.ingest.jpeg import Jpeg
-from glitbuild.ingest.jpeg_turn import TOLERANCE, TURNS, can_be_encoded, turn_array
+from glitbuild.ingest.jpeg_turn import TOLERANCE, TURNS, Turn, can_be_encoded, turn_array
 from glitbuild.ingest.source import Rejected
 from glitbuild.records import SkipReason
 
@@ -247,6 +249,21 @@ class TestWhereItCannotBe:
         stored, info = store_image(asking(6, encoded()), LIMIT)
         assert info.reencoded and open_rgb(stored).size == (64, 96)
 
+    def test_a_wrong_pixel_is_noticed_wherever_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        size = (16, 1600)
+        data = asking(3, encoded("444", size=size))
+        for place in (0, 800, 1592):
+
+            def wrong(array: NDArray[np.int16], turn: Turn, place: int = place) -> NDArray[np.int16]:
+                turned = turn_array(array, turn).copy()
+                turned[place, 8] += 20
+                return turned
+
+            with monkeypatch.context() as patch:
+                patch.setattr(jpeg_turn, "turn_array", wrong)
+                assert store_image(data, LIMIT)[1].reencoded
+        assert not store_image(data, LIMIT)[1].reencoded
+
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -273,8 +290,12 @@ class TestWhereItCannotBe:
         scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
         data = b"\xff\xd8" + frame + tables + segment(b"\x01\x01\0\0\x3f\0", 0xDA) + scan + b"\xff\xd9"
         assert Read(data, tmp_path).planes[0][::8, ::8].tolist() == [[2047, 4094], [6141, 8188]]
-        stored, info = store_image(asking(3, data), LIMIT)
-        assert info.reencoded and open_rgb(stored).size == (16, 16)
+        files = Path("/proc/self/fd")
+        before = len(list(files.iterdir())) if files.exists() else 0
+        for _ in range(5):
+            stored, info = store_image(asking(3, data), LIMIT)
+            assert info.reencoded and open_rgb(stored).size == (16, 16)
+        assert (len(list(files.iterdir())) if files.exists() else 0) < before + 5, "jpegio leaks one a time"
 
     @pytest.mark.parametrize(
         ("dc", "ac", "expected"),
@@ -290,9 +311,12 @@ class TestWhereItCannotBe:
 
     def test_more_scans_than_encoders_write(self) -> None:
         data = asking(6, encoded("grey", progressive=True))
-        scan = data[data.index(b"\xff\xda") : data.rindex(b"\xff\xd9")]
-        repeated = with_segments(encoded("grey")[:-2] + scan * 10, exif_segment(6)) + b"\xff\xd9"
-        assert Jpeg(data).count_scans(100) < 20 
+        first = data.index(b"\xff\xda")
+        scan = data[first : data.index(b"\xff\xc4", first)]
+        assert not store_image(data[:first] + scan * 10 + data[first:], LIMIT)[1].reencoded
+        assert store_image(data[:first] + scan * 20 + data[first:], LIMIT)[1].reencoded
+
+
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
 def test_damaged_data_are_refused_or_show_what_the_original_shows(
     progressive: bool, capfd: pytest.CaptureFixture[str]
@@ -336,6 +360,22 @@ def test_the_same_bytes_every_time_and_in_threads() -> None:
     assert not any(info.reencoded for _, info in expected)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda data: store_image(data, LIMIT), pictures * 4)) == expected * 4
+
+
+def test_one_picture_at_a_time_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    turn, inside, most = jpeg_turn._turn, [], []
+
+    def watched(*arguments: Any) -> bytes | None:
+        inside.append(1)
+        time.sleep(0.01)
+        most.append(len(inside))
+        inside.pop()
+        return turn(*arguments)
+
+    monkeypatch.setattr(jpeg_turn, "_turn", watched)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: store_image(asking(6, encoded()), LIMIT), range(12)))
+    assert most == [1] * 12
 
 
 def test_it_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
