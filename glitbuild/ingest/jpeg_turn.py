@@ -4,9 +4,9 @@ A mirrored block has the same coefficients, those of odd frequency negated; a tr
 So a picture can be turned exactly wherever its blocks stay whole: a side that is mirrored must be a multiple of the
 size that the blocks of all components share (8 pixels, or 16 where the colours are subsampled).
 
-The coefficients are read and written by ``jpegio``, which bundles libjpeg-turbo. It has no wheels for some platforms;
-there, nothing is turned here. It leaks a file descriptor when it can't write a picture, so the coefficients are
-checked before.
+The coefficients are read and written by ``jpegio``, which bundles libjpeg-turbo. It has no wheels for some
+platforms; there, nothing is turned here. It leaks a file descriptor when it can't write a picture, so the
+coefficients are checked before.
 """
 
 import math
