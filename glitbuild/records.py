@@ -65,7 +65,7 @@ class ImageInfo:
         height: likewise.
         sha256: of the stored bytes, in hex.
         source_format: what the input was, in lower case: ``jpeg``, ``png``, ``webp``, ...
-        reencoded: false where the picture data are those of the input's own JPEG.
+        reencoded: false where the picture data are those of the input's own JPEG, possibly turned without loss.
     """
 
     width: int

@@ -35,10 +35,10 @@ def store_image(
 ) -> tuple[bytes, ImageInfo]:
     """Check an image in full and prepare it for a shard, upright.
 
-    A JPEG keeps its bytes, less the EXIF and XMP segments by which some readers would turn it and others not. Other
-    formats, pictures that are to be turned or made smaller become one RGB JPEG without metadata, quality 95, no
-    chroma subsampling: turned as their EXIF orientation says, transparent parts on white, 16-bit grey by its
-    upper eight bits.
+    A JPEG keeps its bytes, less the EXIF and XMP segments by which some readers would turn it and others not. Where
+    these ask for a turn, it is turned without loss if its blocks allow. All other pictures become one RGB JPEG
+    without metadata, quality 95, no chroma subsampling: turned as their EXIF orientation says, made smaller if they
+    are too large, transparent parts on white, 16-bit grey by its upper eight bits.
     May be called from several threads at a time.
 
     Args:
@@ -66,11 +66,13 @@ def store_image(
         image.load()
         orientation = jpeg.orientation if jpeg else _orientation(image)
         too_long = max_side is not None and max(image.size) > max_side
-        if jpeg and orientation == 1 and not too_long:
-            if look:
-                look(image)
-            stored = jpeg.as_stored()
-            return stored, _info(image, stored, "jpeg", reencoded=False)
+        if jpeg and not too_long:
+            lossless = jpeg.as_stored() if orientation == 1 else _turned(jpeg, image, orientation)
+            if lossless:
+                if look:
+                    look(upright(image, orientation))
+                size = image.size if orientation < 5 else image.size[::-1]
+                return lossless, _info(size, lossless, "jpeg", reencoded=False)
         profile = _rgb_profile(image)
         rgb = _to_rgb(image)
         if rgb is not image:
@@ -83,7 +85,7 @@ def store_image(
         content = BytesIO()
         rgb.save(content, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile)
         stored = content.getvalue()
-        return stored, _info(rgb, stored, str(image.format).lower(), reencoded=True)
+        return stored, _info(rgb.size, stored, str(image.format).lower(), reencoded=True)
     except Rejected:
         raise
     except Image.DecompressionBombError as error:
@@ -167,6 +169,12 @@ def _orientation(image: "ImageFile") -> int:
     return 1 if image.format == "TIFF" else stated_orientation(image)
 
 
+def _turned(jpeg: Jpeg, image: "Image", orientation: int) -> bytes | None:
+    from glitbuild.ingest.jpeg_turn import turn_losslessly
+
+    return turn_losslessly(jpeg, image, orientation)
+
+
 def _check_header(image: "ImageFile", max_pixels: int) -> None:
     width, height = image.size
     size = f"{width} x {height} pixels"
@@ -248,8 +256,8 @@ def _rgb_profile(image: "Image") -> bytes | None:
     return profile if fits else None
 
 
-def _info(image: "Image", stored: bytes, source_format: str, *, reencoded: bool) -> ImageInfo:
-    return ImageInfo(*image.size, hashlib.sha256(stored).hexdigest(), source_format, reencoded)
+def _info(size: tuple[int, int], stored: bytes, source_format: str, *, reencoded: bool) -> ImageInfo:
+    return ImageInfo(*size, hashlib.sha256(stored).hexdigest(), source_format, reencoded)
 
 
 def _reason(error: Exception) -> str:

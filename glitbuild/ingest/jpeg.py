@@ -26,7 +26,9 @@ MAX_SCAN_PIXELS = 4_000_000_000
 LEAST_SCANS = 20
 """That are read of any picture, however large."""
 
-SOS, EOI, COM, APP0, APP1, APP2, APP14, APP15 = 0xDA, 0xD9, 0xFE, 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+SOS, EOI, COM = 0xDA, 0xD9, 0xFE
+APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+LASTING = frozenset({APP0, APP13, APP14, COM})
 WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -82,7 +84,7 @@ class Jpeg:
         """
         stated = exif_orientation(self._joined_exif).value
         if stated is None and (packets := self._of(XMP)):
-            stated = xmp_orientation(self._content(packets[-1]))
+            stated = xmp_orientation(self.content(packets[-1]))
         return stated if stated and 1 <= stated <= 8 else 1
 
     def as_stored(self) -> bytes:
@@ -90,7 +92,7 @@ class Jpeg:
 
         Where no reader would, and so where it's known that all of them see the same, these are its own bytes.
         """
-        contents = [*(self._content(segment) for segment in self._of(EXIF)), self._joined_exif]
+        contents = [*(self.content(segment) for segment in self._of(EXIF)), self._joined_exif]
         exif_is_plain = all(exif_orientation(content).is_plain for content in contents)
 
         def may_turn(segment: Segment) -> bool:
@@ -98,10 +100,27 @@ class Jpeg:
                 return False
             if self._begins(segment, EXIF):
                 return not exif_is_plain
-            return xmp_orientation(self._content(segment), strictly=False) not in (None, 1)
+            return xmp_orientation(self.content(segment), strictly=False) not in (None, 1)
 
         drop = [segment for segment in self.segments if may_turn(segment)]
         return self._without(drop) if drop else self.data
+
+    def bare(self) -> bytes:
+        """Return the picture data alone: no metadata, no colour profile."""
+        return self._without([one for one in self.segments if one.marker == COM or APP0 <= one.marker <= APP15])
+
+    def lasting_segments(self) -> bytes:
+        """Return the metadata that stay true when the picture is turned: colours, comments, captions and credits.
+
+        EXIF and XMP data speak of its sides, have thumbnails and boxes, and the index of an MPO file speaks of what
+        stands behind the picture's end.
+        """
+        kept = [one for one in self.segments if one.marker in LASTING or self._is_profile(one)]
+        return b"".join(self.data[segment.start : segment.end] for segment in kept)
+
+    def content(self, segment: Segment) -> bytes:
+        """Return what a segment holds, without its marker and length."""
+        return self.data[segment.start + 4 : segment.end]
 
     def count_scans(self, limit: int) -> int:
         """Return how many scans a decoder reads, counting no further than just beyond the limit."""
@@ -125,7 +144,7 @@ class Jpeg:
     @cached_property
     def _joined_exif(self) -> bytes:
         """EXIF data that are longer than a segment, as PIL and others put them together."""
-        return b"".join(self._content(segment)[len(EXIF) :] for segment in self._of(EXIF))
+        return b"".join(self.content(segment)[len(EXIF) :] for segment in self._of(EXIF))
 
     def _of(self, name: bytes) -> list[Segment]:
         return [segment for segment in self.segments if segment.marker == APP1 and self._begins(segment, name)]
@@ -133,13 +152,15 @@ class Jpeg:
     def _begins(self, segment: Segment, name: bytes) -> bool:
         return self.data.startswith(name, segment.start + 4)
 
-    def _content(self, segment: Segment) -> bytes:
-        return self.data[segment.start + 4 : segment.end]
+    def _is_profile(self, segment: Segment) -> bool:
+        return segment.marker == APP2 and self._begins(segment, ICC)
 
     def _is_picture(self, segment: Segment) -> bool:
-        if segment.marker == APP2:
-            return self._begins(segment, ICC)
-        return segment.marker in (APP0, APP14) or (segment.marker != COM and not APP0 <= segment.marker <= APP15)
+        return (
+            self._is_profile(segment)
+            or segment.marker in (APP0, APP14)
+            or (segment.marker != COM and not APP0 <= segment.marker <= APP15)
+        )
 
     def _without(self, segments: list[Segment]) -> bytes:
         """Return the bytes without these segments, which are in order."""

@@ -19,7 +19,7 @@ from PIL import Image
 from glitbuild.ingest.images import open_rgb, store_image
 from glitbuild.ingest.source import Rejected
 
-from .exif_bytes import segment, with_segments
+from .exif_bytes import exif_segment, segment, with_segments
 from .png_bytes import chunk
 
 LIMIT = 100_000_000
@@ -158,6 +158,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "JPEG of thousands of scans": lambda: scans(1000, 5000),
     "large JPEG of hundreds of scans": lambda: scans(3000, 450),
     "JPEG of thousands of scans, not progressive": lambda: sequential_scans(1000, 5000),
+    "JPEG as large as can be turned without loss": lambda: with_segments(jpeg((7744, 5152)), exif_segment(6)),
+    "JPEG too large to be turned without loss": lambda: with_segments(jpeg((9600, 9600)), exif_segment(6)),
+    "progressive JPEG to be turned": lambda: with_segments(
+        jpeg((4480, 4480), progressive=True, subsampling=0), exif_segment(7)
+    ),
     "PNG with texts that inflate": lambda: png(*[chunk(b"zTXt", b"a\0\0" + zeros(20_000_000))] * 50),
     "PNG with XMP that inflates": lambda: png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zeros(100_000_000))),
     "PNG with a profile that inflates": lambda: png(chunk(b"iCCP", b"a\0\0" + zeros(100_000_000))),
