@@ -47,7 +47,9 @@ def test_the_command_writes_a_dataset_with_its_truth(tmp_path: Path) -> None:
     assert [row["key"] for row in rows] == [f"{number:09d}" for number in range(5)]
     with tarfile.open(tmp_path / "out" / "shards" / "00000.tar") as tar:
         members = {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
-    assert list(members) == ["000000000.jpg", "000000000.json", "000000001.jpg", "000000001.json"]
+    assert list(members) == [
+        f"00000000{number}.{extension}" for number in (0, 1) for extension in ("jpg", "json", "txt")
+    ]
     record = json.loads(members["000000000.json"])
     assert Image.open(io.BytesIO(members["000000000.jpg"])).size == (
         record["image"]["width"],
