@@ -45,7 +45,12 @@ class Manifest:
     @property
     def has_captions(self) -> bool:
         """Whether its samples have captions: all have one, or none has."""
-        return self.config.get("captions") is not False
+        return has_captions(self.config)
+
+
+def has_captions(config: Config) -> bool:
+    """Whether the samples of a dataset that was made with these options have captions."""
+    return config.get("captions") is not False
 
 
 @dataclass(slots=True)
