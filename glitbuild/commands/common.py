@@ -28,3 +28,10 @@ def common(command: Command) -> Command:
 
 overwrite = click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote to --out first.")
 """For those that write a directory."""
+
+
+def parallel(command: Command) -> Command:
+    """Add the options of commands that read shards in this process, or on request in several."""
+    ray_address = click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine]")
+    workers = click.option("--workers", type=int, help="Processes to spread the shards over.  [default: this one]")
+    return workers(ray_address(command))

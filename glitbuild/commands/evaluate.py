@@ -25,6 +25,11 @@ from glitbuild.commands.model_options import model_options
 @click.option("--joint-pairs", default="best", show_default=True, help="Pairs an image in joint: best, or all.")
 @click.option("--batch-size", default=64, show_default=True, help="Images or texts computed together.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: a GPU if there is one.")
+@click.option("--cache", help="Folder where shards' embeddings are kept for the next run; local or an fsspec URL.")
+@click.option("--cache-size", default=10.0, show_default=True, help="Most gigabytes in --cache.")
+@click.option("--gpus", type=int, help="GPUs, one worker on each, through Ray.  [default: this process]")
+@click.option("--workers", type=int, help="CPU workers instead, through Ray.")
+@click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine, for this run]")
 @click.option("--seed", default=0, show_default=True, help="Of the false sentences and the bootstrap.")
 @common
 def evaluate(plain: bool, **options: Any) -> None:

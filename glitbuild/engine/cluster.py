@@ -22,6 +22,9 @@ FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20", "RAY_gcs_serve
 STARTS = 3
 """Ray gives its own processes 15 to 30 s to start, and a busy machine may need more."""
 
+THREADS_A_GPU = 8
+"""They decode and crop while the GPU computes."""
+
 MAX_DEFAULT_WORKERS = 8
 """On the CPU; each has its own copy of the models in memory."""
 

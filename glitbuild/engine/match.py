@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine.cluster import choose_cluster
+from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
 from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.engine.options import MatchOptions
@@ -18,9 +18,6 @@ from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import require_captions
 from glitbuild.shards.sidecar import Config
-
-THREADS_A_GPU = 8
-"""They decode and crop while the GPU computes."""
 
 BuildMatchWorker = Callable[[MatchPlan], Worker[ShardTask, ShardReport]]
 

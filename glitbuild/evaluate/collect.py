@@ -1,12 +1,11 @@
-"""Run a model over a dataset, shard by shard, and keep the embeddings."""
+"""Run a model over a shard and keep the embeddings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glitbuild.cpus import usable_cpus
 from glitbuild.evaluate.averaging import average_sentences
 from glitbuild.evaluate.embed import Embedder
 from glitbuild.evaluate.embedded import Embedded, Gathering
@@ -18,55 +17,48 @@ from glitbuild.evaluate.plan import Plan
 from glitbuild.evaluate.robustness import SplitCaption
 from glitbuild.evaluate.text_table import TextTable
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.records import Box, Pair, Sample
-from glitbuild.shards.manifest import Manifest
+from glitbuild.records import Pair, Sample
+from glitbuild.shards.manifest import ShardEntry
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 
-MOST_THREADS = 16
-"""That decode pictures."""
 
+def embed_shard(
+    embedder: Embedder, plan: Plan, store: Store, entry: ShardEntry, batch_size: int, threads: int
+) -> Embedded:
+    """Return the embeddings of what a plan needs of a shard; its images are numbered from 0.
 
-class Collector:
-    """Embeds what a plan needs of a dataset.
-
-    One shard's JPEGs and texts are in memory at a time, beside the embeddings that are kept. Samples whose
-    pictures have the same bytes are captions of one image, in whichever shards they are.
+    The shard's JPEGs and texts are in memory at a time. Samples whose pictures have the same bytes are captions of
+    one image.
 
     Args:
         embedder: the model.
         plan: what is needed.
+        store: the dataset directory.
+        entry: the shard, as the manifest lists it.
         batch_size: pictures that are decoded at a time, while as many are decoded ahead.
-    """
+        threads: that decode.
 
+    Raises:
+        DatasetError: the shard is damaged or not the one in the manifest, or its truth is.
+    """
+    shard = list(read_shard(store, entry.name, entry.sha256))
+    collector = _Collector(embedder, plan, batch_size)
+    return collector.run(store, entry.name, shard, threads) if shard else Gathering().whole()
+
+
+class _Collector:
     def __init__(self, embedder: Embedder, plan: Plan, batch_size: int) -> None:
         self._embedder, self._plan, self._batch_size = embedder, plan, batch_size
         self._splitter = SentenceSplitter()
-        self._numbers: dict[str, int] = {}
-        self._cropped: set[tuple[int, Box]] = set()
         self._found = Gathering()
 
-    def run(self, store: Store, manifest: Manifest, progress: Callable[[int], None]) -> Embedded:
-        """Return the embeddings of a dataset.
-
-        Args:
-            store: the dataset directory.
-            manifest: of it.
-            progress: called with the number of samples done.
-
-        Raises:
-            DatasetError: a shard is damaged or not the one in the manifest, or its truth is.
-        """
-        threads = min(usable_cpus(), MOST_THREADS)
+    def run(self, store: Store, shard: str, found: Sequence[tuple[Sample, bytes]], threads: int) -> Embedded:
+        samples = [sample for sample, _ in found]
+        places = self._places(store, shard, samples)
+        texts = self._texts(samples, places)
         with ThreadPoolExecutor(threads) as pool:
-            for entry in manifest.shards:
-                shard = list(read_shard(store, entry.name, entry.sha256))
-                samples = [sample for sample, _ in shard]
-                if not samples:  # all of its inputs were skipped
-                    continue
-                places = self._places(store, entry.name, samples)
-                texts = self._texts(samples, places)
-                self._images(self._looks(shard, places), texts, pool, progress)
+            self._images(self._looks(found, places), texts, pool)
         return self._found.whole()
 
     def _places(self, store: Store, shard: str, samples: Sequence[Sample]) -> list[list[Place]]:
@@ -102,52 +94,38 @@ class Collector:
         self, shard: Sequence[tuple[Sample, bytes]], places: Sequence[Sequence[Place]]
     ) -> list[tuple[Look, list[str]]]:
         """Return a shard's pictures, each once, with the sentences of their pairs."""
-        looks: dict[int, tuple[Look, list[str]]] = {}
+        looks: dict[str, tuple[Look, list[str]]] = {}
         for (sample, jpeg), of in zip(shard, places, strict=True):
-            is_new = sample.image.sha256 not in self._numbers
-            image = self._numbers.setdefault(sample.image.sha256, len(self._numbers))
-            look, sentences = looks.setdefault(image, (Look(sample, jpeg, image, is_new), []))
-            look.samples += 1
+            look, sentences = looks.setdefault(sample.image.sha256, (Look(sample, jpeg, len(looks)), []))
             look.places += of
-            self._found.image_of.append(image)
+            self._found.image_of.append(look.image)
             for pair in self._pairs(sample):
                 assert sample.matched
                 sentences.append(_sentence(sample, pair))
                 box = sample.matched.regions[pair.region].box
-                if (image, box) not in self._cropped:
-                    self._cropped.add((image, box))
+                if box not in look.boxes:
                     look.boxes.append(box)
+        self._found.pictures += looks
         return list(looks.values())
 
-    def _images(
-        self,
-        looks: Sequence[tuple[Look, list[str]]],
-        texts: TextTable,
-        pool: ThreadPoolExecutor,
-        progress: Callable[[int], None],
-    ) -> None:
+    def _images(self, looks: Sequence[tuple[Look, list[str]]], texts: TextTable, pool: ThreadPoolExecutor) -> None:
         found, embedder = self._found, self._embedder
         for look, sentences in looks:
             if sentences:
                 found.sentences.append(texts.embeddings(sentences))
                 found.sentence_image += [look.image] * len(sentences)
-        wanted = [look for look, _ in looks if look.is_wanted]
-        if len(wanted) < len(looks):
-            progress(sum(look.samples for look, _ in looks if not look.is_wanted))
-        for batch, views in in_view(wanted, embedder.preprocess, self._batch_size, pool):
+        for batch, views in in_view([look for look, _ in looks], embedder.preprocess, self._batch_size, pool):
             self._whole_images(batch, [of[0] for of in views], texts)
             found.crops += embedder.images([crop for of in views for crop in of[1:]])
             found.crop_image += [look.image for look in batch for _ in look.boxes]
-            progress(sum(look.samples for look in batch))
+            found.boxes += [box for look in batch for box in look.boxes]
 
     def _whole_images(self, looks: Sequence[Look], views: Sequence[NDArray[np.uint8]], texts: TextTable) -> None:
         if not self._plan.places:
-            new = [view for look, view in zip(looks, views, strict=True) if look.is_new]
-            self._found.images += self._embedder.images(new)
+            self._found.images += self._embedder.images(views)
             return
         for look, seen in zip(looks, self._embedder.images_with_patches(views), strict=True):
-            if look.is_new:
-                self._found.images.append(seen.image)
+            self._found.images.append(seen.image)
             if look.places:
                 centres = self._patch_centres(look)
                 inside = np.stack([patches_in_boxes(centres, place.boxes) for place in look.places])

@@ -1,6 +1,6 @@
 """From embeddings to the figures of each suite, in per cent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.evaluate.bootstrap import paired_bootstrap
-from glitbuild.evaluate.embed import Embedder
 from glitbuild.evaluate.embedded import Embedded
 from glitbuild.evaluate.joint import DEPTH, average_precision
 from glitbuild.evaluate.localization import KS as PATCHES
@@ -19,8 +18,7 @@ from glitbuild.evaluate.robustness import disturb
 
 TEXT_TO_IMAGE, IMAGE_TO_TEXT, MEAN = "text_to_image", "image_to_text", "mean"
 DIRECTIONS = (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
-TEXTS_AT_A_TIME = 4096
-"""Disturbed captions whose tokens are in memory together."""
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 Figures = dict[str, dict[str, float]]
 """Rows of a table and their columns; shares and differences of shares are in per cent."""
@@ -47,13 +45,13 @@ class Suites:
 
     Args:
         embedded: the dataset.
-        embedder: the model they are of.
+        embed: gives the embeddings of texts, M x D, by the same model.
         plan: where places and pairs came from.
         options: for the seed.
     """
 
-    def __init__(self, embedded: Embedded, embedder: Embedder, plan: Plan, options: EvalOptions) -> None:
-        self._data, self._embedder, self._plan, self._seed = embedded, embedder, plan, options.seed
+    def __init__(self, embedded: Embedded, embed: Embed, plan: Plan, options: EvalOptions) -> None:
+        self._data, self._embed, self._plan, self._seed = embedded, embed, plan, options.seed
         self._plain: Retrieval | None = None
 
     def run(self, name: str) -> SuiteReport:
@@ -107,10 +105,8 @@ class Suites:
         texts = disturb(self._data.split, self._data.image_of, self._seed)
         embeddings = self._data.captions.copy()
         changed = [number for number, text in enumerate(texts) if text is not None]
-        for start in range(0, len(changed), TEXTS_AT_A_TIME):
-            part = changed[start : start + TEXTS_AT_A_TIME]
-            tokens = self._embedder.tokenize([text for number in part if (text := texts[number]) is not None])
-            embeddings[part] = self._embedder.texts(tokens)
+        if changed:
+            embeddings[changed] = self._embed([text for text in texts if text is not None])
         return embeddings, len(texts) - len(changed)
 
     def _joint(self) -> SuiteReport:

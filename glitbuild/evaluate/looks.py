@@ -22,9 +22,7 @@ class Look:
     Attributes:
         sample: the first of the shard that has it.
         jpeg: its bytes.
-        image: its number in the dataset.
-        is_new: no earlier shard had it: its embedding is wanted.
-        samples: how many of the shard have it.
+        image: its number in the shard.
         boxes: regions whose crops' embeddings are wanted, xyxy in its pixels.
         places: sentences that are looked for in it.
     """
@@ -32,15 +30,8 @@ class Look:
     sample: Sample
     jpeg: bytes
     image: int
-    is_new: bool
-    samples: int = 0
     boxes: list[Box] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the picture has to be decoded."""
-        return self.is_new or bool(self.boxes) or bool(self.places)
 
     def views(self, preprocess: Preprocess) -> list[NDArray[np.uint8]]:
         """Return the model's input for the whole picture and for each box.

@@ -1,9 +1,11 @@
 """The options of ``glitbuild eval``."""
 
+import math
 from dataclasses import dataclass
 
 from glitbuild.clip.facts import FactOptions
 from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
+from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 
 RETRIEVAL = "retrieval"
@@ -32,6 +34,11 @@ class EvalOptions(FactOptions):
     batch_size: int = 64
     device: str = "auto"
     seed: int = 0
+    gpus: int | None = None
+    workers: int | None = None
+    ray_address: str | None = None
+    cache: str | None = None
+    cache_size: float = 10.0
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
@@ -43,6 +50,12 @@ class EvalOptions(FactOptions):
             raise ConfigError(what, "not a length that CLIP is read with", f"give {CONTEXT} or {LONG_CONTEXT}")
         if self.out and self.out == self.markdown:
             raise ConfigError(f"--out and --markdown {self.out}", "one file for both", "give each its own")
+        check_workers(self.workers, self.gpus, self.ray_address)
+        if self.device != "auto" and (self.gpus or self.workers):
+            given = f"--device {self.device} and --{'gpus' if self.gpus else 'workers'}"
+            raise ConfigError(given, "both given", "--gpus runs on GPUs, --workers on CPUs: leave --device out")
+        if not 0 < self.cache_size < math.inf:
+            raise ConfigError(f"--cache-size {self.cache_size}", "not a size", "give gigabytes, more than 0")
         if self.batch_size < 1:
             raise ConfigError(f"--batch-size {self.batch_size}", "too small", "give at least 1")
         if not 0 <= self.seed < 2**63:

@@ -15,13 +15,15 @@ from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.members import Members, RawSample
 from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_members
-from glitbuild.shards.row_order import RowOrder
+from glitbuild.shards.rows import ShardRows, runs_of
 from glitbuild.shards.schemas import parse
 from glitbuild.shards.sidecar import Sidecar, add_counts
 from glitbuild.shards.sources import count_sources
 from glitbuild.shards.store import Store, StoredFile
 from glitbuild.shards.truth import Described, truth_problems
 from glitbuild.shards.writer import sample_counts
+
+LARGEST_KEY = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,20 @@ class _Content:
 
 
 class ShardCheck:
-    """Checks one shard; without a sidecar, against what the manifest says of it alone."""
+    """Checks one shard; without a sidecar, against what the manifest says of it alone.
 
-    def __init__(
-        self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None, order: RowOrder
-    ) -> None:
-        self._store, self._entry, self._sidecar, self._order = store, entry, sidecar, order
+    Attributes:
+        rows: which it holds, once ``problems`` is exhausted; None where the shard can't be read.
+    """
+
+    def __init__(self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None) -> None:
+        self._store, self._entry, self._sidecar = store, entry, sidecar
         self._stage, self._has_captions = manifest.config["stage"], manifest.has_captions
         self._schema, self._has_text = manifest.schema, manifest.has_text
-        self._rows: list[int] = []  # keys of samples and skipped rows
+        self._keys: list[int] = []  # of samples, and behind them of skipped rows
+        self._last_key = ""
         self._keys_are_right = True
+        self.rows: ShardRows | None = None
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the shard's files, reading each once, the tar as a stream."""
@@ -88,16 +94,11 @@ class ShardCheck:
             counted = count_sources(content.sources)
             if sidecar.sources != counted:
                 yield self._of_sidecar(f"says its samples are from {sidecar.sources}, the records say {counted}")
-        whole = content.samples is not None and skipped is not None
         if sidecar and self._stage in ("match", "caption") and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
-        elif sidecar and self._stage in ("ingest", "scenes") and whole:
-            count = (content.samples or 0) + sum((skipped or {}).values())
-            rows = self._rows if self._keys_are_right else None
-            if problem := self._order.row_problem(sidecar, count, rows):
-                yield self._of_sidecar(problem)
-        else:
-            self._order.pass_over()
+        if sidecar and content.samples is not None and skipped is not None:
+            runs = runs_of(self._keys) if self._keys_are_right else None
+            self.rows = ShardRows(entry.name, sidecar.input, content.samples + sum(skipped.values()), runs)
 
     def _of_sidecar(self, what: str) -> Problem:
         return Problem(sidecar_path(self._entry.name), what)
@@ -117,7 +118,6 @@ class ShardCheck:
         entry, path = self._entry, tar_path(self._entry.name)
         stated = StoredFile(entry.bytes, entry.sha256)
         content = _Content()
-        self._order.begin_shard()
         try:
             if self._sidecar and self._sidecar.files[path] != stated:
                 actual = self._store.stored(path)
@@ -133,7 +133,6 @@ class ShardCheck:
         except (DatasetError, FileNotFoundError) as error:
             yield Problem(path, error.why if isinstance(error, DatasetError) else "missing")
             return _Content(None, totals=None, pairs=None, described=None, sources=None)
-        self._order.add_keys()
         return content
 
     def _sample_problems(self, raw: RawSample, content: _Content) -> Iterator[str]:
@@ -148,8 +147,8 @@ class ShardCheck:
             yield str(error)
             return
         wrong_key = f"its record is that of {sample.key}" if sample.key != raw.members.key else ""
-        problems = [wrong_key, self._order.key_problem(sample.key)]
-        self._rows.append(int(sample.key))
+        problems = [wrong_key, self._key_problem(sample.key)]
+        self._keys.append(int(sample.key))
         self._keys_are_right = self._keys_are_right and not any(problems)
         problems += [_image_problem(sample, raw.jpeg), *wrong]
         if schema != self._schema:
@@ -178,6 +177,12 @@ class ShardCheck:
             except IndexError:  # named among the inconsistencies
                 content.pairs = None
 
+    def _key_problem(self, key: str) -> str:
+        last, self._last_key = self._last_key, key
+        if (len(last), last) >= (len(key), key):
+            return f"key {key} after {last}: keys must rise"
+        return f"key {key} is too large" if int(key) > LARGEST_KEY else ""
+
     def _read_listed(self, name: str) -> Generator[Problem, None, bytes | None]:
         """Return a file as the sidecar lists it, or None with the problem."""
         if not self._store.exists(name):
@@ -204,7 +209,8 @@ class ShardCheck:
             try:
                 skip = parse("skipped", line)
                 found[skip["reason"]] += 1
-                self._rows.append(int(skip["key"]))
+                self._keys.append(int(skip["key"]))
+                self._keys_are_right = self._keys_are_right and self._keys[-1] <= LARGEST_KEY
             except ValueError as error:
                 yield Problem(name, f"line {number}: {error}")
                 readable = False

@@ -1,21 +1,27 @@
 """What is in a dataset: totals, and the distributions a curator looks at first."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.each_shard import each_shard
 from glitbuild.flism.boxes import area
 from glitbuild.records import Sample
-from glitbuild.shards.manifest import Manifest
+from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 
 SIMILARITY_EDGES = np.linspace(-0.2, 1.0, 25)
 AREA_EDGES = np.linspace(0.0, 1.0, 21)
 COUNT_EDGES = np.arange(0, 52)
+
+
+HISTOGRAMS = ("words", "sentences", "regions", "similarity", "best_similarity", "area")
 
 
 @dataclass(slots=True)
@@ -46,6 +52,13 @@ class Histogram:
         self.total += len(values)
         self.sum += float(np.sum(values))
         self.low, self.high = min(self.low, *values), max(self.high, *values)
+
+    def merge(self, other: "Histogram") -> None:
+        """Add what was counted elsewhere between the same edges."""
+        self.counts += other.counts
+        self.total += other.total
+        self.sum += other.sum
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON; mean, low and high are 0.0 where nothing was counted."""
@@ -106,21 +119,51 @@ class Stats:
 
     def as_dict(self) -> dict[str, Any]:
         """Return them for JSON."""
-        names = ("words", "sentences", "regions", "similarity", "best_similarity", "area")
         labels = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
         kinds = {"kinds": dict(sorted(self.kinds.items())), "chosen": dict(sorted(self.chosen.items()))}
-        return {name: getattr(self, name).as_dict() for name in names} | kinds | {"labels": dict(labels)}
+        return {name: getattr(self, name).as_dict() for name in HISTOGRAMS} | kinds | {"labels": dict(labels)}
+
+    def merge(self, other: "Stats") -> None:
+        """Add what was counted elsewhere, with the same edges."""
+        for name in HISTOGRAMS:
+            getattr(self, name).merge(getattr(other, name))
+        for counts, more in ((self.kinds, other.kinds), (self.chosen, other.chosen), (self.labels, other.labels)):
+            for value, count in more.items():
+                counts[value] = counts.get(value, 0) + count
 
 
-def collect(store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None) -> Stats:
-    """Read a dataset and count; one sample is in memory at a time.
+def stats_of_shard(store: Store, entry: ShardEntry) -> Stats:
+    """Read a shard and count; one sample is in memory at a time.
+
+    Raises:
+        DatasetError: the shard is damaged.
+    """
+    stats = Stats()
+    for sample, _ in read_shard(store, entry.name, entry.sha256):
+        stats.add(sample)
+    return stats
+
+
+def collect(
+    store: Store,
+    manifest: Manifest,
+    progress: Callable[[int], None] = lambda samples: None,
+    cluster: Cluster | None = None,
+) -> Stats:
+    """Read a dataset and count; the result doesn't depend on where or in which order shards are read.
+
+    Args:
+        store: the dataset directory.
+        manifest: of the dataset.
+        progress: called with the number of samples done, a shard at a time.
+        cluster: where to read shards in parallel; None for this process.
 
     Raises:
         DatasetError: a shard is damaged.
     """
     stats = Stats()
-    for entry in manifest.shards:
-        for sample, _ in read_shard(store, entry.name, entry.sha256):
-            stats.add(sample)
-        progress(entry.samples)
+    with closing(each_shard(store, manifest, stats_of_shard, cluster)) as shards:
+        for entry, found in shards:
+            stats.merge(found)
+            progress(entry.samples)
     return stats

@@ -1,19 +1,62 @@
 """Is a dataset directory what its manifest says: every file, hash, record, span and box."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
+from numpy.typing import NDArray
+
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.each_shard import each_shard
 from glitbuild.errors import DatasetError
-from glitbuild.shards.layout import FOLDERS, MANIFEST, shard_files, sidecar_path, sizes_path
+from glitbuild.shards.layout import FOLDERS, MANIFEST, shard_files, sidecar_path, sizes_path, tar_path
 from glitbuild.shards.manifest import Manifest, ShardEntry, Sums, sizes_json
-from glitbuild.shards.row_order import RowOrder
+from glitbuild.shards.rows import RowOrder, ShardRows, repeated_keys
 from glitbuild.shards.shard_check import Problem, ShardCheck
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check of one shard came to.
+
+    Attributes:
+        problems: of its own files.
+        sidecar: None where it is missing or something is wrong with it.
+        samples: how many its sidecar says, or else the manifest.
+        rows: which it holds; None where it can't be read.
+    """
+
+    problems: list[Problem]
+    sidecar: Sidecar | None
+    samples: int
+    rows: ShardRows | None
+
+
+def check_shard(manifest: Manifest, store: Store, entry: ShardEntry) -> Checked:
+    """Check one shard by itself.
+
+    Args:
+        manifest: of the dataset; it need not list the shards.
+        store: the dataset directory.
+        entry: the shard, as the manifest lists it.
+    """
+    sidecar, problems = _read_sidecar(store, manifest, entry)
+    check = ShardCheck(store, manifest, entry, sidecar)
+    problems.extend(check.problems())
+    right = not any(problem.file == sidecar_path(entry.name) for problem in problems)
+    samples = sidecar.samples if sidecar else entry.samples
+    return Checked(problems, sidecar if right else None, samples, check.rows)
+
+
 def validate(
-    store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None
+    store: Store,
+    manifest: Manifest,
+    progress: Callable[[int], None] = lambda samples: None,
+    cluster: Cluster | None = None,
 ) -> Iterator[Problem]:
     """Yield every problem of a dataset, streaming each tar; one shard's records are in memory at a time.
 
@@ -24,25 +67,35 @@ def validate(
         store: the dataset directory.
         manifest: as ``open_dataset`` returned it.
         progress: called with the number of samples checked, a shard at a time.
+        cluster: where to check shards in parallel; None for this process.
     """
     place = sizes_path(manifest.schema)
     listed = {place}
-    order = RowOrder()
+    order, has_rows = RowOrder(), manifest.config["stage"] in ("ingest", "scenes")
+    keys: list[tuple[str, NDArray[Any]]] = []
     sums, summable = Sums(), True
     sidecar_sizes: list[ShardEntry] = []
-    for entry in manifest.shards:
-        listed |= {sidecar_path(entry.name), *shard_files(entry.name, manifest.config["stage"])}
-        sidecar, problems = _read_sidecar(store, manifest, entry)
-        problems.extend(ShardCheck(store, manifest, entry, sidecar, order).problems())
-        yield from problems
-        if sidecar is None or any(problem.file == sidecar_path(entry.name) for problem in problems):
-            summable = False
-        else:
-            sums.add(sidecar)
-        sidecar_sizes.append(replace(entry, samples=sidecar.samples if sidecar else entry.samples))
-        progress(entry.samples)
+    with closing(
+        each_shard(store, manifest, partial(check_shard, replace(manifest, shards=())), cluster)
+    ) as shards:
+        for entry, checked in shards:
+            listed |= {sidecar_path(entry.name), *shard_files(entry.name, manifest.config["stage"])}
+            yield from checked.problems
+            right = checked.sidecar is not None
+            if has_rows and (problem := order.problem(checked.rows)):
+                yield Problem(sidecar_path(entry.name), problem)
+                right = False
+            elif not has_rows and checked.rows and checked.rows.runs is not None:
+                keys.append((entry.name, checked.rows.runs))
+            if checked.sidecar and right:
+                sums.add(checked.sidecar)
+            summable = summable and right
+            sidecar_sizes.append(replace(entry, samples=checked.samples))
+            progress(entry.samples)
     for shard in order.moved if order.complete else ():
         yield Problem(MANIFEST, f"rows were moved to shard {shard}, which it doesn't name")
+    for shard, key in repeated_keys(keys):
+        yield Problem(tar_path(shard), f"key {key:09d} is in another shard, too")
     of_manifest = manifest.totals, manifest.skipped, manifest.sources
     if summable and of_manifest != (sums.totals, sums.skipped, sums.most_frequent_sources):
         yield Problem(MANIFEST, "its totals, sources or skipped inputs are not the sums over the shards")

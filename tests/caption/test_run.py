@@ -334,6 +334,40 @@ def test_other_options_are_refused_by_name_and_where_and_how_fast_is_free(
         run_caption(done)
 
 
+def test_a_grown_input_asks_only_for_the_pictures_that_are_new(images: MakeImages, tmp_path: Path) -> None:
+    options = images(5, 2)
+    photos = tmp_path / "photos"
+
+    def grow(*numbers: int) -> None:
+        for number in numbers:
+            (photos / f"{number:03d}.jpg").write_bytes(jpeg(seed=number + 50))
+        run_ingest(IngestOptions((str(photos),), options.dir, shard_size=2, captions=False, overwrite=True))
+
+    def untimed(url: str) -> list[tuple[Sample, bytes]]:
+        return [(replace(sample, captioned=None), data) for sample, data in read(url)]
+
+    with StandIn() as server:
+        run_caption(replace(options, endpoint=server.url))
+    before = tree(Path(options.out) / "shards")
+    grow(1, 5, 6)  # one picture is another now, and the last shard grows
+    dies = StandIn(lambda asked: describe(asked) if len(server.asked) < 2 else Reply(status=401))
+    with dies as server, pytest.raises(EndpointError):
+        run_caption(replace(options, endpoint=server.url, concurrency=1))
+    changed = [jpeg(seed=number) for number in (51, 55, 56)]
+    assert [asked.jpeg for asked in server.asked] == changed[:2]
+    with StandIn() as server:
+        result = run_caption(replace(options, endpoint=server.url))
+        assert [asked.jpeg for asked in server.asked] == changed[1:], "after a stop, only what was not answered"
+        run_caption(replace(options, endpoint=server.url, out=str(tmp_path / "fresh")))
+    assert result.manifest.totals["samples"] == 7
+    assert untimed(options.out) == untimed(str(tmp_path / "fresh"))
+    assert list(validate(*open_dataset(options.out))) == []
+    after = tree(Path(options.out) / "shards")
+    assert after["00001.tar"] == before["00001.tar"]
+    times = [sample.captioned.time for sample, _ in read(options.out) if sample.captioned]
+    assert len(times) == 7
+
+
 def test_the_prompt_can_be_a_file(images: MakeImages, tmp_path: Path) -> None:
     path = tmp_path / "prompt.txt"
     path.write_text("\nDescribe it \u2026 in full.\n")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from glitbuild.evaluate.bootstrap import paired_bootstrap
 from glitbuild.evaluate.options import EvalOptions
-from glitbuild.evaluate.run import run_eval
+from glitbuild.evaluate.run import Report, run_eval
+from glitbuild.evaluate.worker import EvalWorker
 from tests.evaluate.models import save_small_clip
 from tests.run import here
 
@@ -138,3 +140,84 @@ def test_a_wrong_command_line_writes_nothing(
     assert (result.returncode, result.stdout) == (2, ""), result.stderr
     assert says in result.stderr.splitlines()[-1]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def figures(report: Report) -> dict[str, object]:
+    return {name: (suite.figures, suite.facts) for name, suite in report.suites.items()}
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The shards and texts that a model has embedded since."""
+    embedded: list[str] = []
+    run = EvalWorker.run
+    monkeypatch.setattr(EvalWorker, "run", lambda worker, task: embedded.append(task.shard) or run(worker, task))
+    return embedded
+
+
+def test_a_grown_dataset_costs_the_shards_that_changed(
+    model: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glitbuild.evaluate.run.TEXTS_AT_A_TIME", 3)
+    pairs = tmp_path / "pairs"
+    cached = EvalOptions(str(model), str(pairs), device="cpu", cache=str(tmp_path / "cache"))
+
+    def grown(count: int) -> None:
+        scenes = ["scenes", "--count", count, "--out", "scenes", "--shard-size", 3, "--overwrite"]
+        match = ["match", "scenes", "--out", "pairs", "--workers", 0, "--detector", "none", "--clip-model", model]
+        for words in (scenes, match):
+            result = here(*words, cwd=tmp_path)
+            assert result.returncode == 0, result.stderr
+
+    grown(5)
+    first = run_eval(cached)
+    assert counted[:2] == ["00000", "00001"] and len(counted) == 4
+    counted.clear()
+    assert figures(run_eval(cached)) == figures(first)
+    assert counted == ["of texts 0", "of texts 3"], "false sentences depend on the whole dataset"
+    grown(8)
+    counted.clear()
+    again = run_eval(cached)
+    assert counted[:2] == ["00001", "00002"]
+    assert figures(again) == figures(run_eval(replace(cached, cache=None)))
+    for changes in ({"context_length": 77}, {"joint_pairs": "all"}, {"batch_size": 2}, {"suite": "localization"}):
+        counted.clear()
+        run_eval(replace(cached, **changes))
+        assert counted[:3] == ["00000", "00001", "00002"], changes
+
+
+def test_damaged_embeddings_are_made_again_and_the_cache_is_bounded(
+    pairs: Path, model: Path, tmp_path: Path, counted: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    options = EvalOptions(str(model), str(pairs), suite="retrieval", device="cpu", cache=str(tmp_path / "cache"))
+    expected = figures(run_eval(options))
+    files = sorted((tmp_path / "cache" / "embeddings").iterdir())
+    assert len(files) == 3
+    data = bytearray(files[0].read_bytes())
+    data[-1] ^= 1
+    files[0].write_bytes(data)
+    files[1].write_bytes(b"")
+    counted.clear()
+    assert figures(run_eval(options)) == expected
+    assert len(counted) == 2
+    size = sum(path.stat().st_size for path in files)
+    run_eval(replace(options, context_length=77, cache_size=size / 1e9))
+    assert not set(files) & set((tmp_path / "cache" / "embeddings").iterdir()), "others make room"
+    assert figures(run_eval(replace(options, cache_size=size / 2e9))) == expected
+    assert any("--cache-size" in message for message in caplog.messages)
+    assert sum(path.stat().st_size for path in (tmp_path / "cache" / "embeddings").iterdir()) <= size / 2
+
+
+def test_workers_find_the_same(pairs: Path, model: Path) -> None:
+    options = EvalOptions(str(model), str(pairs))
+    assert figures(run_eval(replace(options, workers=2))) == figures(run_eval(replace(options, device="cpu")))
+
+
+def test_a_damaged_shard_is_named_wherever_it_is_read(pairs: Path, model: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(pairs, tmp_path / "pairs")
+    tar = copy / "shards" / "00001.tar"
+    tar.write_bytes(tar.read_bytes()[:-3000])
+    for workers in (0, 1):
+        result = here("eval", model, copy, "--workers", workers, "--suite", "retrieval", cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert str(tar) in result.stderr.splitlines()[-1]

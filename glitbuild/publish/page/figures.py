@@ -2,14 +2,17 @@
 
 import heapq
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.each_shard import each_shard
 from glitbuild.records import Pair, Sample
-from glitbuild.shards.manifest import Manifest
+from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.stats import Histogram, Stats
 from glitbuild.shards.store import Store
@@ -63,6 +66,11 @@ class Highest:
         else:
             heapq.heappushpop(self._heap, entry)
 
+    def merge(self, other: "Highest") -> None:
+        """Add those of another, which come behind these."""
+        for *_, found in sorted(other._heap, key=lambda entry: -entry[1]):
+            self.add(found)
+
     def in_order(self) -> list[Extreme]:
         """Return them, the extreme one first."""
         return [found for *_, found in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
@@ -102,24 +110,47 @@ class Figures:
             self.worst.add(Extreme(min(pairs, key=lambda pair: pair.similarity), sample, jpeg))
             self.best.add(Extreme(pairs[sample.matched.best_pair], sample, jpeg))
 
+    def merge(self, other: "Figures") -> None:
+        """Add the figures of what comes behind these."""
+        self.stats.merge(other.stats)
+        self.fine.merge(other.fine)
+        self.tokens.merge(other.tokens)
+        self.beyond = {length: count + other.beyond[length] for length, count in self.beyond.items()}
+        self.worst.merge(other.worst)
+        self.best.merge(other.best)
+
+
+def figures_of_shard(store: Store, entry: ShardEntry) -> Figures:
+    """Read a shard and count; in memory are one sample and those of the worst and best pairs.
+
+    Raises:
+        DatasetError: the shard is damaged.
+    """
+    from glitbuild.clip.text import clip_tokenizer
+
+    tokenizer, figures = clip_tokenizer("ViT-B-16"), Figures()  # all of OpenAI's architectures have the same
+    for sample, jpeg in read_shard(store, entry.name, entry.sha256):
+        figures.add(sample, jpeg, tokenizer)
+    return figures
+
 
 def collect_figures(
-    store: Store, manifest: Manifest, tokenizer: "SimpleTokenizer", progress: Callable[[int], None]
+    store: Store, manifest: Manifest, progress: Callable[[int], None], cluster: Cluster | None = None
 ) -> Figures:
-    """Read a dataset and count; in memory are one sample and those of the worst and best pairs.
+    """Read a dataset and count.
 
     Args:
         store: the dataset directory.
         manifest: of the dataset.
-        tokenizer: CLIP's.
-        progress: told of samples that are done.
+        progress: called with the number of samples done, a shard at a time.
+        cluster: where to read shards in parallel; None for this process.
 
     Raises:
         DatasetError: a shard is damaged.
     """
     figures = Figures()
-    for entry in manifest.shards:
-        for sample, jpeg in read_shard(store, entry.name, entry.sha256):
-            figures.add(sample, jpeg, tokenizer)
-            progress(1)
+    with closing(each_shard(store, manifest, figures_of_shard, cluster)) as shards:
+        for entry, found in shards:
+            figures.merge(found)
+            progress(entry.samples)
     return figures

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import DatasetError
 from glitbuild.publish.page.card import region_name
@@ -42,7 +43,9 @@ class Shown:
     key: str
 
 
-def write_statistics(store: Store, manifest: Manifest, out: str, plain: bool = False) -> Stats:
+def write_statistics(
+    store: Store, manifest: Manifest, out: str, plain: bool = False, cluster: Cluster | None = None
+) -> Stats:
     """Count what is in a dataset and write the page.
 
     Args:
@@ -50,6 +53,7 @@ def write_statistics(store: Store, manifest: Manifest, out: str, plain: bool = F
         manifest: of the dataset.
         out: the HTML file, a local path or an fsspec URL.
         plain: progress as lines, also on a terminal.
+        cluster: where to read shards in parallel; None for this process.
 
     Returns:
         What ``glitbuild stats`` prints.
@@ -58,12 +62,9 @@ def write_statistics(store: Store, manifest: Manifest, out: str, plain: bool = F
         ConfigError: the file can't be written.
         DatasetError: a shard or a picture is damaged.
     """
-    from glitbuild.clip.text import clip_tokenizer
-
     check_writable(out, [store.url], option="--html")
-    tokenizer = clip_tokenizer("ViT-B-16")  # all of OpenAI's architectures have the same
     with Progress("stats", manifest.totals["samples"], plain) as progress:
-        figures = collect_figures(store, manifest, tokenizer, progress.advance)
+        figures = collect_figures(store, manifest, progress.advance, cluster)
     write_file(out, statistics_page(store.name, manifest, figures))
     return figures.stats
 

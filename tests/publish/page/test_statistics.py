@@ -38,10 +38,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def figures(data: str) -> Figures:
-    from glitbuild.clip.text import clip_tokenizer
 
     done: list[int] = []
-    found = collect_figures(*open_dataset(data), clip_tokenizer("ViT-B-16"), done.append)
+    found = collect_figures(*open_dataset(data), done.append)
     assert sum(done) == 16
     return found
 
@@ -66,14 +65,13 @@ def test_the_worst_and_best_pairs_are_in_order_one_an_image(figures: Figures) ->
 
 
 def test_tokens_are_clips_and_those_beyond_what_it_reads_are_counted(tmp_path: Path) -> None:
-    from glitbuild.clip.text import clip_tokenizer
 
     # A word of one token each, and one token more at either end.
     samples = [
         sample_with_jpeg(number, " ".join(["dog"] * words)) for number, words in enumerate((1, 75, 76, 246, 247))
     ]
     data = write(tmp_path, samples, stage="ingest")
-    found = collect_figures(*open_dataset(data), clip_tokenizer("ViT-B-16"), lambda samples: None)
+    found = collect_figures(*open_dataset(data), lambda samples: None)
     assert [index for index, count in enumerate(found.tokens.counts) if count] == [3, 77, 78, 248, 249]
     assert found.beyond == {77: 3, 248: 1}
 
