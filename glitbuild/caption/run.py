@@ -36,7 +36,7 @@ def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
         raise ConfigError(options.dir, "its images have captions", fix)
     prompt = read_prompt(options.prompt)
     require_openai()
-    config = _config(options, prompt)
+    config = _config(options, prompt) | manifest.of_columns
 
     def make(todo: list[ShardTask], prepare: Callable[[], None]) -> float:
         sizes = {entry.name: entry.samples for entry in manifest.shards}

@@ -19,6 +19,7 @@ from glitbuild.engine.shard_pictures import pictures_by_row
 from glitbuild.engine.versions import versions_of
 from glitbuild.errors import SourceError
 from glitbuild.ingest.accept import Limits
+from glitbuild.ingest.kept_columns import find_types
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.ingest.webdataset import WebDatasetSource
@@ -53,16 +54,24 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     """
     out = Store(options.out)
     refuse_overlap((*options.source, *options.exclude), options.out)
-    sources = open_sources(
-        options.source,
-        SourceOptions(
-            options.format, options.image_column, options.caption_column, options.split, captions=options.captions
-        ),
+    given = SourceOptions(
+        options.format,
+        options.image_column,
+        options.caption_column,
+        options.split,
+        options.captions,
+        options.keep_columns,
+        options.boxes_column,
+        options.boxes_format,
     )
+    sources = open_sources(options.source, given)
     for source in sources:
         log.info("ingest: %s", source.summary)
     excluded = open_excluded(options.exclude)
     config = _config(options, sources, excluded)
+    if options.keep_columns:
+        log.info("ingest: reading the columns of all rows")
+        config["keep_columns"] = find_types(sources, given)
     with writing(out):
         return _run(options, sources, excluded, out, config, plain)
 
@@ -80,7 +89,12 @@ def _run(
     if not options.overwrite:
         _check_options(out, config)
     threads = min(os.cpu_count() or 1, 32)
-    limits = Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side)
+    limits = Limits(
+        max_pixels=options.max_pixels,
+        captions=options.captions,
+        max_side=options.max_side,
+        columns=config.get("keep_columns", {}),
+    )
     with RowStream(sources, limits, threads, options.duplicates, options.near_distance, options) as stream:
         whole = finished and replay_all(stream, out, len(finished.shards))
         if finished and whole and not (options.retry_skipped and rows_to_retry(out, options)):
@@ -198,6 +212,8 @@ def _config(options: IngestOptions, sources: list[RowSource], excluded: list[Exc
         more["near_distance"] = options.near_distance
     if options.max_side is not None:
         more["max_side"] = options.max_side
+    if options.boxes_column is not None:
+        more |= {"boxes_column": options.boxes_column, "boxes_format": options.boxes_format}
     return (
         more
         | {

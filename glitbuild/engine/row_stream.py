@@ -23,8 +23,8 @@ AHEAD = 4
 class RowStream:
     """Numbers the rows of the sources, checks them in threads, and cuts them into shards.
 
-    A row's key is its number over all sources. The stream remembers a hash of each shard's rows (names,
-    captions and addresses), by which a later run knows whether its input is the same.
+    A row's key is its number over all sources. The stream remembers a hash of each shard's rows (names, captions,
+    addresses, kept columns and boxes), by which a later run knows whether its input is the same.
 
     Args:
         sources: the inputs, in order.
@@ -200,4 +200,6 @@ class RowStream:
         parts = [row.source.dataset, row.source.id, "" if row.caption is None else row.caption]
         if row.url:
             parts.append(row.url)
+        if row.extra or row.boxes:
+            parts.append(repr((sorted(row.extra.items()), row.boxes)))
         self._hash.update("\0".join(parts).encode("utf-8", "surrogatepass") + b"\0\0")

@@ -11,6 +11,7 @@ from glitbuild.ingest.columns import Columns, find_columns, is_url, to_row
 from glitbuild.ingest.embedded import embedded_image
 from glitbuild.ingest.files import read_file
 from glitbuild.ingest.folder import IMAGE_SUFFIXES
+from glitbuild.ingest.kept_columns import Cell
 from glitbuild.ingest.quoting import CellRow, QuotedRows, is_blank, plain_rows
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
@@ -82,7 +83,8 @@ class CsvSource:
                 yield Row.reject(Source(self._name, str(number)), cells.reason, cells.detail)
             else:
                 record = dict(zip(self._header, cells, strict=False))
-                yield to_row(record, self._columns, self._name, number, read_path)
+                made = to_row(record, self._columns, self._name, number, read_path)
+                yield replace(made, extra={name: value and Cell(value) for name, value in made.extra.items()})
 
     def _open(self, options: SourceOptions) -> tuple[str, list[str], Columns]:
         """Return the delimiter with which the header has the columns, the header, and the columns."""

@@ -62,7 +62,7 @@ def write_shard(
         files[tar_path(shard)] = output.stored
         if config["stage"] == "match":
             with store.create(pairs_path(shard)) as table:
-                write_pairs(cast(IO[bytes], table), rows)
+                write_pairs(cast(IO[bytes], table), rows, config)
             files[pairs_path(shard)] = table.stored
         if truth:
             files[truth_path(shard)] = store.write(truth_path(shard), truth())
@@ -114,11 +114,12 @@ def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def sample_counts(sample: Sample) -> dict[str, int]:
-    """Return what a matched sample adds to the totals; nothing for one that isn't matched."""
+    """Return what a sample adds to the totals: its boxes, and what ``match`` made of it."""
+    boxes = {} if sample.boxes is None else {"boxes": len(sample.boxes), "boxes_left_out": sample.boxes_left_out}
     if sample.matched is None:
-        return {}
+        return boxes
     objects = sum(region.kind == "object" for region in sample.matched.regions)
-    return {
+    return boxes | {
         "objects": objects,
         "pairs": len(sample.matched.pairs),
         "regions": len(sample.matched.regions),
