@@ -46,8 +46,8 @@ def candidate_regions(
     """Return an image's candidates: the default regions, the given ones, then the detections by falling score.
 
     Detected boxes are clamped to the image; those that cover less than ``min_area`` or more than
-    ``max_area`` of it are dropped, as GOAL (arXiv 2503.17782) does. The whole image is no candidate, unless it is given: what people
-    marked is taken as it is.
+    ``max_area`` of it are dropped, as GOAL (arXiv 2503.17782) does. The whole image is no candidate,
+    unless it is given: what people marked is taken as it is.
 
     Args:
         detections: boxes in pixels of the stored image.

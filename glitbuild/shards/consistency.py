@@ -15,8 +15,8 @@ def inconsistencies(sample: Sample) -> Iterator[str]:
         return
     yield from _span_problems(sample.caption, matched.sentences)
     yield from _region_problems(matched, width, height)
-    given = [(each.box, each.label, each.sentence) for each in sample.boxes or ()]
-    if given != [(each.box, each.label, each.sentence) for each in matched.regions if each.kind == "given"]:
+    regions = [(each.box, each.label, each.sentence) for each in matched.regions if each.kind == "given"]
+    if regions != [(each.box, each.label, each.sentence) for each in sample.boxes or ()]:
         yield "its given regions are not its boxes"
     if any((region.sentence is None) != (sample.boxes is None) for region in matched.regions):
         yield "all regions have a sentence where there are boxes, else none has"

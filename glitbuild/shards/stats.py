@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from glitbuild.flism.boxes import area
 from glitbuild.records import Sample
+from glitbuild.shards.column_counts import ColumnCount
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
@@ -71,6 +72,8 @@ class Stats:
         kinds: candidates by kind.
         chosen: how often a sentence's best region was of which kind.
         labels: of detected regions, the most frequent first once ``as_dict`` is called.
+        given_labels: the same of given regions.
+        columns: what the columns that were kept hold.
     """
 
     words: Histogram = field(default_factory=lambda: Histogram(np.arange(0, 1001, 20)))
@@ -82,11 +85,15 @@ class Stats:
     kinds: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
+    given_labels: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, ColumnCount] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
         """Count one sample."""
         if sample.caption:
             self.words.add([len(sample.caption.split())])
+        for name, value in sample.source.extra.items():
+            self.columns.setdefault(name, ColumnCount()).add(value)
         matched = sample.matched
         if matched is None:
             return
@@ -102,14 +109,22 @@ class Stats:
         for region in matched.regions:
             self.kinds[region.kind] = self.kinds.get(region.kind, 0) + 1
             if region.label:
-                self.labels[region.label] = self.labels.get(region.label, 0) + 1
+                labels = self.given_labels if region.kind == "given" else self.labels
+                labels[region.label] = labels.get(region.label, 0) + 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return them for JSON."""
         names = ("words", "sentences", "regions", "similarity", "best_similarity", "area")
-        labels = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
+        labels = {"labels": _most_frequent_first(self.labels)}
+        if self.given_labels:
+            labels["given_labels"] = _most_frequent_first(self.given_labels)
+        columns = {"columns": {name: of.as_dict() for name, of in self.columns.items()}} if self.columns else {}
         kinds = {"kinds": dict(sorted(self.kinds.items())), "chosen": dict(sorted(self.chosen.items()))}
-        return {name: getattr(self, name).as_dict() for name in names} | kinds | {"labels": dict(labels)}
+        return {name: getattr(self, name).as_dict() for name in names} | kinds | labels | columns
+
+
+def _most_frequent_first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def collect(store: Store, manifest: Manifest, progress: Callable[[int], None] = lambda samples: None) -> Stats:
