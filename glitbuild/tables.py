@@ -45,7 +45,8 @@ def print_stats(manifest: Manifest, stats: dict[str, Any]) -> None:
     for name, of in columns.items():
         if "mean" not in of:
             different = f"{of['different']:,}" if of["values"] else f"at least {of['different']:,}"
-            console.print(_counts(f"{name}: {different} values", "samples", of["values"]))
+            what = "value" if different == "1" else "values"
+            console.print(_counts(f"{name}: {different} {what}", "samples", of["values"]))
 
 
 def _counts(title: str, what: str, counts: dict[str, int]) -> Any:

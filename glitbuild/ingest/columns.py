@@ -78,7 +78,7 @@ def find_columns(
     boxes = options.boxes_column
     if boxes is not None:
         _find(what, present, "boxes", boxes, ())
-    used = filter(None, (image, caption, name, boxes, *CARRIED_COLUMNS))
+    used = [column for column in (image, caption, name, boxes, *CARRIED_COLUMNS) if column is not None]
     kept = Kept.choose(what, present, options.keep_columns, used, nested) if options.keep_columns else Kept()
     columns = Columns(image, caption, name, kept, boxes, options.boxes_format)
     for column in columns.used(present):

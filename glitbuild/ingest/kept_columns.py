@@ -60,7 +60,7 @@ class Kept:
         what: str,
         present: Collection[str],
         names: tuple[str, ...],
-        used: Iterable[str],
+        used: Collection[str],
         nested: Collection[str] = (),
     ) -> "Kept":
         """Check what was asked for against what there is.

@@ -81,10 +81,12 @@ a pair, without pixels.{% endif %} `manifest.json` has the figures, the options 
 `skipped/` lists each input that was left out, with the reason.
 {% if boxes is not none %}
 People marked {{ "{:,}".format(boxes) }} regions{% if left_out %} ({{ "{:,}".format(left_out) }} more were empty or
-outside of their pictures){% endif %}: `boxes` of a record is JSON, a list of objects with `box`, `label` and `sentence`.
+outside of their pictures){% endif %}: `boxes` of a record is JSON, a list of objects with `box`, `label` and
+`sentence`.
 {%- if matched %} They are candidates of kind `given`, with these as their `label` and `sentence`.{% endif %}
 {% endif %}{% if columns %}
-Columns of the input that were kept, in `source.extra` of a record{% if matched %} and as `extra_...` in `pairs/`{% endif %}:
+Columns of the input that were kept, in `source.extra` of a record
+{%- if matched %} and as `extra_...` in `pairs/`{% endif %}:
 
 {{ columns }}
 {% endif %}{% if skipped %}
