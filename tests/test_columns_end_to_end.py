@@ -192,8 +192,7 @@ def test_masks_of_dci_are_boxes(tmp_path: Path) -> None:
     path = lay_out("dci", tmp_path)
     for file in (path / "complete").iterdir():
         content = json.loads(file.read_text())
-        bounds = {"topLeft": {"x": 4, "y": 5}, "bottomRight": {"x": 14, "y": 25}}
-        mask = content["mask_data"]["0"] | {"bounds": bounds}
+        mask = content["mask_data"]["0"]
         masks = {"0": mask, "1": mask | {"mask_quality": 1}, "2": mask | {"mask_quality": 2}}
         file.write_text(json.dumps(content | {"mask_data": masks}))
     options = IngestOptions((str(path),), str(tmp_path / "out"), format="dci", boxes_column="mask_data")
