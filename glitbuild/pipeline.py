@@ -103,6 +103,8 @@ def _stage(name: str, options: dict[str, Any]) -> Stage:
     if "exclude" in options:
         exclude = options["exclude"]
         options = options | {"exclude": (exclude,) if isinstance(exclude, str) else tuple(exclude)}
+    if isinstance(columns := options.get("keep_columns"), str | list):
+        options = options | {"keep_columns": tuple(columns.split(",") if isinstance(columns, str) else columns)}
     make: dict[str, Callable[..., Options]] = {
         "ingest": IngestOptions,
         "caption": CaptionOptions,

@@ -5,7 +5,7 @@ keys in the order of the schema and without white space, so that equal records a
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -21,7 +21,11 @@ Span = tuple[int, int]
 Box = tuple[float, float, float, float]
 """A box as xyxy: pixels of the stored image, x right, y down, the right and lower edge exclusive."""
 
-Kind = Literal["object", "quadrant", "center"]
+Kind = Literal["object", "quadrant", "center", "given"]
+"""``given`` regions came with the input; the others were detected, or are the default ones."""
+
+Value = bool | int | float | str
+"""What a kept column holds."""
 
 
 class SkipReason(StrEnum):
@@ -86,6 +90,7 @@ class Source:
         license: of picture and caption.
         split: the part of the dataset the row is in, such as ``train``.
         origin: what the dataset says the picture came from, such as ``coco/train2017``.
+        extra: the kept columns by name; the same names and types in every record of a dataset.
     """
 
     dataset: str
@@ -94,6 +99,16 @@ class Source:
     license: str = ""
     split: str = ""
     origin: str = ""
+    extra: dict[str, Value] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A box that the input gave, in pixels of the stored image; ``""`` where it has no label or no sentence."""
+
+    box: Box
+    label: str = ""
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +128,16 @@ class Captioned:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A candidate region; default regions have the label ``""`` and the score 0.0."""
+    """A candidate region; default regions have the label ``""`` and the score 0.0, given ones the score 1.0.
+
+    ``sentence`` is what the input says of a given region, ``""`` for any other, and None in datasets without boxes.
+    """
 
     box: Box
     kind: Kind
     label: str = ""
     score: float = 0.0
+    sentence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +163,8 @@ class Matched:
 class Sample:
     """One image with its caption, which is empty in a dataset of images alone.
 
-    ``matched`` is None before ``match``, ``captioned`` where no model wrote the caption.
+    ``matched`` is None before ``match``, ``captioned`` where no model wrote the caption, ``boxes`` in datasets
+    without boxes. ``boxes_left_out`` counts those of the row that were empty or outside of the picture.
     """
 
     key: str
@@ -153,11 +173,26 @@ class Sample:
     source: Source
     matched: Matched | None = None
     captioned: Captioned | None = None
+    boxes: tuple[Given, ...] | None = None
+    boxes_left_out: int = 0
 
     def to_json(self) -> bytes:
-        """Return the record as UTF-8 JSON."""
+        """Return the record as UTF-8 JSON.
+
+        The boxes are a JSON text within it: ``datasets`` can't tell the type of lists that are empty in the first
+        samples.
+        """
         record = {"schema": SCHEMA} | asdict(self)
-        matched, captioned = record.pop("matched"), record.pop("captioned")
+        matched, captioned, boxes, left_out = (
+            record.pop(name) for name in ("matched", "captioned", "boxes", "boxes_left_out")
+        )
+        if not self.source.extra:
+            del record["source"]["extra"]
+        for region in matched["regions"] if matched else ():
+            if region["sentence"] is None:
+                del region["sentence"]
+        if boxes is not None:
+            record |= {"boxes": to_json(boxes).decode(), "boxes_left_out": left_out}
         return to_json(record | ({"captioned": captioned} if captioned else {}) | (matched or {}))
 
     @classmethod
@@ -184,6 +219,8 @@ class Sample:
             source=Source(**record["source"]),
             matched=matched,
             captioned=Captioned(**record["captioned"]) if "captioned" in record else None,
+            boxes=_boxes(record["boxes"]) if "boxes" in record else None,
+            boxes_left_out=record.get("boxes_left_out", 0),
         )
 
 
@@ -197,14 +234,27 @@ class Skip:
     detail: str
 
     def to_json(self) -> bytes:
-        """Return the row as one line of UTF-8 JSON, without the line break."""
-        return to_json(asdict(self))
+        """Return the row as one line of UTF-8 JSON, without the line break and the kept columns."""
+        row = asdict(self)
+        del row["source"]["extra"]
+        return to_json(row)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Skip":
         """Read a row that fits ``schemas/skipped.schema.json``."""
         row = json.loads(data)
         return cls(row["key"], Source(**row["source"]), SkipReason(row["reason"]), row["detail"])
+
+
+def _boxes(text: str) -> tuple[Given, ...]:
+    boxes = []
+    for entry in json.loads(text):
+        x1, y1, x2, y2 = entry["box"]
+        given = Given(**(entry | {"box": (float(x1), float(y1), float(x2), float(y2))}))
+        if not (isinstance(given.label, str) and isinstance(given.sentence, str)):
+            raise ValueError("the label or the sentence of a box is no text")
+        boxes.append(given)
+    return tuple(boxes)
 
 
 def writable(text: str) -> str:

@@ -31,12 +31,31 @@ def print_stats(manifest: Manifest, stats: dict[str, Any]) -> None:
     for name in ("similarity", "area"):
         if stats[name]["count"]:
             console.print(_bars(name, stats[name], _bar(console.encoding)))
-    for name in ("chosen", "labels"):
-        if stats[name]:
-            table = Table("chosen regions by kind" if name == "chosen" else "detected", "number")
-            for key, number in list(stats[name].items())[:20]:
-                table.add_row(key, f"{number:,}")
-            console.print(table)
+    counts = {"chosen": "chosen regions by kind", "labels": "detected", "given_labels": "given"}
+    for name, title in counts.items():
+        if of := stats.get(name):
+            console.print(_counts(title, "number", of))
+    columns = stats.get("columns", {})
+    numbers = Table("kept column", "count", "mean", "min", "max")
+    for name, of in columns.items():
+        if "mean" in of:
+            numbers.add_row(name, f"{of['count']:,}", *(f"{of[key]:,.6g}" for key in ("mean", "min", "max")))
+    if numbers.rows:
+        console.print(numbers)
+    for name, of in columns.items():
+        if "mean" not in of:
+            different = f"{of['different']:,}" if of["values"] else f"at least {of['different']:,}"
+            what = "value" if different == "1" else "values"
+            console.print(_counts(f"{name}: {different} {what}", "samples", of["values"]))
+
+
+def _counts(title: str, what: str, counts: dict[str, int]) -> Any:
+    from rich.table import Table
+
+    table = Table(title, what)
+    for key, number in list(counts.items())[:20]:
+        table.add_row(key or "(nothing)", f"{number:,}")
+    return table
 
 
 def _bar(encoding: str) -> str:

@@ -89,7 +89,11 @@ def inputs(
     (folder / "more.jsonl").write_text(jsonl)
     metadata = "".join(json.dumps({"file_name": f"{number}.jpg", "text": "Noise."}) + "\n" for number in range(3))
     (folder / "imagefolder" / "metadata.jsonl").write_text(metadata)
-    (folder / "captions.csv").write_text("filename,long\n" + "".join(f"{row['image']},Noise.\n" for row in rows))
+    lines = (f"{row['image']},Noise.,{number},Oslo\n" for number, row in enumerate(rows))
+    (folder / "captions.csv").write_text("filename,long,views,city\n" + "".join(lines))
+    examples = blocks(ROOT / "docs" / "regions.md", "json")
+    for name, example in zip(("refcoco", "lvis"), examples, strict=True):
+        (folder / f"{name}.jsonl").write_text(json.dumps(json.loads(example)) + "\n")
     table = {"image": [(folder / row["image"]).read_bytes() for row in rows], "caption": ["Noise."] * 3}
     pq.write_table(datasets.Dataset.from_dict(table).data.table, folder / "parquet" / "0.parquet")
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(table)}).save_to_disk(str(folder / "saved"))

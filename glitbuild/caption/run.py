@@ -40,7 +40,7 @@ def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
         raise ConfigError(options.dir, "its images have captions", fix)
     prompt = read_prompt(options.prompt)
     require_openai()
-    config = _config(options, prompt)
+    config = _config(options, prompt) | manifest.of_columns
 
     with writing(out):
         derivation = Derivation(source, manifest, out, config, options.overwrite)

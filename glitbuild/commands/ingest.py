@@ -21,6 +21,19 @@ from glitbuild.commands.report import report
 @click.option("--image-column", help="Column with the image, its path or URL.  [default: found by its name]")
 @click.option("--caption-column", help="Column with the caption.  [default: found by its name]")
 @click.option("--split", help="Split of a corpus or a Hugging Face dataset.  [default: all of them]")
+@click.option(
+    "--keep-columns",
+    default="",
+    callback=lambda context, parameter, value: tuple(value.split(",")) if value else (),
+    help="Further columns that records keep: names with commas between them, or all.",
+)
+@click.option("--boxes-column", help="Column with regions that people marked: boxes with labels or sentences.")
+@click.option(
+    "--boxes-format",
+    default="xyxy",
+    show_default=True,
+    help="How boxes are written: xyxy or xywh in pixels, or xyxy-normalized from 0 to 1.",
+)
 @click.option("--shard-size", default=1000, show_default=True, help="Rows per shard.")
 @click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
 @click.option("--max-side", type=int, help="Make the longer side at most so many pixels.  [default: as it is]")

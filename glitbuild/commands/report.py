@@ -30,3 +30,5 @@ def report(result: "Result", out: str) -> None:
     click.echo(f"{out}: {what}, {result.images_per_second:.1f} images/s")
     for reason, count in result.manifest.skipped.items():
         click.echo(f"  skipped {count:,}: {reason}")
+    if left_out := totals.get("boxes_left_out"):
+        click.echo(f"  boxes left out, empty or outside of their pictures: {left_out:,}")

@@ -40,7 +40,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     require_captions(options.dir, manifest)
     detector = DetectorSpec.parse(options.detector, options.score, options.trust_detector, options.detector_sha256)
     clip = ClipSpec.parse(options.clip_model, options.clip_pretrained, options.facts)
-    config = _config(options, detector, clip)
+    config = _config(options, detector, clip) | manifest.of_columns
 
     with writing(out):
         derivation = Derivation(source, manifest, out, config, options.overwrite)

@@ -18,7 +18,7 @@ from glitbuild.flism.boxes import pixels
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.matching import best_pairs, similarities
 from glitbuild.flism.regions import candidate_regions
-from glitbuild.records import Matched, Region, Sample, Skip, SkipReason, Span
+from glitbuild.records import Given, Matched, Region, Sample, Skip, SkipReason, Span
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.sidecar import Config
 from glitbuild.shards.store import Store
@@ -147,7 +147,12 @@ class MatchWorker:
                 following = windows[number + 1] if number + 1 < len(windows) else []
                 decoding = [pool.submit(_decode, jpeg) for _, jpeg in following]  # while the models compute
                 whole = [image for image in images if not isinstance(image, str)]
-                found = iter(self._detect_and_encode(whole, pool))
+                given = [
+                    sample.boxes
+                    for (sample, _), image in zip(window, images, strict=True)
+                    if not isinstance(image, str)
+                ]
+                found = iter(self._detect_and_encode(whole, given, pool))
                 for (sample, _), image in zip(window, images, strict=True):
                     if isinstance(image, str):
                         yield Skip(sample.key, sample.source, SkipReason.IMAGE_CORRUPT, image)
@@ -155,14 +160,15 @@ class MatchWorker:
                         yield next(found)
 
     def _detect_and_encode(
-        self, images: "Sequence[Image]", pool: ThreadPoolExecutor
+        self, images: "Sequence[Image]", given: Sequence[tuple[Given, ...] | None], pool: ThreadPoolExecutor
     ) -> list[tuple[tuple[Region, ...], list[NDArray[Any]]]]:
         plan = self._plan
         with self._timed("detect"):
             detections = in_batches(self._detector.detect, images, self._detector.batch_size)
+        limits = (plan.min_area, plan.max_area, plan.default_regions)
         regions = [
-            candidate_regions(found, image.width, image.height, plan.min_area, plan.max_area, plan.default_regions)
-            for found, image in zip(detections, images, strict=True)
+            candidate_regions(found, image.width, image.height, *limits, boxes)
+            for found, image, boxes in zip(detections, images, given, strict=True)
         ]
         with self._timed("crop"):
             jobs = [(image, region) for image, of in zip(images, regions, strict=True) for region in of]

@@ -9,7 +9,9 @@ from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.duplicates import MODES, Mode
+from glitbuild.ingest.given_boxes import FORMATS, XYXY
 from glitbuild.ingest.images import MIN_SIDE
+from glitbuild.ingest.kept_columns import ALL
 from glitbuild.ingest.near import MAX_DISTANCE
 
 
@@ -23,6 +25,9 @@ class IngestOptions(DownloadOptions):
     image_column: str | None = None
     caption_column: str | None = None
     split: str | None = None
+    keep_columns: tuple[str, ...] = ()
+    boxes_column: str | None = None
+    boxes_format: str = XYXY
     shard_size: int = 1000
     max_pixels: int = 100_000_000
     max_side: int | None = None
@@ -46,6 +51,7 @@ class IngestOptions(DownloadOptions):
         check_workers(self.workers, None, self.ray_address)
         if not self.captions and self.caption_column is not None:
             raise ConfigError("--no-captions and --caption-column", "both given", "give one of the two")
+        self._check_columns()
         for name, value in (("--shard-size", self.shard_size), ("--max-pixels", self.max_pixels)):
             if value < 1:
                 raise ConfigError(f"{name} {value}", "too small", "give at least 1")
@@ -56,6 +62,17 @@ class IngestOptions(DownloadOptions):
         if not 0 <= self.near_distance <= MAX_DISTANCE:
             what = f"--near-distance {self.near_distance}"
             raise ConfigError(what, "out of range", f"give 0 to {MAX_DISTANCE} bits")
+
+    def _check_columns(self) -> None:
+        columns, what = self.keep_columns, f"--keep-columns {','.join(self.keep_columns)}"
+        if not all(columns) or len(set(columns)) < len(columns):
+            raise ConfigError(what, "a name is empty or comes twice", "give names with commas between them")
+        if ALL in columns and len(columns) > 1:
+            raise ConfigError(what, "all, and names beside it", "give one of the two")
+        if self.boxes_format not in FORMATS:
+            raise ConfigError(
+                f"--boxes-format {self.boxes_format}", "unknown", f"give one of: {', '.join(FORMATS)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,24 @@
-"""The candidate regions of an image: five default ones and what the detector found."""
+"""The candidate regions of an image: five default ones, what people marked, and what the detector found."""
 
 from collections.abc import Sequence
 
 from glitbuild.errors import ConfigError
 from glitbuild.flism.boxes import area, clamp
 from glitbuild.flism.detectors.base import Detection
-from glitbuild.records import Region
+from glitbuild.records import Given, Region
 
 SCORE_DECIMALS = 5
 
 
-def default_regions(width: int, height: int) -> tuple[Region, ...]:
+def default_regions(width: int, height: int, sentence: str | None = None) -> tuple[Region, ...]:
     """Return the four quadrants, row by row, and the central box, in pixels.
 
     FAST-GOAL (arXiv 2605.26615): the centre's corners are the centres of the quadrants.
+
+    Args:
+        width: of the stored image in pixels.
+        height: likewise.
+        sentence: ``""`` in a dataset with boxes, None in any other.
     """
     w, h = float(width), float(height)
     quadrants = [
@@ -24,8 +29,8 @@ def default_regions(width: int, height: int) -> tuple[Region, ...]:
     ]
     center = (w / 4, h / 4, 3 * w / 4, 3 * h / 4)
     return (
-        *(Region(clamp(box, width, height), "quadrant") for box in quadrants),
-        Region(clamp(center, width, height), "center"),
+        *(Region(clamp(box, width, height), "quadrant", sentence=sentence) for box in quadrants),
+        Region(clamp(center, width, height), "center", sentence=sentence),
     )
 
 
@@ -36,11 +41,13 @@ def candidate_regions(
     min_area: float = 0.01,
     max_area: float = 0.8,
     defaults: bool = True,
+    given: Sequence[Given] | None = None,
 ) -> tuple[Region, ...]:
-    """Return an image's candidates: the default regions, then the detections by falling score.
+    """Return an image's candidates: the default regions, the given ones, then the detections by falling score.
 
     Detected boxes are clamped to the image; those that cover less than ``min_area`` or more than
-    ``max_area`` of it are dropped, as GOAL (arXiv 2503.17782) does. The whole image is no candidate.
+    ``max_area`` of it are dropped, as GOAL (arXiv 2503.17782) does. The whole image is no candidate,
+    unless it is given: what people marked is taken as it is.
 
     Args:
         detections: boxes in pixels of the stored image.
@@ -48,15 +55,20 @@ def candidate_regions(
         height: likewise.
         min_area: share of the image's area, 0 to 1.
         max_area: likewise.
-        defaults: without them there are only detections, unless there is none.
+        defaults: without them there are only given regions and detections, unless there is none.
+        given: regions that came with the image; None in a dataset without boxes.
     """
+    sentence = None if given is None else ""
+    people = [Region(each.box, "given", each.label, 1.0, each.sentence) for each in given or ()]
     objects: list[Region] = []
     for found in detections:
         box = clamp(found.box, width, height)
         if area(box) > 0 and min_area <= area(box) / (width * height) <= max_area:
-            objects.append(Region(box, "object", found.label, round(found.score, SCORE_DECIMALS)))
+            objects.append(Region(box, "object", found.label, round(found.score, SCORE_DECIMALS), sentence))
     objects.sort(key=lambda region: (-region.score, region.box, region.label))
-    return (*default_regions(width, height), *objects) if defaults or not objects else tuple(objects)
+    is_needed = defaults or not (people or objects)
+    first = default_regions(width, height, sentence) if is_needed else ()
+    return (*first, *people, *objects)
 
 
 def check_area_limits(min_area: float, max_area: float) -> None:

@@ -1,24 +1,21 @@
 """From a row to what is stored: a checked caption and a checked image, or the reason there is none."""
 
-import hashlib
 import unicodedata
-from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from glitbuild.ingest.files import why
-from glitbuild.ingest.images import store_image
+from glitbuild.ingest.given_boxes import place
+from glitbuild.ingest.images import store_image, upright_size
+from glitbuild.ingest.kept_columns import to_extra
+from glitbuild.ingest.lengths import LONGEST_URL, cut_detail, cut_text
 from glitbuild.ingest.source import Rejected, Row
 from glitbuild.ingest.values import stands_for_nothing
 from glitbuild.records import Sample, Skip, SkipReason, Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-LONGEST = 1000
-"""Characters of a text of ``source``, or of a detail, that a record holds; what is longer is cut."""
-LONGEST_URL = 8000
-"""Characters of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +27,14 @@ class Limits:
         max_caption: characters of the longest caption.
         captions: false where samples have none, whatever the rows have: each caption is then empty.
         max_side: pixels of the longer side that larger images are made smaller to; None leaves them.
+        columns: the types of the columns that are kept, by name.
     """
 
     max_pixels: int = 100_000_000
     max_caption: int = 100_000
     captions: bool = True
     max_side: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def accept(
@@ -54,37 +53,25 @@ def accept(
     Returns:
         The sample and its JPEG, or the skipped row; either can be written as UTF-8 JSON.
     """
-    source = Source(*map(cut_text, astuple(row.source)))
-    source = replace(source, url=cut_text(row.source.url, LONGEST_URL))
+    own = row.source
+    dataset, id, license, split, origin = map(cut_text, (own.dataset, own.id, own.license, own.split, own.origin))
+    source = Source(dataset, id, cut_text(own.url, LONGEST_URL), license, split, origin)
     try:
         if row.rejected is not None:
             return Skip(key, source, row.rejected.reason, cut_detail(row.rejected.detail))
         caption = _caption(row, limits)
-        data, image = store_image(row.read_image(), limits.max_pixels, limits.max_side, look)
+        kept = replace(source, extra=to_extra(row.extra, limits.columns))
+        read = row.read_image()
+        data, image = store_image(read, limits.max_pixels, limits.max_side, look)
     except Rejected as rejected:
         return Skip(key, source, rejected.reason, cut_detail(rejected.detail))
     except OSError as error:
         return Skip(key, source, SkipReason.IMAGE_MISSING, cut_detail(f"can't be read: {why(error)}"))
-    return Sample(key, caption, image, source), data
-
-
-def cut_text(text: str, longest: int = LONGEST) -> str:
-    """Return a text of ``source`` as it is stored; cut ones that begin alike differ in a hash."""
-    text = _writable(text)
-    if len(text) <= longest:
-        return text
-    mark = f"…[{len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}]"
-    return text[: longest - len(mark)] + mark
-
-
-def cut_detail(detail: str) -> str:
-    """Return a detail as it is stored; of one that is cut, the beginning and the end, which tells the reason."""
-    detail = _writable(detail)
-    if len(detail) <= LONGEST:
-        return detail
-    mark = f"…[{len(detail)} characters]…"
-    head = LONGEST * 3 // 4
-    return detail[:head] + mark + detail[len(detail) - (LONGEST - head - len(mark)) :]
+    if row.boxes is None:
+        return Sample(key, caption, image, kept), data
+    stored = (image.width, image.height)
+    boxes = place(row.boxes, stored if limits.max_side is None else upright_size(read), stored)
+    return Sample(key, caption, image, kept, boxes=boxes, boxes_left_out=len(row.boxes) - len(boxes)), data
 
 
 def _caption(row: Row, limits: Limits) -> str:
@@ -131,8 +118,3 @@ def _bad_character(caption: str, index: int) -> str:
 def _shows(character: str) -> bool:
     """Return whether a character shows: format characters, such as a zero-width space, do not."""
     return not character.isspace() and unicodedata.category(character) not in {"Cc", "Cf"}
-
-
-def _writable(text: str) -> str:
-    """Return text that is valid UTF-8: a lone surrogate, as of an odd file name, is spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode()

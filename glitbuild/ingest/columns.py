@@ -1,12 +1,14 @@
 """From a record with columns to a row: which column is what, and what its values may be."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.ingest.embedded import decode_base64, embedded_image
+from glitbuild.ingest.given_boxes import read_boxes
+from glitbuild.ingest.kept_columns import Kept
 from glitbuild.ingest.source import Rejected, Row, SourceOptions
 from glitbuild.ingest.values import is_missing, stands_for_nothing, to_name, to_text
 from glitbuild.records import SkipReason, Source
@@ -29,11 +31,19 @@ ReadPath = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold the image, the caption and the row's own name (None: there is none)."""
+    """Which columns hold the image, the caption, the row's own name and the boxes (None: there is none).
+
+    ``kept`` says which others are kept, ``boxes_format`` how boxes are written, and ``classes`` which names the
+    numbers in their labels stand for.
+    """
 
     image: str
     caption: str | None
     name: str | None = None
+    kept: Kept = field(default_factory=Kept)
+    boxes: str | None = None
+    boxes_format: str = "xyxy"
+    classes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         caption = f', caption column "{self.caption}"' if self.caption is not None else ""
@@ -41,27 +51,36 @@ class Columns:
 
     def used(self, present: Iterable[str]) -> list[str]:
         """Return those of the columns present that a row is made of, each once."""
-        wanted = {self.image, self.caption, self.name, *CARRIED_COLUMNS}
-        return [column for column in dict.fromkeys(present) if column in wanted]
+        wanted = {self.image, self.caption, self.name, self.boxes, *CARRIED_COLUMNS}
+        kept = set(self.kept.among(present))
+        return [column for column in dict.fromkeys(present) if column in wanted or column in kept]
 
 
-def find_columns(what: str, present: Sequence[str], options: SourceOptions) -> Columns:
+def find_columns(
+    what: str, present: Sequence[str], options: SourceOptions, nested: Collection[str] = ()
+) -> Columns:
     """Choose the columns: those the options name, else the first known name that is there.
 
     Args:
         what: the input, for the error.
         present: its columns.
-        options: ``image_column``, ``caption_column`` and ``captions`` are used.
+        options: all but ``format`` and ``split`` are used.
+        nested: columns that are known to hold lists, objects or bytes, and so are not kept.
 
     Raises:
-        SourceError: a column is missing, or one that is used is there twice.
+        SourceError: a column is missing, can't be kept, or is used and there twice.
     """
     name = next((column for column in NAME_COLUMNS if column in present), None)
     image = _find(what, present, "image", options.image_column, IMAGE_COLUMNS)
     caption = None
     if options.captions:
         caption = _find(what, present, "caption", options.caption_column, CAPTION_COLUMNS)
-    columns = Columns(image, caption, name)
+    boxes = options.boxes_column
+    if boxes is not None:
+        _find(what, present, "boxes", boxes, ())
+    used = [column for column in (image, caption, name, boxes, *CARRIED_COLUMNS) if column is not None]
+    kept = Kept.choose(what, present, options.keep_columns, used, nested) if options.keep_columns else Kept()
+    columns = Columns(image, caption, name, kept, boxes, options.boxes_format)
     for column in columns.used(present):
         if list(present).count(column) > 1:
             raise SourceError(what, f'the column "{column}" is there twice', "rename one of them")
@@ -105,9 +124,14 @@ def to_row(record: Mapping[str, Any], columns: Columns, dataset: str, number: in
             raise problem
         caption = to_caption(record.get(columns.caption), columns.caption) if columns.caption is not None else None
         read_image = _image_reader(place, columns.image, read_path)
+        boxes = None
+        if columns.boxes is not None:
+            found = record.get(columns.boxes)
+            boxes = read_boxes(found, columns.boxes, columns.boxes_format, columns.classes)
     except Rejected as rejected:
         return Row.reject(source, rejected.reason, rejected.detail)
-    return Row(source, caption, read_image, named=bool(name), picture=url or written, url=url)
+    extra, picture = columns.kept.of(record), url or written
+    return Row(source, caption, read_image, named=bool(name), picture=picture, url=url, extra=extra, boxes=boxes)
 
 
 def is_url(value: str) -> bool:

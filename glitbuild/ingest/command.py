@@ -19,6 +19,7 @@ from glitbuild.ingest.download.fetch import too_large
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.duplicates import Changes, Sieve, find_changes
 from glitbuild.ingest.exclude import Excluded, HashWorker, open_excluded
+from glitbuild.ingest.kept_columns import find_types
 from glitbuild.ingest.near import NearHashes
 from glitbuild.ingest.plan import Finished, IngestTask, Range, Start, cut_sources
 from glitbuild.ingest.registry import SourceOptions, open_sources
@@ -66,18 +67,27 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
     """
     out = Store(options.out)
     refuse_overlap((*options.source, *options.exclude), options.out)
-    sources = open_sources(
-        options.source,
-        SourceOptions(
-            options.format, options.image_column, options.caption_column, options.split, captions=options.captions
-        ),
+    given = SourceOptions(
+        options.format,
+        options.image_column,
+        options.caption_column,
+        options.split,
+        options.captions,
+        options.keep_columns,
+        options.boxes_column,
+        options.boxes_format,
     )
+    sources = open_sources(options.source, given)
     for source in sources:
         log.info("ingest: %s", source.summary)
     _check_datasets(options.source, sources)
     excluded = open_excluded(options.exclude)
     with writing(out):
-        return _Ingest(options, out, sources, excluded, plain).run()
+        config = _config(options, excluded)
+        if options.keep_columns:
+            log.info("ingest: reading the columns of all rows")
+            config["keep_columns"] = find_types(sources, given)
+        return _Ingest(options, out, sources, excluded, config, plain).run()
 
 
 class _Ingest:
@@ -89,10 +99,11 @@ class _Ingest:
         out: Store,
         sources: Sequence[RowSource],
         excluded: Sequence[Excluded],
+        config: Config,
         plain: bool,
     ) -> None:
         self._options, self._out, self._sources, self._excluded = options, out, tuple(sources), excluded
-        self._plain, self._config = plain, _config(options, excluded)
+        self._plain, self._config = plain, config
         self._cluster = choose_cluster(options.workers, ray_address=options.ray_address)
         self._start = Start()
 
@@ -193,7 +204,12 @@ class _Ingest:
             out=out.root if out.is_local else out.url,
             sources=self._sources,
             first_source=self._start.source,
-            limits=Limits(max_pixels=options.max_pixels, captions=options.captions, max_side=options.max_side),
+            limits=Limits(
+                max_pixels=options.max_pixels,
+                captions=options.captions,
+                max_side=options.max_side,
+                columns=self._config.get("keep_columns", {}),
+            ),
             config=self._config,
             download=options,
             keeps_pictures=options.duplicates != "keep" or bool(self._excluded),
@@ -265,6 +281,8 @@ def _config(options: IngestOptions, excluded: Sequence[Excluded]) -> Config:
         more["near_distance"] = options.near_distance
     if options.max_side is not None:
         more["max_side"] = options.max_side
+    if options.boxes_column is not None:
+        more |= {"boxes_column": options.boxes_column, "boxes_format": options.boxes_format}
     return (
         more
         | {"stage": "ingest", "shard_size": options.shard_size, "max_pixels": options.max_pixels}

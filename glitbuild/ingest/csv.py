@@ -12,6 +12,7 @@ from glitbuild.ingest.columns import Columns, find_columns, is_url, to_row
 from glitbuild.ingest.embedded import embedded_image
 from glitbuild.ingest.files import read_file
 from glitbuild.ingest.folder import IMAGE_SUFFIXES
+from glitbuild.ingest.kept_columns import Cell
 from glitbuild.ingest.quoting import CellRow, QuotedRows, is_blank, plain_rows
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text, same_rows
@@ -108,7 +109,8 @@ class CsvSource(RowSource):
                 yield Row.reject(Source(self._name, str(number)), cells.reason, cells.detail)
             else:
                 record = dict(zip(self._header, cells, strict=False))
-                yield to_row(record, self._columns, self._name, number, read_path)
+                made = to_row(record, self._columns, self._name, number, read_path)
+                yield replace(made, extra={name: value and Cell(value) for name, value in made.extra.items()})
 
     def _placed(self) -> Iterator[tuple[CellRow, _Place]]:
         """Yield each row with the place at which reading it may begin."""

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,6 +15,7 @@ from glitbuild.errors import SourceError
 from glitbuild.files import is_stray
 from glitbuild.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, read_file, why
+from glitbuild.ingest.json_fields import boxes_of, check_fields, extra_of
 from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest
 from glitbuild.records import SkipReason, Source
@@ -63,7 +65,7 @@ class FolderSource(RowSource):
 
     def __init__(self, root: AnyPath, name: str, options: SourceOptions) -> None:
         self._root, self._name, self._column = root, name, options.caption_column
-        self._with_captions = options.captions
+        self._with_captions, self._options = options.captions, options
         self._datasets: set[str] = set()
         if options.image_column is not None:
             raise SourceError(name, "a folder of images has no columns", "leave out --image-column")
@@ -72,8 +74,8 @@ class FolderSource(RowSource):
         images = images or list(islice((file for file in self._files() if file.problem is None), 1))
         if not images:
             raise SourceError(name, "no image in this folder", "see --format for other kinds of input")
-        if self._column is not None:
-            self._check_column(images)
+        if self._column is not None or options.keep_columns or options.boxes_column is not None:
+            self._check_columns(images)
         kinds = [".txt"] * any(file.text for file in images) + [".json"] * any(file.record for file in images)
         self._captions = " or ".join(kinds) + " captions" if kinds and self._with_captions else "no captions"
 
@@ -96,11 +98,15 @@ class FolderSource(RowSource):
                     raise file.problem
                 record = self._record(file)
                 caption = self._caption(file, record)
+                extra, boxes = extra_of(record, self._options), boxes_of(record, self._options)
             except Rejected as rejected:
                 yield Row.reject(source, rejected.reason, rejected.detail)
             else:
-                read_image = partial(read_file, self._root, file.path)
-                yield Row(to_source(record, self._name, file.path), caption, read_image, picture=file.path)
+                source, read_image = (
+                    to_source(record, self._name, file.path),
+                    partial(read_file, self._root, file.path),
+                )
+                yield Row(source, caption, read_image, picture=file.path, extra=extra, boxes=boxes)
 
     def _digest(self, file: _File) -> bytes:
         named = f"{file.path}\0{file.versions}\0{file.problem or ''}"
@@ -139,17 +145,17 @@ class FolderSource(RowSource):
         except Rejected as rejected:  # a text that can't be read is no missing image
             raise Rejected(SkipReason.ROW_UNREADABLE, rejected.detail) from rejected
 
-    def _check_column(self, images: list[_File]) -> None:
-        fields: dict[str, None] = {}
+    def _check_columns(self, images: list[_File]) -> None:
+        records: list[dict[str, Any]] = []
         for file in images:
-            try:
-                fields |= dict.fromkeys(self._record(file))
-            except Rejected:  # rows() gives it its row
-                continue
-        if self._column not in fields:
+            with suppress(Rejected):  # rows() gives it its row
+                records.append(self._record(file))
+        fields = dict.fromkeys(name for record in records for name in record)
+        if self._column is not None and self._column not in fields:
             there = ", ".join(fields) or "none"
             problem = f'no .json file beside an image has the field "{self._column}"; fields: {there}'
             raise SourceError(self._name, problem, "name one with --caption-column")
+        check_fields(self._name, records, self._options)
 
     def _files(self) -> Iterator[_File]:
         """Walk depth first in the order of names, which is the order of the paths' parts."""

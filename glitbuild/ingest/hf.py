@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import SourceError
+from glitbuild.ingest.arrow_columns import nested_columns, with_feature_classes
 from glitbuild.ingest.columns import Columns, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
 from glitbuild.ingest.hf_card import check_card
@@ -60,7 +61,9 @@ class HuggingFaceSource(RowSource):
                 continue
             data = _undecoded(data)
             columns = _column_names(name, data)
-            chosen = find_columns(f"{name}, split {split}" if split else name, columns, options)
+            what, features = f"{name}, split {split}" if split else name, data.features
+            nested = nested_columns(features.arrow_schema) if features else ()
+            chosen = with_feature_classes(find_columns(what, columns, options, nested), features)
             self._splits.append(_Split(split, data.select_columns(chosen.used(columns)), chosen))
         if not self._splits:
             raise SourceError(

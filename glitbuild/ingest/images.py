@@ -25,6 +25,8 @@ MAX_ASPECT = 100
 MAX_SIDE = 65_500
 """Pixels of a side that libjpeg can write."""
 QUALITY = 95
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
 BAND = 256
 """Rows of a picture that are put on white at a time."""
 JPEG_START = b"\xff\xd8\xff"
@@ -93,6 +95,19 @@ def store_image(
     except Exception as error:  # a hostile file can make a decoder raise almost anything
         whole = str(error).startswith("unknown raw mode")
         raise Rejected(SkipReason.IMAGE_MODE if whole else SkipReason.IMAGE_CORRUPT, _reason(error)) from error
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Return the width and height of an image once it is turned upright, by its header alone.
+
+    Args:
+        data: the encoded image, which ``store_image`` has taken.
+    """
+    jpeg = Jpeg(data) if data.startswith(JPEG_START) else None
+    image = jpeg.open() if jpeg else _find_reader(data)(data)
+    width, height = image.size
+    orientation = jpeg.orientation if jpeg else _orientation(image)
+    return (height, width) if orientation in SIDEWAYS else (width, height)
 
 
 def open_rgb(data: bytes, side: int | None = None) -> "Image":

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from glitbuild.errors import SourceError
+from glitbuild.ingest.arrow_columns import nested_columns, with_classes
 from glitbuild.ingest.columns import Columns, ReadPath, find_columns, to_row
 from glitbuild.ingest.files import read_file, why
 from glitbuild.ingest.remote import AnyPath, RemotePath
@@ -48,11 +49,12 @@ class ParquetSource(RowSource):
         for path in paths:
             try:
                 with _source(path) as source:
-                    present = pyarrow.parquet.read_schema(source).names
+                    schema = pyarrow.parquet.read_schema(source)
             except pyarrow.ArrowException as error:
                 raise SourceError(path.name, f"not a Parquet file: {why(error)}") from error
-            self._columns.append(find_columns(path.name, present, options))
-            self._used.append(self._columns[-1].used(present))
+            columns = find_columns(path.name, schema.names, options, nested_columns(schema))
+            self._columns.append(with_classes(columns, schema))
+            self._used.append(columns.used(schema.names))
 
     @property
     def summary(self) -> str:

@@ -2,13 +2,16 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from glitbuild.errors import SourceError
 from glitbuild.records import SkipReason, Source
+
+if TYPE_CHECKING:
+    from glitbuild.ingest.given_boxes import RowBoxes
 
 T = TypeVar("T")
 
@@ -46,6 +49,9 @@ class SourceOptions:
         caption_column: likewise the caption's.
         split: the split to take of a Hugging Face dataset or a corpus that has several; None takes all.
         captions: false where images alone are wanted: no caption is looked for, every row's is None.
+        keep_columns: further columns that rows keep, or ``("all",)``.
+        boxes_column: the column that holds the regions that people marked.
+        boxes_format: how their boxes are written, one of ``given_boxes.FORMATS``.
     """
 
     format: str = "auto"
@@ -53,6 +59,9 @@ class SourceOptions:
     caption_column: str | None = None
     split: str | None = None
     captions: bool = True
+    keep_columns: tuple[str, ...] = ()
+    boxes_column: str | None = None
+    boxes_format: str = "xyxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class Row:
         picture: how the input names the picture's file; rows of one input that name the same file are
             several captions of one picture. Empty where it gives bytes.
         url: where the image is to be downloaded from; ``read_image`` is replaced once it has been.
+        extra: the columns that are kept, as the input has them.
+        boxes: what the input marks in the picture; None where no column of boxes was named.
     """
 
     source: Source
@@ -79,6 +90,8 @@ class Row:
     named: bool = False
     picture: str = ""
     url: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    boxes: "RowBoxes | None" = None
 
     @classmethod
     def reject(cls, source: Source, reason: SkipReason, detail: str) -> "Row":

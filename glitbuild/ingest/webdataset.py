@@ -9,6 +9,7 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source
 from glitbuild.ingest.files import decode, parse_object, why
+from glitbuild.ingest.json_fields import boxes_of, check_fields, extra_of, is_own
 from glitbuild.ingest.remote import AnyPath, RemotePath
 from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
 from glitbuild.ingest.tar import Member, TarBrokenError, TarSample, gather, read_member, read_samples
@@ -58,7 +59,7 @@ class WebDatasetSource(RowSource):
         self._images = (options.image_column.lower(),) if options.image_column else IMAGE_EXTENSIONS
         for path in paths:
             path.open("rb").close()
-        if options.image_column is not None or options.caption_column is not None:
+        if options.image_column or options.caption_column or options.keep_columns or options.boxes_column:
             self._check_columns()
 
     @property
@@ -131,6 +132,8 @@ class WebDatasetSource(RowSource):
     def _is_whole(self, sample: TarSample) -> bool:
         """Return whether a sample has all that a row is made of."""
         has_image = any(ext in sample.members for ext in self._images)
+        if (self._options.keep_columns or self._options.boxes_column) and "json" not in sample.members:
+            return False
         caption = "txt" if self._options.caption_column is None else self._options.caption_column.lower()
         return has_image and (not self._options.captions or bool({caption, "json"} & sample.members.keys()))
 
@@ -146,9 +149,10 @@ class WebDatasetSource(RowSource):
                 there = ", ".join(sample.members)
                 raise Rejected(SkipReason.IMAGE_MISSING, f"{sample.key}: no image among its members: {there}")
             caption = self._caption(path, sample, record)
+            extra, boxes = extra_of(record, self._options), boxes_of(record, self._options)
         except Rejected as rejected:
             return Row.reject(source, rejected.reason, rejected.detail)
-        return Row(source, caption, partial(read_member, path, image), named=named)
+        return Row(source, caption, partial(read_member, path, image), named=named, extra=extra, boxes=boxes)
 
     def _record(self, path: AnyPath, sample: TarSample) -> dict[str, Any]:
         member = sample.members.get("json")
@@ -156,10 +160,9 @@ class WebDatasetSource(RowSource):
 
     def _source(self, key: str, record: Mapping[str, Any]) -> tuple[Source, bool]:
         """Return where a sample came from, and whether its name is one that must not come twice."""
-        own = record.get("source")
-        if isinstance(own, dict) and (name := to_name(own.get("id"))):
-            # A record of ours names the row of the input it came from, and two inputs may agree in that.
-            return to_source(own, self._name, name), False
+        if is_own(record):  # the rows of two inputs that it names may have the same name
+            own = record["source"]
+            return to_source(own, self._name, to_name(own["id"])), False
         named = (to_name(record.get(column)) for column in NAME_COLUMNS)
         return to_source(record, self._name, next(filter(None, named), key)), True
 
@@ -177,14 +180,17 @@ class WebDatasetSource(RowSource):
     def _check_columns(self) -> None:
         members: dict[str, None] = {}
         fields: dict[str, None] = {}
+        records: list[dict[str, Any]] = []
         samples = chain.from_iterable(((path, sample) for sample in read_samples(path)) for path in self._paths)
         for path, sample in islice(samples, PEEK):
             if isinstance(sample, TarSample):
                 members |= dict.fromkeys(sample.members)
                 try:
-                    fields |= dict.fromkeys(self._record(path, sample))
+                    record = self._record(path, sample)
                 except Rejected:  # rows() gives it its row
                     continue
+                fields |= dict.fromkeys(record)
+                records.append(record)
         image, caption = self._options.image_column, self._options.caption_column
         there = ", ".join(members) or "none"
         if image is not None and image.lower() not in members:
@@ -193,6 +199,7 @@ class WebDatasetSource(RowSource):
         if caption is not None and caption.lower() not in members and caption not in fields:
             problem = f'no member or field "{caption}"; members: {there}; fields: {", ".join(fields) or "none"}'
             raise SourceError(self._name, problem, "name one with --caption-column")
+        check_fields(self._name, records, self._options)
 
 
 def _came_twice(member: Member) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from glitbuild.engine.task import ShardReport
 from glitbuild.errors import DatasetError
-from glitbuild.ingest.accept import Limits, accept, cut_detail
+from glitbuild.ingest.accept import Limits, accept
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.download.pool import Downloads
 from glitbuild.ingest.duplicates import Facts, describe_facts, name_hash, read_facts, same_name
+from glitbuild.ingest.lengths import cut_detail
 from glitbuild.ingest.near import perceptual_hash
 from glitbuild.ingest.plan import IngestTask
 from glitbuild.ingest.source import Rejected, Row, RowSource, changed_meanwhile

@@ -17,6 +17,9 @@ from glitbuild.shards.store import Store
 TOTALS = ("samples", "skipped", "bytes")
 """The totals that every manifest has; ``match`` adds its counts."""
 
+COLUMN_OPTIONS = ("keep_columns", "boxes_column", "boxes_format")
+"""Of ``ingest``, and handed on to every dataset made from its own: the columns' types, and that there are boxes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardEntry:
@@ -58,6 +61,11 @@ class Manifest:
     def has_text(self) -> bool:
         """Whether each sample has a KEY.txt, which is its caption."""
         return self.has_captions and self.schema != FIRST_SCHEMA
+
+    @property
+    def of_columns(self) -> Config:
+        """What its configuration says of kept columns and of boxes; datasets made from it say the same."""
+        return {name: self.config[name] for name in COLUMN_OPTIONS if name in self.config}
 
 
 @dataclass(slots=True)

@@ -3,7 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from glitbuild.records import Sample
+from glitbuild.records import Region, Sample
+from glitbuild.shards.sidecar import Config
+
+PREFIX = "extra_"
+"""Of kept columns, whose own names may be those of the table's."""
 
 
 def pair_rows(sample: Sample) -> Iterator[dict[str, Any]]:
@@ -28,27 +32,42 @@ def pair_rows(sample: Sample) -> Iterator[dict[str, Any]]:
             "score": region.score,
             "similarity": pair.similarity,
             "best": index == sample.matched.best_pair,
-        }
+        } | _further(sample, region)
 
 
-def arrow_schema() -> Any:
-    """Return the table's pyarrow schema; coordinates are pixels of the stored image."""
+def _further(sample: Sample, region: Region) -> dict[str, Any]:
+    sentence = {} if region.sentence is None else {"region_sentence": region.sentence}
+    return sentence | {f"{PREFIX}{name}": value for name, value in sample.source.extra.items()}
+
+
+def arrow_schema(config: Config) -> Any:
+    """Return the table's pyarrow schema; coordinates are pixels of the stored image.
+
+    Args:
+        config: of the dataset: it says whether there are boxes, and the types of the columns that are kept.
+    """
     import pyarrow as pa
+
+    types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": pa.string()}
+    kept = [(f"{PREFIX}{name}", types[type]) for name, type in config.get("keep_columns", {}).items()]
+    given = [("region_sentence", pa.string())] if "boxes_column" in config else []
 
     return pa.schema(
         [("key", pa.string()), ("sentence", pa.int32()), ("text", pa.string()), ("region", pa.int32())]
         + [(name, pa.float64()) for name in ("x1", "y1", "x2", "y2")]
         + [("kind", pa.string()), ("label", pa.string()), ("score", pa.float64())]
         + [("similarity", pa.float64()), ("best", pa.bool_())]
+        + given
+        + kept
     )
 
 
-def write_pairs(file: IO[bytes], rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as Parquet."""
+def write_pairs(file: IO[bytes], rows: Sequence[dict[str, Any]], config: Config) -> None:
+    """Write rows as Parquet, with the columns of ``arrow_schema``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=arrow_schema()), file, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=arrow_schema(config)), file, compression="zstd")
 
 
 def read_pairs(file: IO[bytes]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.each_shard import each_shard
 from glitbuild.flism.boxes import area
 from glitbuild.records import Sample
+from glitbuild.shards.column_counts import ColumnCount
 from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
@@ -84,6 +85,8 @@ class Stats:
         kinds: candidates by kind.
         chosen: how often a sentence's best region was of which kind.
         labels: of detected regions, the most frequent first once ``as_dict`` is called.
+        given_labels: the same of given regions.
+        columns: what the columns that were kept hold.
     """
 
     words: Histogram = field(default_factory=lambda: Histogram(np.arange(0, 1001, 20)))
@@ -95,11 +98,15 @@ class Stats:
     kinds: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, int] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
+    given_labels: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, ColumnCount] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
         """Count one sample."""
         if sample.caption:
             self.words.add([len(sample.caption.split())])
+        for name, value in sample.source.extra.items():
+            self.columns.setdefault(name, ColumnCount()).add(value)
         matched = sample.matched
         if matched is None:
             return
@@ -115,21 +122,32 @@ class Stats:
         for region in matched.regions:
             self.kinds[region.kind] = self.kinds.get(region.kind, 0) + 1
             if region.label:
-                self.labels[region.label] = self.labels.get(region.label, 0) + 1
+                labels = self.given_labels if region.kind == "given" else self.labels
+                labels[region.label] = labels.get(region.label, 0) + 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return them for JSON."""
-        labels = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
+        labels = {"labels": _most_frequent_first(self.labels)}
+        if self.given_labels:
+            labels["given_labels"] = _most_frequent_first(self.given_labels)
+        columns = {"columns": {name: of.as_dict() for name, of in self.columns.items()}} if self.columns else {}
         kinds = {"kinds": dict(sorted(self.kinds.items())), "chosen": dict(sorted(self.chosen.items()))}
-        return {name: getattr(self, name).as_dict() for name in HISTOGRAMS} | kinds | {"labels": dict(labels)}
+        return {name: getattr(self, name).as_dict() for name in HISTOGRAMS} | kinds | labels | columns
 
     def merge(self, other: "Stats") -> None:
         """Add what was counted elsewhere, with the same edges."""
         for name in HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
-        for counts, more in ((self.kinds, other.kinds), (self.chosen, other.chosen), (self.labels, other.labels)):
-            for value, count in more.items():
+        for name in ("kinds", "chosen", "labels", "given_labels"):
+            counts = getattr(self, name)
+            for value, count in getattr(other, name).items():
                 counts[value] = counts.get(value, 0) + count
+        for name, column in other.columns.items():
+            self.columns.setdefault(name, ColumnCount()).merge(column)
+
+
+def _most_frequent_first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def stats_of_shard(store: Store, entry: ShardEntry) -> Stats:

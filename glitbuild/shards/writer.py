@@ -68,7 +68,7 @@ def write_shard(
                 sources.append(sample.source)
         if config["stage"] == "match":
             files[pairs_path(shard)] = table = staged.enter_context(store.stage(pairs_path(shard)))
-            write_pairs(cast(IO[bytes], table), rows)
+            write_pairs(cast(IO[bytes], table), rows, config)
         if truth:
             files[truth_path(shard)] = described = staged.enter_context(store.stage(truth_path(shard)))
             described.write(truth())
@@ -133,11 +133,12 @@ def _add_sample(tar: tarfile.TarFile, sample: Sample, jpeg: bytes, has_caption: 
 
 
 def sample_counts(sample: Sample) -> dict[str, int]:
-    """Return what a matched sample adds to the totals; nothing for one that isn't matched."""
+    """Return what a sample adds to the totals: its boxes, and what ``match`` made of it."""
+    boxes = {} if sample.boxes is None else {"boxes": len(sample.boxes), "boxes_left_out": sample.boxes_left_out}
     if sample.matched is None:
-        return {}
+        return boxes
     objects = sum(region.kind == "object" for region in sample.matched.regions)
-    return {
+    return boxes | {
         "objects": objects,
         "pairs": len(sample.matched.pairs),
         "regions": len(sample.matched.regions),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.ingest.accept import LONGEST, LONGEST_URL, Limits, accept, check_caption, cut_text
+from glitbuild.ingest.accept import Limits, accept, check_caption
+from glitbuild.ingest.lengths import LONGEST, LONGEST_URL, cut_text
 from glitbuild.ingest.source import Rejected, Row
 from glitbuild.records import Sample, Skip, SkipReason, Source
 

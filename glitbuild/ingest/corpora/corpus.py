@@ -9,6 +9,8 @@ from typing import Any, ClassVar, TypeVar
 from glitbuild.errors import SourceError
 from glitbuild.ingest.embedded import embedded_image
 from glitbuild.ingest.files import read_file
+from glitbuild.ingest.given_boxes import RowBoxes
+from glitbuild.ingest.kept_columns import ALL
 from glitbuild.ingest.magic import check_content
 from glitbuild.ingest.remote import AnyPath
 from glitbuild.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
@@ -27,6 +29,7 @@ class Entry:
         caption: None where it has none.
         split: the part of the corpus that it is in.
         origin: what the corpus says the picture came from.
+        boxes: what the corpus marks in the picture, where that was asked for.
     """
 
     id: str
@@ -34,6 +37,7 @@ class Entry:
     caption: str | None
     split: str = ""
     origin: str = ""
+    boxes: RowBoxes | None = None
 
 
 class CorpusSource(RowSource):
@@ -44,10 +48,11 @@ class CorpusSource(RowSource):
     Args:
         path: the folder, or where ``is_list`` the file.
         options: ``split``: one or, with commas, several of ``splits``; ``caption_column``: one of
-            the fields in ``captions``; ``captions``: without them every row's is None.
+            the fields in ``captions``; ``captions``: without them every row's is None; ``boxes_column``: one
+            of the fields in ``boxes``.
 
     Raises:
-        SourceError: something of the layout is missing, or there is no such split or caption.
+        SourceError: something of the layout is missing, or there is no such split, caption or column.
     """
 
     name: ClassVar[str]
@@ -60,6 +65,8 @@ class CorpusSource(RowSource):
     splits: ClassVar[tuple[str, ...]] = ()
     captions: ClassVar[tuple[str, ...]] = ()
     """Fields with a caption, of which ``--caption-column`` takes another than the usual one."""
+    boxes: ClassVar[tuple[str, ...]] = ()
+    """Fields with regions that people marked, for ``--boxes-column``."""
     unique: ClassVar[bool] = True
     """Whether the ids of entries must not come twice."""
 
@@ -78,6 +85,9 @@ class CorpusSource(RowSource):
             raise SourceError(what, f"--format {self.name} knows its images", "leave out --image-column")
         self._path, self._root = path, path.parent if self.is_list else path
         self._column = _choice(what, "--caption-column", options.caption_column, self.captions)
+        self._boxes_column = _choice(what, "--boxes-column", options.boxes_column, self.boxes)
+        if options.keep_columns not in ((), (ALL,)):
+            raise SourceError(what, f"--format {self.name} has no columns to keep", "leave out --keep-columns")
         self._with_captions = options.captions
         chosen = options.split.split(",") if options.split is not None else []
         self._split = [_choice(what, "--split", split, self.splits) for split in chosen]
@@ -132,7 +142,7 @@ class CorpusSource(RowSource):
         read_image = embedded or partial(read_file, self._root, entry.image)
         caption = entry.caption if self._with_captions else None
         picture = "" if embedded else entry.image
-        return Row(source, caption, read_image, named=self.unique, picture=picture)
+        return Row(source, caption, read_image, named=self.unique, picture=picture, boxes=entry.boxes)
 
 
 def _digest(entry: Entry | Rejected) -> bytes:

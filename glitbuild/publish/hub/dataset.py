@@ -79,5 +79,7 @@ def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -
 
 def _picture(store: Store, manifest: Manifest) -> bytes:
     samples = chain.from_iterable(read_shard(store, entry.name, entry.sha256) for entry in manifest.shards)
-    examples = [Example(sample, jpeg) for sample, jpeg in islice(samples, MOST)]
+    examples = [
+        Example(sample, jpeg, [given.box for given in sample.boxes or ()]) for sample, jpeg in islice(samples, MOST)
+    ]
     return sheet_png(examples) if examples else b""

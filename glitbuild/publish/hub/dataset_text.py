@@ -80,7 +80,17 @@ with tarfile.open(hf_hub_download("{{ repo }}", "{{ first }}", repo_type="datase
 (x right, y down), its `pairs` are one a sentence, and `best_pair` is the best of them. `pairs/*.parquet` has a row
 a pair, without pixels.{% endif %} `manifest.json` has the figures, the options and the SHA-256 of every shard;
 `skipped/` lists each input that was left out, with the reason.
-{% if skipped %}
+{% if boxes is not none %}
+People marked {{ "{:,}".format(boxes) }} regions{% if left_out %} ({{ "{:,}".format(left_out) }} more were empty or
+outside of their pictures){% endif %}: `boxes` of a record is JSON, a list of objects with `box`, `label` and
+`sentence`.
+{%- if matched %} They are candidates of kind `given`, with these as their `label` and `sentence`.{% endif %}
+{% endif %}{% if columns %}
+Columns of the input that were kept, in `source.extra` of a record
+{%- if matched %} and as `extra_...` in `pairs/`{% endif %}:
+
+{{ columns }}
+{% endif %}{% if skipped %}
 {{ skipped }}
 {% endif %}
 ## How it was made

@@ -38,7 +38,12 @@ class Mark:
     @property
     def is_default(self) -> bool:
         """Whether it is a quadrant or the centre."""
-        return self.region.kind != "object"
+        return self.region.kind in ("quadrant", "center")
+
+    @property
+    def style(self) -> str:
+        """How it is drawn beside its colour: as a default region, as one that people marked, or as any other."""
+        return "default" if self.is_default else "given" if self.region.kind == "given" else ""
 
     @property
     def tag(self) -> str:
@@ -113,8 +118,8 @@ def card(sample: Sample, picture: str, low: float, high: float) -> Card:
 
 def region_name(region: Region) -> str:
     """Return a region's label, or which of the default regions it is."""
-    if region.kind == "object":
-        return region.label or "object"
+    if region.kind in ("object", "given"):
+        return region.label or ("object" if region.kind == "object" else "given region")
     if region.kind == "center":
         return "centre"
     left, top, *_ = region.box

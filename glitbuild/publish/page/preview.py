@@ -87,6 +87,7 @@ def _page(
         low=low,
         high=high,
         matched=any(sample.matched for sample in samples),
+        given=any(sample.matched and sample.boxes for sample in samples),
         bar_width=BAR_WIDTH,
         cards=[card(sample, picture, low, high) for sample, picture in zip(samples, pictures, strict=True)],
     )

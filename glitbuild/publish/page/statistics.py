@@ -22,6 +22,7 @@ TOTALS = {
     "pairs": "pairs: a sentence and its region",
     "regions": "candidate regions",
     "objects": "detected regions",
+    "boxes": "given regions",
 }
 """Of the manifest, and what the page calls them."""
 
@@ -103,6 +104,8 @@ def statistics_page(name: str, manifest: Manifest, figures: Figures) -> bytes:
                 ("Best regions by kind", "sentences", stats.chosen),
                 ("Candidates by kind", "regions", stats.kinds),
                 ("Detected labels", "regions", stats.labels),
+                ("Given labels", "regions", stats.given_labels),
+                *((f"Column {name}", "samples", of.values or {}) for name, of in stats.columns.items()),
                 ("Skipped by reason", "inputs", manifest.skipped),
             )
             if counts

@@ -45,12 +45,13 @@ def dci(root: Path) -> Path:
         name = f"{number}-data.json"
         splits[split].append(name)
         picture(root / "photos" / f"sa_{1543970 + number}.jpg", number)
+        bounds = {"topLeft": {"x": 4, "y": 5}, "bottomRight": {"x": 14, "y": 25}}
         mask = {"idx": 0, "label": "bowl", "caption": "A blue bowl.", "outer_mask": "iVBO", "mask_quality": 0}
         entry = {
             "image": f"sa_{1543970 + number}.jpg",
             "short_caption": f"A cloth on table {number}.",
             "extra_caption": EXAMPLE,
-            "mask_data": {"0": mask},
+            "mask_data": {"0": mask | {"bounds": bounds}},
             "mask_keys": ["0"],
         }
         (root / "complete").mkdir(exist_ok=True)
