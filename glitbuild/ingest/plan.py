@@ -157,7 +157,9 @@ class Finished:
         """
         own = [self.sources[number][0] for number in sorted(self.sources)]
         for first in range(len(own)):
-            if own[first:] == list(given[: len(own) - first]):
+            same = len(own) - first
+            # Where not all are given, none of the new ones may be one of those that are not.
+            if own[first:] == list(given[:same]) and not (first and set(given[same:]) & set(own)):
                 return self.sources[sorted(self.sources)[first]][1]
         fix = "give all inputs of the dataset in their order and the new ones behind, or the new ones alone"
         if repeated := next((name for name in given if name in own), None):

@@ -147,7 +147,7 @@ def test_a_relative_path_has_a_name(inputs, monkeypatch):
 
 def test_heavy_imports_wait():
     heavy = ["PIL", "pyarrow", "datasets", "torch", "webdataset", "numpy"]
-    ours = "glitbuild.ingest.registry, glitbuild.ingest.accept, glitbuild.ingest.seen"
+    ours = "glitbuild.ingest.registry, glitbuild.ingest.accept, glitbuild.ingest.plan"
     code = f"import sys, {ours}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

@@ -1,6 +1,6 @@
 """``ingest --retry-skipped``: what failed to download comes later, in its place, wherever a run is stopped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,13 @@ import pytest
 from glitbuild.engine.match import run_match
 from glitbuild.engine.options import MatchOptions
 from glitbuild.errors import ShardFailedError
-from glitbuild.shards import store
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from tests.engine.workers import CentreWorker
 from tests.ingest.download.server import Server
 from tests.ingest.test_downloads import PICTURES, outcomes, run, write_rows
 from tests.run import tree
+from tests.stopping import stopped
 
 ONCE = "status-503-once"
 FAULTS = ["ok", ONCE, "ok", "status-404", ONCE, "ok", ONCE, "html", "ok", ONCE, "ok", "opt-out", ONCE]
@@ -133,10 +132,6 @@ def test_a_damaged_shard_is_not_copied_from(source: Path, out: Path, damage: str
     assert not (out / "manifest.json").exists()
 
 
-class Stopped(BaseException):
-    """Stands for a kill."""
-
-
 @pytest.mark.parametrize("plain", [False, True], ids=["retried again", "plainly run again"])
 def test_wherever_it_is_stopped_the_next_run_ends_well(
     source: Path, tmp_path: Path, server: Server, plain: bool, monkeypatch: pytest.MonkeyPatch
@@ -160,26 +155,6 @@ def test_wherever_it_is_stopped_the_next_run_ends_well(
             (out / name).write_bytes(data)
         steps += 1
     assert steps > 10, "it was hardly ever stopped"
-
-
-def stopped(action: Callable[[], object], steps: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Run until so many files appeared or were removed; return whether it was stopped by that."""
-    replace_, remove, taken = store.os.replace, Store.remove, 0
-
-    def step() -> None:
-        nonlocal taken
-        if taken == steps:
-            raise Stopped
-        taken += 1
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store.os, "replace", lambda *names: (step(), replace_(*names)))
-        patch.setattr(Store, "remove", lambda *name: (step(), remove(*name)))
-        try:
-            action()
-        except Stopped:
-            return True
-    return False
 
 
 @pytest.mark.parametrize("lost", [[0], [6], [0, 3], [3, 4, 5], [0, 1, 2, 3, 4, 5, 6]])

@@ -20,8 +20,8 @@ from glitbuild.shards.validate import validate
 from tests.ingest.download.server import Server
 from tests.ingest.pictures import smooth
 from tests.ingest.test_downloads import QUICK
-from tests.ingest.test_retry import stopped
 from tests.run import tree
+from tests.stopping import stopped
 
 LATE = "status-503-once"
 """The first request fails, the second brings the picture."""
