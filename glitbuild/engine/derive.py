@@ -94,7 +94,8 @@ class Derivation:
         prepare_directory(self.out, self.overwrite, [entry.name for entry in self.manifest.shards])
 
     def finish(self, images_per_second: float) -> Result:
-        """Write the manifest; all shards are there."""
+        """Write the manifest; all shards are there, and what workers that died left half-written goes."""
+        self.out.sweep(FOLDERS)
         sidecars = finished_sidecars(self.out, [entry.name for entry in self.manifest.shards])
         made = write_manifest(self.out, sidecars, self.config, versions_of(self.config["stage"]))
         return Result(made, False, images_per_second)

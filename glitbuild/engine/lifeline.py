@@ -195,6 +195,9 @@ class Lifeline:
             self.look()
         if self._lost:
             self._kill_family()  # first: calls to a Ray that is half there hang
+        elif self._question:
+            # Ray ends the whole process, 20 s later, if this thread is still asking a head that is gone.
+            self._question.join(SHUTDOWN_SECONDS)
         shutdown = threading.Thread(target=_shutdown_quietly, name="glitbuild-ray-shutdown", daemon=True)
         shutdown.start()
         shutdown.join(SHUTDOWN_SECONDS)

@@ -86,7 +86,10 @@ class RowOrder:
 
 
 def repeated_keys(shards: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[tuple[str, int]]:
-    """Yield the shards, and the first of its keys, that hold a key which an earlier shard has, too."""
+    """Yield shards that hold a key which an earlier shard has, too, each with the first such key.
+
+    Of several shards with the same key, not all need be named.
+    """
     if not shards:
         return
     runs = np.concatenate([runs for _, runs in shards])

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.ray_runner import RayRunner
@@ -67,6 +68,26 @@ def test_all_of_a_local_ray_listens_on_loopback_only(
     addresses = {address.ip.removeprefix("::ffff:") for _, address in listening}
     assert all(ip_address(address).is_loopback for address in addresses), listening
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ
+
+
+def test_nobody_asks_a_ray_that_is_shut_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would end this process 20 s later."""
+    asked: list[str] = []
+    nodes = ray.nodes
+
+    def slow_nodes() -> Any:
+        asked.append("asks")
+        time.sleep(2)
+        there = ray.is_initialized()
+        asked[-1] = "there" if there else "gone"
+        return nodes() if there else []
+
+    monkeypatch.setattr(ray, "nodes", slow_nodes)
+    with RayRunner(partial(Moody, tmp_path, {}, {}, {}), Cluster(1)) as runner:
+        assert isinstance(next(runner.run(TASKS)), ShardReport)
+        while "asks" not in asked:
+            time.sleep(0.01)
+    assert asked and set(asked) == {"there"}
 
 
 DRIVER = """

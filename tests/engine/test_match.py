@@ -140,6 +140,16 @@ def test_a_grown_and_mended_input_costs_the_shards_that_changed(
     assert match(options).done_before
 
 
+def test_shards_that_still_match_vouch_for_one_that_is_all_new(
+    options: MatchOptions, photos: Path, tmp_path: Path
+) -> None:
+    match(options)
+    for number in (3, 4, 5):
+        (photos / f"{number:02d}.txt").write_text("Another caption.")
+    ingest(photos, tmp_path)
+    assert not match(options).done_before
+
+
 def test_the_only_shard_may_have_changed_as_long_as_it_is_the_same_dataset(
     options: MatchOptions, photos: Path, tmp_path: Path
 ) -> None:
@@ -161,7 +171,7 @@ def test_a_shard_that_is_made_again_is_not_finished_meanwhile(
     match(options)
     before = tree(Path(options.out))
     text = (photos / "04.txt").read_text()
-    (photos / "04.txt").write_text("Voice number 4.")  # the same length: the tar's size does not tell
+    (photos / "04.txt").write_text("Noise number 9.")  # the same sizes: they don't tell
     ingest(photos, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Sidecar, "write", lambda *_: (_ for _ in ()).throw(OSError("killed")))

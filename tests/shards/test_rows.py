@@ -30,6 +30,11 @@ def test_a_key_that_comes_twice_is_found_in_the_later_shard(shards: list[set[int
         assert key in shards[int(shard)]
 
 
+def test_a_key_within_a_run_that_began_long_before_is_found() -> None:
+    shards = [("00000", runs_of(range(10))), ("00001", runs_of([2])), ("00002", runs_of([5, 11]))]
+    assert list(repeated_keys(shards)) == [("00001", 2), ("00002", 5)]
+
+
 def test_rows_that_an_older_version_moved_are_in_the_shard_they_were_moved_to() -> None:
     order = RowOrder()
     first = ShardRows("00000", {"rows": [0, 4], "moved": {"00002": [1, 3]}}, 2, runs_of([0, 2]))
