@@ -249,6 +249,8 @@ class Skip:
 def _boxes(text: str) -> tuple[Given, ...]:
     boxes = []
     for entry in json.loads(text):
+        if not isinstance(entry, dict) or "box" not in entry:
+            raise ValueError("what should be a box is none")
         x1, y1, x2, y2 = entry["box"]
         given = Given(**(entry | {"box": (float(x1), float(y1), float(x2), float(y2))}))
         if not (isinstance(given.label, str) and isinstance(given.sentence, str)):

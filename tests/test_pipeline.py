@@ -88,3 +88,14 @@ def test_run_runs_the_stages_and_passes_over_finished_ones(tmp_path: Path) -> No
     first = done("run", "p.yaml", cwd=tmp_path)
     assert "raw: 1 samples" in first and "two: 1 samples" in first
     assert done("run", "p.yaml", cwd=tmp_path).count("nothing to do") == 2
+
+
+@pytest.mark.parametrize("written", ["city,views", "[city, views]"])
+def test_columns_to_keep_are_a_text_or_a_list(written: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        f"stages: [ingest: {{source: a, out: b, keep_columns: {written if '[' in written else repr(written)}}}]"
+    )
+    (stage,) = load_pipeline(str(path))
+    assert isinstance(stage.options, IngestOptions)
+    assert stage.options.keep_columns == ("city", "views")

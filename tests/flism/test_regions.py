@@ -6,6 +6,7 @@ from glitbuild.errors import ConfigError
 from glitbuild.flism.boxes import area
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.regions import candidate_regions, check_area_limits, default_regions
+from glitbuild.records import Given, Region
 
 sides = st.integers(8, 4000)
 coordinates = st.floats(-100, 5000)
@@ -67,3 +68,19 @@ def test_without_the_default_regions_detections_are_alone_unless_there_is_none()
     with_, without = (candidate_regions([found], 100, 100, defaults=defaults) for defaults in (True, False))
     assert with_[5:] == without
     assert candidate_regions([], 100, 100, defaults=False) == default_regions(100, 100)
+
+
+def test_given_regions_come_as_they_are_between_defaults_and_detections() -> None:
+    given_ones = (Given((0.0, 0.0, 100.0, 80.0), "all", "it"), Given((1.0, 1.0, 2.0, 2.0)))
+    detected = Detection((0.0, 0.0, 50.0, 40.0), "dog", 0.5)
+    people = (
+        Region((0.0, 0.0, 100.0, 80.0), "given", "all", 1.0, "it"),
+        Region((1.0, 1.0, 2.0, 2.0), "given", "", 1.0, ""),
+    )
+    found = candidate_regions([detected], 100, 80, given=given_ones)
+    assert found[:5] == default_regions(100, 80, "")
+    assert found[5:7] == people
+    assert found[7:] == (Region((0.0, 0.0, 50.0, 40.0), "object", "dog", 0.5, ""),)
+    assert candidate_regions([], 100, 80, defaults=False, given=given_ones) == people
+    assert candidate_regions([], 100, 80, defaults=False, given=()) == default_regions(100, 80, "")
+    assert candidate_regions([], 100, 80) == default_regions(100, 80)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from glitbuild.flism.regions import default_regions
-from glitbuild.records import ImageInfo, Matched, Pair, Region, Sample, Source
+from glitbuild.records import Given, ImageInfo, Matched, Pair, Region, Sample, Source
 from glitbuild.shards.consistency import inconsistencies
 from tests.factories import matched_samples
 
@@ -45,3 +45,34 @@ def test_each_problem_is_named(change: dict[str, object], what: str) -> None:
     matched = replace(GOOD, **change)  # type: ignore[arg-type]
     problems = list(inconsistencies(replace(SAMPLE, matched=matched)))
     assert any(what in problem for problem in problems), problems
+
+
+BOX = Given((10.0, 10.0, 50.0, 50.0), "dog", "the dog")
+REGION = Region(BOX.box, "given", "dog", 1.0, "the dog")
+SAID = tuple(replace(region, sentence="") for region in REGIONS)
+WITH_BOXES = replace(SAMPLE, boxes=(BOX,), matched=replace(GOOD, regions=(*SAID, REGION)))
+
+
+def test_a_good_record_with_boxes_has_no_problems() -> None:
+    assert list(inconsistencies(WITH_BOXES)) == []
+    assert list(inconsistencies(replace(WITH_BOXES, matched=None))) == []
+
+
+@pytest.mark.parametrize(
+    ("boxes", "regions", "what"),
+    [
+        ((), (*SAID, REGION), "not its boxes"),
+        ((BOX,), SAID, "not its boxes"),
+        ((BOX,), (*SAID, replace(REGION, label="cat")), "not its boxes"),
+        ((replace(BOX, box=(10.0, 10.0, 500.0, 50.0)),), (*SAID, REGION), "given box 0"),
+        ((BOX,), (*SAID, replace(REGION, score=0.5)), "score 0.5"),
+        ((BOX,), (replace(SAID[0], sentence="a"), *SAID[1:], REGION), "region 0 has a sentence"),
+        ((BOX,), (*REGIONS, REGION), "all regions have a sentence"),
+        (None, SAID, "all regions have a sentence"),
+    ],
+)
+def test_boxes_and_regions_that_do_not_agree_are_named(
+    boxes: tuple[Given, ...] | None, regions: tuple[Region, ...], what: str
+) -> None:
+    sample = replace(WITH_BOXES, boxes=boxes, matched=replace(GOOD, regions=regions))
+    assert any(what in problem for problem in inconsistencies(sample)), list(inconsistencies(sample))

@@ -298,7 +298,7 @@ def test_a_table_that_differs_from_the_records_is_named(dataset: Path) -> None:
     rows = read_pairs(io.BytesIO(path.read_bytes()))
     rows[0]["text"] = "A cat sits."
     with path.open("wb") as file:
-        write_pairs(file, rows)
+        write_pairs(file, rows, {"stage": "match"})
     relist(dataset, "pairs/00001.parquet")
     assert only_problem(dataset) == ("pairs/00001.parquet", "its rows are not the pairs of the records")
 
