@@ -70,7 +70,7 @@ for part in ("records", "ingest", "flism", "shards", "clip", "scenes", "evaluate
 
 def test_ingest_reports_validates_and_does_nothing_the_second_time(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert "4 samples in 2 shards, 1 skipped" in done("ingest", folder, "--out", out, "--shard-size", 2)
+    assert "4 samples in 3 shards, 1 skipped" in done("ingest", folder, "--out", out, "--shard-size", 2)
     assert "valid" in done("validate", out)
     assert "nothing to do" in done("ingest", folder, "--out", out, "--shard-size", 2)
     stats = json.loads(done("stats", out, "--json"))

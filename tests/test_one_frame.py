@@ -51,9 +51,7 @@ def test_training_sees_the_same_views(twins: tuple[Sample, bytes, bytes]) -> Non
 
 def test_evaluation_sees_the_same_crops(twins: tuple[Sample, bytes, bytes]) -> None:
     sample = twins[0]
-    views = [
-        Look(sample, data, 0, True, 1, [(0, 0, 60, 45), (10, 20, 50, 70)]).views(PREPROCESS) for data in twins[1:]
-    ]
+    views = [Look(sample, data, 0, [(0, 0, 60, 45), (10, 20, 50, 70)]).views(PREPROCESS) for data in twins[1:]]
     assert len(views[0]) == 3
     assert all(np.array_equal(one, other) for one, other in zip(*views, strict=True))
 
@@ -90,7 +88,7 @@ def test_what_ingest_stores_is_upright_for_all_of_them(orientation: int, tmp_pat
     assert_upright(stored)
     assert_upright(thumbnail(stored, 48), tolerance=20)
     assert_upright(base64.b64decode(picture.data_url(stored, 100).partition(",")[2]))
-    whole, lower_left = Look(sample, stored, 0, True, 1, [(2, 18, 22, 30)]).views(PREPROCESS)
+    whole, lower_left = Look(sample, stored, 0, [(2, 18, 22, 30)]).views(PREPROCESS)
     red, green, blue = lower_left.reshape(-1, 3).mean(axis=0)
     assert blue > 150 > 80 > max(red, green), "the lower left is blue"
     assert whole.shape == lower_left.shape

@@ -1,5 +1,6 @@
 """Makes a shard of a range of rows. A plain class; it knows nothing of Ray."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,8 @@ AHEAD = 4
 
 FAR = 4096
 """Rows that may be read ahead where their pictures are downloaded: a slow one must not stop the others."""
+
+log = logging.getLogger(__name__)
 
 Checked = tuple[Outcome, Facts]
 """What became of a row, and what is kept of it to tell whether it repeats another."""
@@ -97,8 +100,11 @@ class IngestWorker:
         def outcomes() -> Iterator[Outcome]:
             for row, (outcome, found) in zip(task.rows, self._merged(task), strict=True):
                 facts.append(found)
-                repeated = task.repeats.get(row)
-                yield _skipped(outcome, repeated) if repeated else outcome
+                if repeated := task.repeats.get(row):
+                    outcome = _skipped(outcome, repeated)
+                if isinstance(outcome, Skip):
+                    log.debug("skipped %s: %s (%s)", outcome.source.id, outcome.reason, outcome.detail)
+                yield outcome
                 with self._lock:
                     self._passed(1)
 

@@ -45,7 +45,6 @@ READERS = {
     "train": "train pairs --out new --model demo --epochs 1 --batch-size 2 --loader-workers 0",
     "eval": "eval demo pairs --suite retrieval --device cpu --out new.json",
     "exclude": "ingest photos --exclude pairs --out new",
-    "nothing to ingest": "ingest photos --out raw --shard-size 2",
     "nothing to match": f"match raw --out pairs {MATCH}",
 }
 
@@ -112,6 +111,7 @@ def test_places_that_their_sidecars_name_are_checked(world: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "lost"),
     [
+        ("ingest photos --out raw --shard-size 2", ""),  # its ranges are cut otherwise, so nothing can be compared
         ("ingest photos --out raw --shard-size 2", "raw/shards/00001.json"),
         ("ingest photos --out raw --shard-size 2", "raw/manifest.json"),
         (f"match raw --out pairs {MATCH}", "pairs/shards/00000.json"),
@@ -125,7 +125,8 @@ def test_no_shard_is_added_to_them(words: str, lost: str, world: Path) -> None:
             here(*words.replace("http://127.0.0.1:9/v1", endpoint.url).split(), cwd=world)
         for path in (world / "captioned/shards").glob("*.json"):
             path.write_bytes(path.read_bytes().replace(b"glit/2", b"glit/1"))
-    (world / lost).unlink()
+    if lost:
+        (world / lost).unlink()
     before = tree(world)
     result = here(*words.split(), cwd=world)
     assert result.returncode == 2, result.stderr
