@@ -38,8 +38,19 @@ class ColumnCount:
             self.low, self.high = min(self.low, value), max(self.high, value)
         elif self.values is not None:
             self.values[str(value).lower() if isinstance(value, bool) else value] += 1
-            if len(self.values) > MOST_DIFFERENT:
-                self.values = None
+            self._forget_if_too_many()
+
+    def merge(self, other: "ColumnCount") -> None:
+        """Add what was counted of the same column elsewhere."""
+        self.total += other.total
+        self.sum += other.sum
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.is_number = self.is_number or other.is_number
+        if self.values is None or other.values is None:
+            self.values = None
+            return
+        self.values.update(other.values)
+        self._forget_if_too_many()
 
     def merge(self, other: "ColumnCount") -> None:
         """Add what was counted elsewhere."""
@@ -62,3 +73,7 @@ class ColumnCount:
             return {"count": self.total, "different": MOST_DIFFERENT + 1, "values": {}}
         ordered = sorted(self.values.items(), key=lambda item: (-item[1], item[0]))
         return {"count": self.total, "different": len(ordered), "values": dict(ordered[:MOST_SHOWN])}
+
+    def _forget_if_too_many(self) -> None:
+        if self.values is not None and len(self.values) > MOST_DIFFERENT:
+            self.values = None
