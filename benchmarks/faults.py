@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate

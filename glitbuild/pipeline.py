@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.caption.options import CaptionOptions
-from glitbuild.engine.options import IngestOptions, MatchOptions
+from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, StageError
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.recipe import read_recipe
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import misfit

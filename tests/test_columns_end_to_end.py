@@ -10,16 +10,16 @@ import pytest
 import webdataset
 from huggingface_hub import DatasetCard
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.run import plan_push
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
 from tests.factories import jpeg
-from tests.ingest.corpora.layouts import lay_out
+from tests.ingest.formats.corpora.layouts import lay_out
 from tests.run import here
 
 pytestmark = pytest.mark.slow

@@ -19,8 +19,8 @@ from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
 from tests.caption.standin import StandIn
 from tests.factories import jpeg
-from tests.ingest.corpora.layouts import PLACES, lay_out
 from tests.ingest.download.server import Server
+from tests.ingest.formats.corpora.layouts import PLACES, lay_out
 from tests.publish.hub_client import logged_in
 from tests.run import here
 from tests.tiny_models import save_clip, save_yolos

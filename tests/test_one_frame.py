@@ -13,9 +13,9 @@ import pytest
 from glitbuild.caption import picture
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.engine.options import IngestOptions
 from glitbuild.evaluate.looks import Look
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.publish.page.options import PreviewOptions
 from glitbuild.publish.page.preview import run_preview
 from glitbuild.publish.page.thumbnails import crop, thumbnail

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from glitbuild.engine.cluster import choose_cluster
-from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
 from glitbuild.engine.run import running
@@ -19,12 +18,13 @@ from glitbuild.ingest.download.fetch import too_large
 from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.duplicates import Changes, Sieve, find_changes
 from glitbuild.ingest.exclude import Excluded, HashWorker, open_excluded
+from glitbuild.ingest.formats.webdataset import WebDatasetSource
 from glitbuild.ingest.kept_columns import find_types
 from glitbuild.ingest.near import NearHashes
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.ingest.plan import Finished, IngestTask, Range, Start, cut_sources
 from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
-from glitbuild.ingest.webdataset import WebDatasetSource
 from glitbuild.ingest.worker import IngestPlan, IngestWorker
 from glitbuild.records import Skip, SkipReason, writable
 from glitbuild.shards.layout import shard_of

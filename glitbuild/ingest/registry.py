@@ -5,19 +5,19 @@ from pathlib import Path, PurePosixPath
 
 from glitbuild.errors import GlitbuildError, SourceError
 from glitbuild.files import is_stray
-from glitbuild.ingest.corpora import CORPORA
-from glitbuild.ingest.csv import CsvSource
 from glitbuild.ingest.files import why
-from glitbuild.ingest.folder import IMAGE_SUFFIXES, FolderSource
-from glitbuild.ingest.hf import HuggingFaceSource
-from glitbuild.ingest.hf_saved import INFO, is_saved
-from glitbuild.ingest.jsonl import JsonlSource
+from glitbuild.ingest.formats.corpora import CORPORA
+from glitbuild.ingest.formats.csv import CsvSource
+from glitbuild.ingest.formats.folder import IMAGE_SUFFIXES, FolderSource
+from glitbuild.ingest.formats.hf import HuggingFaceSource
+from glitbuild.ingest.formats.hf_saved import INFO, is_saved
+from glitbuild.ingest.formats.jsonl import JsonlSource
+from glitbuild.ingest.formats.parquet import ParquetSource
+from glitbuild.ingest.formats.parquet_end import check_end
+from glitbuild.ingest.formats.webdataset import WebDatasetSource
 from glitbuild.ingest.magic import UNPACKED, check_content, kind_of
-from glitbuild.ingest.parquet import ParquetSource
-from glitbuild.ingest.parquet_end import check_end
 from glitbuild.ingest.remote import AnyPath, RemotePath, locate
 from glitbuild.ingest.source import RowSource, SourceOptions
-from glitbuild.ingest.webdataset import WebDatasetSource
 
 __all__ = ["FORMATS", "SourceOptions", "open_sources"]
 

@@ -52,16 +52,6 @@ class ColumnCount:
         self.values.update(other.values)
         self._forget_if_too_many()
 
-    def merge(self, other: "ColumnCount") -> None:
-        """Add what was counted elsewhere."""
-        self.total, self.sum = self.total + other.total, self.sum + other.sum
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        self.is_number = self.is_number or other.is_number
-        if self.values is not None and other.values is not None:
-            self.values.update(other.values)
-        if self.values is not None and (other.values is None or len(self.values) > MOST_DIFFERENT):
-            self.values = None
-
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON: ``mean``, ``min`` and ``max``, or ``different`` and the most frequent ``values``.
 

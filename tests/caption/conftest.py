@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from glitbuild.caption.options import CaptionOptions
-from glitbuild.engine.options import IngestOptions
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from tests.factories import jpeg
 
 MakeImages = Callable[..., CaptionOptions]

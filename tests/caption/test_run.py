@@ -19,9 +19,10 @@ from glitbuild.caption.options import CaptionOptions
 from glitbuild.caption.prompt import read_prompt
 from glitbuild.caption.run import run_caption
 from glitbuild.engine.match import run_match
-from glitbuild.engine.options import IngestOptions, MatchOptions
+from glitbuild.engine.options import MatchOptions
 from glitbuild.errors import ConfigError, EndpointError, OptionsChangedError
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import DatasetError, OptionsChangedError, ShardFailedError, SourceError
 from glitbuild.ingest import command
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.ingest.source import Cut, Row, RowSource, digest_text
 from glitbuild.records import Source
 from glitbuild.shards.manifest import open_dataset

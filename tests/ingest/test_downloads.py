@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.ingest import worker
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.download import pool
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.store import Store

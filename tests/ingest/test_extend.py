@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
 from tests.factories import jpeg

@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from glitbuild.engine.match import run_match
-from glitbuild.engine.options import IngestOptions, MatchOptions
+from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.evaluate.options import EvalOptions
 from glitbuild.evaluate.run import run_eval
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.records import Sample, Skip
 from glitbuild.shards.manifest import open_dataset, write_manifest
 from glitbuild.shards.reader import read_shard, read_skipped

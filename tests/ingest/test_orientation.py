@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.images import open_rgb, store_image
 from glitbuild.ingest.jpeg import Jpeg
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.ingest.orientation import exif_orientation
 from glitbuild.records import Sample
 

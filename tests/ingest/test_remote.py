@@ -15,7 +15,7 @@ from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.remote import RemotePath, locate
 from glitbuild.ingest.source import Rejected, Row
 from tests.ingest.conftest import encode_image, write_tar
-from tests.ingest.corpora.layouts import PLACES, lay_out
+from tests.ingest.formats.corpora.layouts import PLACES, lay_out
 
 IMAGES = [encode_image(color=(number, 30, 30)) for number in range(3)]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.records import SkipReason
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped

@@ -11,9 +11,9 @@ import datasets
 import fsspec
 import pytest
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.engine.result import Result
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate

@@ -11,15 +11,15 @@ import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.ingest.command import run_ingest
-from glitbuild.ingest.corpora import CORPORA
+from glitbuild.ingest.formats.corpora import CORPORA
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.publish.hub.dataset_card import size_category
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.run import plan_push
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from tests.ingest.corpora.layouts import lay_out
+from tests.ingest.formats.corpora.layouts import lay_out
 from tests.publish.hub.folders import REPO, make_dataset
 
 
