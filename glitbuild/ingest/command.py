@@ -27,7 +27,7 @@ from glitbuild.ingest.registry import SourceOptions, open_sources
 from glitbuild.ingest.source import RowSource
 from glitbuild.ingest.worker import IngestPlan, IngestWorker
 from glitbuild.records import Skip, SkipReason, writable
-from glitbuild.shards.layout import shard_of
+from glitbuild.shards.layout import FOLDERS, shard_of
 from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import (
     Manifest,
@@ -115,10 +115,9 @@ class _Ingest:
             manifest, finished = read_manifest(out), Finished(out, config)
             if finished.shards and not self._has_work(manifest, finished) and manifest:
                 return Result(manifest, done_before=True)
-        if next(self._plan(), None) is None:
-            raise SourceError(
-                " ".join(options.source), "there are no rows", "give an input with images and captions"
-            )
+        for spec, source in zip(options.source, self._sources, strict=True):
+            if next(source.cut(1), None) is None:
+                raise SourceError(spec, "there are no rows", "give an input with images and captions")
         prepare_directory(out, options.overwrite)
         finished = finished or Finished(out, config)
         with ExitStack() as stack:
@@ -185,6 +184,7 @@ class _Ingest:
         done = Finished(self._out, self._config)
         for name in files_beyond(self._out, done.shards):
             self._out.remove(name)
+        self._out.sweep(FOLDERS)  # what workers that died left half-written
         shards = sorted(done.shards, key=int)
         config = self._config | {"sources": [done.sources[number][0] for number in sorted(done.sources)]}
         manifest = write_manifest(self._out, finished_sidecars(self._out, shards), config, versions_of("ingest"))

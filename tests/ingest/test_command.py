@@ -162,6 +162,11 @@ def test_an_id_that_comes_twice_is_skipped_the_second_time(tmp_path: Path, out: 
 def test_an_input_without_rows_is_refused(tmp_path: Path, out: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(0)])
     run(out, source)
+    (tmp_path / "none.csv").write_text("image,caption\n")
+    for sources in ([tmp_path / "none.csv"], [source, tmp_path / "none.csv"]):
+        with pytest.raises(SourceError, match=r"none\.csv: there are no rows"):
+            run(tmp_path / "other", *sources)
+        assert not (tmp_path / "other").exists()
     with pytest.raises(SourceError):
         run(tmp_path / "other", write_rows(tmp_path / "none.jsonl", []))
     assert not tree(tmp_path / "other")
