@@ -11,7 +11,7 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
 from tests.ingest.formats.corpora.layouts import lay_out
 
-RECIPES = Path(__file__).parents[3] / "pipelines" / "corpora"
+RECIPES = Path(__file__).parents[4] / "pipelines" / "corpora"
 
 
 @pytest.mark.parametrize("name", CORPORA)
