@@ -67,12 +67,11 @@ def _repo_of_token(hub: "Hub", request: "Request") -> Any:
 def _chunks(xorb: bytes) -> Iterator[bytes]:
     position = 0
     while position < len(xorb):
-        version, packed, scheme, size = xorb[position], xorb[position + 1 :], xorb[position + 4], xorb[position + 5 :]
+        version, *packed, scheme, low, middle, high = xorb[position : position + 8]
         assert version == 0
-        length, unpacked = int.from_bytes(packed[:3], "little"), int.from_bytes(size[:3], "little")
-        data = xorb[position + 8 : position + 8 + length]
-        position += 8 + length
-        yield _unpacked(data, scheme, unpacked)
+        end = position + 8 + int.from_bytes(packed, "little")
+        yield _unpacked(xorb[position + 8 : end], scheme, int.from_bytes((low, middle, high), "little"))
+        position = end
 
 
 def _unpacked(data: bytes, scheme: int, size: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import DatasetError, PushError
-from glitbuild.publish.hub.contents import Contents, Entry, chunks
+from glitbuild.publish.hub.contents import COMMIT_BYTES, GROUP_BYTES, Contents, Entry, chunks
 from glitbuild.publish.hub.failures import patiently
 from glitbuild.publish.hub.remote import Remote
 from glitbuild.shards.layout import shard_of
@@ -86,7 +86,7 @@ class Upload:
         missing = lacking(self._contents, self._contents.first, tree)
         self._show(len(self._contents.first) - len(missing))
         marks = [name for name in self._contents.marks if name in tree] if missing else []
-        for chunk in chunks(missing):
+        for chunk in chunks(missing, COMMIT_BYTES):
             self._commit(chunk, marks, f"{self._message}: {chunk[0].name} to {chunk[-1].name}")
             marks = []
         if missing:
@@ -107,7 +107,12 @@ class Upload:
         local = self._contents.store.is_local  # nothing to copy, and nothing that a kill leaves behind
         with nullcontext("") if local else TemporaryDirectory(prefix="glitbuild-push-") as folder:
             operations: list[Any] = [CommitOperationDelete(name, is_folder=False) for name in removed]
-            operations += [self._addition(entry, Path(folder) / str(i)) for i, entry in enumerate(entries)]
+            for group in chunks(entries, GROUP_BYTES if self._remote.is_xet else COMMIT_BYTES):
+                additions = [
+                    self._addition(entry, Path(folder) / str(len(operations) + i)) for i, entry in enumerate(group)
+                ]
+                self._remote.store(additions)
+                operations += additions
             self._remote.commit(operations, message)
         for entry in entries:
             log.debug("push: %s is there", entry.name)

@@ -1,5 +1,6 @@
 """Pushing to a Hub on this machine, through the real client: what arrives, and what when something fails."""
 
+import hashlib
 import json
 import multiprocessing
 import shutil
@@ -82,7 +83,23 @@ def test_interrupted_three_times_every_object_is_sent_once(hub: Hub, tmp_path: P
     assert held(repo_of(hub).refs["main"]) == tree(tmp_path / "data")
 
 
-def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None) -> bool:
+def test_interrupted_over_xet_one_group_at_most_is_sent_again(hub: Hub, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data", 12, padding=200_000)  # one commit, and some 15 groups
+    group = 500_000
+    for moment in [("xorb", 5, "after"), ("shard", 9, "after"), ("commit", 1, "after"), None]:
+        assert push_killed_at(hub, tmp_path / "data", moment, group) == (moment is not None)
+    assert held(repo_of(hub).refs["main"]) == tree(tmp_path / "data")
+    again = sum(len(chunk) for xorb in hub.xorbs.values() for chunk in xorb if arrived(hub, chunk) > 1)
+    assert again <= 2 * group  # the third time all groups had arrived
+    assert set(repo_of(hub).written.values()) == {1}
+    assert not hub.requests["put"]
+
+
+def arrived(hub: Hub, chunk: bytes) -> int:
+    return hub.received[hashlib.sha256(chunk).hexdigest()]
+
+
+def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None, group_bytes: int = 0) -> bool:
     """Push in a process that is killed at a request; return whether it was."""
 
     def kill() -> None:
@@ -94,7 +111,7 @@ def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None) 
         return Fault(moment[2], then=kill) if moment and (kind, number) == moment[:2] else None
 
     hub.fault = fault
-    code = push_in_a_process(hub.url, str(folder), commit_files=50)
+    code = push_in_a_process(hub.url, str(folder), 50, group_bytes)
     assert code in (0, -signal.SIGKILL)
     return code != 0
 
@@ -221,9 +238,8 @@ def test_a_file_that_changed_on_the_disk_is_not_sent(hub: Hub, dataset: Path, tm
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 11])
 def test_commits_hold_all_files_in_order(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "COMMIT_FILES", 5)
-    monkeypatch.setattr(contents, "COMMIT_BYTES", 100)
     entries = [Entry(str(number), 120 if number == 5 else 15, "") for number in range(count)]
-    found = list(chunks(entries))
+    found = list(chunks(entries, 100))
     assert [entry for chunk in found for entry in chunk] == entries
     sizes = {0: [], 1: [1], 4: [4], 5: [5], 6: [5, 1], 11: [5, 1, 5]}
     assert [len(chunk) for chunk in found] == sizes[count]
