@@ -16,8 +16,8 @@ COMMIT_BYTES = 2 * 10**9
 """What a commit holds at most, if it has more than one file."""
 
 GROUP_BYTES = 256 * 10**6
-"""What the Hub's Xet storage gets at once, if it is more than one file. It knows nothing of a group until all of it has
-arrived, so this much is sent again after an interruption."""
+"""What the Hub's Xet storage gets at once, if it is more than one file. It knows nothing of a group until all of it
+has arrived, so this much is sent again after an interruption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Contents:
         store: the folder that is pushed.
         first: most of the files, in the order they are sent.
         last: those that say what it is and that it is whole; one commit, when all others are there.
-        marks: which of the last an earlier version loses before anything else of it changes.
+        marks: what an earlier version says that it is whole with, and loses before anything else of it changes.
     """
 
     kind: Kind

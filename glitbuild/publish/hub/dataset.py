@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from itertools import chain, islice
+from pathlib import PurePosixPath
 
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
@@ -40,7 +41,8 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
         last.append(Entry.stored(store, CARD))
     else:
         last += _made(options, store, manifest, plain)
-    return Contents("dataset", store, files, tuple(last), (MANIFEST, SIZES))
+    marks = dict.fromkeys((MANIFEST, SIZES, PurePosixPath(SIZES).name))  # glit/1 had the sizes beside the manifest
+    return Contents("dataset", store, files, tuple(last), tuple(marks))
 
 
 def _files(store: Store, manifest: Manifest, plain: bool) -> list[Entry]:

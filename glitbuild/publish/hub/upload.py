@@ -1,4 +1,15 @@
-"""Make a repository equal to a folder: send what it lacks, see that it arrived, then say that it is whole."""
+"""Make a repository equal to a folder: send what it lacks, see that it arrived, then say that it is whole.
+
+The client's own ``upload_folder`` (huggingface_hub 2.4) is not used, because it breaks what a push promises; see
+``benchmarks/push.py``, which measures both:
+
+* Over Xet it finishes nothing before 250 to 1,000 files are there, whatever their size: a killed call sends all of
+  them again. Here the storage gets a group at a time (``GROUP_BYTES``).
+* It posts a commit again whose answer was lost, so the same files are committed twice. Here the Hub is asked first.
+* Without ``hf_xet`` it makes one commit of everything, whose small files are in memory together.
+* It hashes files while it sends them, so a file that changed on the disk is committed. Here it isn't sent.
+* It reads again what is committed already, takes a local folder alone, and shows no progress but its own.
+"""
 
 import hashlib
 import logging
@@ -41,10 +52,10 @@ def lacking(contents: Contents, entries: Iterable[Entry], tree: Tree) -> list[En
 
 
 def stale(contents: Contents, tree: Tree) -> list[str]:
-    """Return the files of shards that an earlier version of a dataset had, and this one hasn't."""
+    """Return the files that an earlier version of a dataset had, and this one hasn't."""
     if contents.kind != "dataset":
         return []
-    return sorted(name for name in tree.keys() - contents.names if shard_of(name))
+    return sorted(name for name in tree.keys() - contents.names if shard_of(name) or name in contents.marks)
 
 
 def _is_there(contents: Contents, entry: Entry, found: "RepoFile | None") -> bool:

@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import shutil
 import signal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import fsspec
 import psutil
@@ -13,7 +13,7 @@ import pytest
 
 from glitbuild.publish.hub import contents
 from glitbuild.publish.hub.contents import Entry, chunks
-from glitbuild.shards.layout import tar_path
+from glitbuild.shards.layout import SIZES, tar_path
 from tests.publish.hub.folders import REPO, make_dataset, push_in_a_process
 from tests.publish.hub_server import Fault, Hub
 from tests.publish.hub_state import Commit, File, Repo
@@ -188,6 +188,7 @@ def test_another_version_replaces_an_earlier_one_that_was_larger(hub: Hub, datas
     push(tmp_path)
     repo = repo_of(hub)
     files = repo.refs["main"].files | {"notes.txt": File(b"mine", False), "shards/notes.txt": File(b"mine", False)}
+    files |= {PurePosixPath(SIZES).name: File(b"{}", False)}  # where glit/1 has it
     repo.add("main", "the user's own files", files)
     printed = push(dataset)
     kept = {"notes.txt": b"mine", "shards/notes.txt": b"mine"}
