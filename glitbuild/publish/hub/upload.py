@@ -5,7 +5,8 @@ The client's own ``upload_folder`` (huggingface_hub 2.4) is not used, because it
 
 * Over Xet it finishes nothing before 250 to 1,000 files are there, whatever their size: a killed call sends all of
   them again. Here the storage gets a group at a time (``GROUP_BYTES``).
-* It posts a commit again whose answer was lost, so the same files are committed twice. Here the Hub is asked first.
+* It posts a commit again whose answer was lost, and fails where the Hub refuses one that changes nothing. Here the Hub
+  is asked first what it has.
 * Without ``hf_xet`` it makes one commit of everything, whose small files are in memory together.
 * It hashes files while it sends them, so a file that changed on the disk is committed. Here it isn't sent.
 * It reads again what is committed already, takes a local folder alone, and shows no progress but its own.
