@@ -5,14 +5,13 @@ The client's own ``upload_folder`` (huggingface_hub 2.4) is not used, because it
 
 * Over Xet it finishes nothing before 250 to 1,000 files are there, whatever their size: a killed call sends all of
   them again. Here the storage gets a group at a time (``GROUP_BYTES``).
-* It posts a commit again whose answer was lost, and fails where the Hub refuses one that changes nothing. Here the Hub
-  is asked first what it has.
+* It posts a commit again whose answer was lost, and fails where the Hub refuses one that changes nothing. Here the
+  Hub is asked first what it has.
 * Without ``hf_xet`` it makes one commit of everything, whose small files are in memory together.
-* It hashes files while it sends them, so a file that changed on the disk is committed. Here it isn't sent.
+* It commits files as they are when it reads them. Here one that has changed is refused before its commit.
 * It reads again what is committed already, takes a local folder alone, and shows no progress but its own.
 """
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
@@ -28,6 +27,7 @@ from glitbuild.publish.hub.contents import COMMIT_BYTES, GROUP_BYTES, Contents, 
 from glitbuild.publish.hub.failures import patiently
 from glitbuild.publish.hub.remote import Remote
 from glitbuild.shards.layout import shard_of
+from glitbuild.shards.reader import VALIDATE
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -124,6 +124,7 @@ class Upload:
                     self._addition(entry, Path(folder) / str(len(operations) + i)) for i, entry in enumerate(group)
                 ]
                 self._remote.store(additions)
+                self._check_sent(group, additions)
                 operations += additions
             self._remote.commit(operations, message)
         for entry in entries:
@@ -134,7 +135,7 @@ class Upload:
         self._show(self._shown + len(entries))
 
     def _addition(self, entry: Entry, copy: Path) -> Any:
-        """Return what the client needs of a file, whose content is seen to be the one that is expected.
+        """Return what the client needs of a file.
 
         Args:
             entry: the file.
@@ -150,14 +151,14 @@ class Upload:
             path = copy
             with store.open(entry.name) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if sha256 != entry.sha256:
-            why = "its content is not the one that was written (SHA-256)"
-            raise DatasetError(store.path(entry.name), why, "glitbuild validate says what else is wrong")
-        addition = CommitOperationAdd(entry.name, path)
-        addition.upload_info.sha256 = bytes.fromhex(entry.sha256)
-        return addition
+        return CommitOperationAdd(entry.name, path)
+
+    def _check_sent(self, entries: Sequence[Entry], additions: Sequence[Any]) -> None:
+        """See that files are still those that were checked before; the client has hashed what it sent."""
+        for entry, addition in zip(entries, additions, strict=True):
+            if addition.upload_info.sha256.hex() != entry.sha256:
+                why = "its content is not the one that was written (SHA-256)"
+                raise DatasetError(self._contents.store.path(entry.name), why, VALIDATE)
 
     def _check(self, entries: Iterable[Entry], tree: Tree) -> None:
         if wrong := lacking(self._contents, entries, tree):

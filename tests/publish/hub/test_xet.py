@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from tests.publish.hub.folders import REPO
 from tests.publish.hub_server import Fault, Hub
@@ -56,11 +57,21 @@ def test_a_refusal_is_one_line_without_secrets(xet: Hub, dataset: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_file_that_changed_on_the_disk_is_not_sent(xet: Hub, dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("disabled", [False, True], ids=["xet", "lfs"])
+def test_a_file_that_changes_during_the_push_is_not_committed(
+    disabled: bool, xet: Hub, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", disabled)
     shutil.copytree(dataset, tmp_path / "data")
     tar = tmp_path / "data" / "shards" / "00001.tar"
-    content = tar.read_bytes()
-    tar.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    def change(kind: str, number: int) -> None:
+        if kind == "create":  # after all files have been checked
+            content = tar.read_bytes()
+            tar.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    xet.check = change
     result = here("push", tmp_path / "data", REPO, cwd=tmp_path)
+    assert result.returncode == 1
     assert "00001.tar: its content is not the one that was written (SHA-256)" in result.stderr
-    assert not xet.received
+    assert set(xet.repos["dataset", REPO].refs["main"].files) == {".gitattributes"}
