@@ -1,87 +1,166 @@
 """Push a dataset of many shards to a Hub on this machine, killing the client three times; count what arrives.
 
-    python benchmarks/push.py [--shards 1000] [--seed 0]
+    python benchmarks/push.py [--shards 48] [--kib 12288] [--seed 0]
 
-A shard has one small picture. The client is killed at a random object each time: in the middle of its body, or when
-it has arrived and the client doesn't know; and once when a commit is made and the client doesn't know.
+Four rows: ``glitbuild push`` and the client's own ``upload_folder``, each over LFS and over Xet. ``upload_folder``
+is used as well as it can be: what says that a dataset is whole goes last, by a call of its own, and a killed call
+is made again. A shard has one small picture followed by random bytes.
+
+The client is killed in the middle of an object when about a third of the data has arrived, after a commit of which
+it doesn't know when about half has, and after an object of which it doesn't know near the end. Then each pushes to
+two new Hubs: one whose answer to the first commit is lost, and one that takes as long as one far away, which gives
+the seconds, from the first request to the last, and the memory.
+
+Exits with 1 where ``glitbuild push`` doesn't end, or sends more again than an interruption may cost.
 """
 
 import argparse
+import hashlib
 import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from glitbuild.publish.hub.contents import GROUP_BYTES
+from glitbuild.shards.layout import MANIFEST, SIZES
 from tests.publish.hub.folders import REPO, make_dataset
 from tests.publish.hub_server import Fault, Hub, serve
 from tests.run import GLITBUILD, tree
 
+NULL = subprocess.DEVNULL
+
 MADE = {".gitattributes", "README.md", "samples.png"}
 
+SECONDS = {"commit": 2.0, "put": 0.02, "xorb": 0.02, "preupload": 0.1, "batch": 0.1, "tree": 0.1}
+"""How long the Hub takes to answer in the uninterrupted push, by kind of request."""
 
-def push(hub: Hub, folder: Path, moment: tuple[str, int, str] | None) -> bool:
-    """Push in a process that is killed at a request; return whether it came to its end.
+CLIENTS = {"glitbuild push": [GLITBUILD, "push"], "upload_folder": [sys.executable, __file__, "--upload-folder"]}
 
-    Args:
-        hub: the Hub.
-        folder: the dataset.
-        moment: the kind of request, its number, and whether it is killed in its middle or after it was done.
-    """
-    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_annas", "HF_HUB_DISABLE_XET": "1"}
-    process = subprocess.Popen([GLITBUILD, "push", str(folder), REPO], stderr=subprocess.DEVNULL, env=environment)
+
+STORAGES = ("lfs", "xet")
+
+OBJECTS = ("put", "xorb")
+
+AGAIN = {"lfs": 0, "xet": 2 * GROUP_BYTES}
+"""Bytes that two kills among objects may cost."""
+
+
+def upload_folder(folder: str, repo: str) -> None:
+    """Push with the client's own function, in this process."""
+    from huggingface_hub import HfApi
+
+    api, last = HfApi(), [MANIFEST, SIZES]
+    api.create_repo(repo, repo_type="dataset", exist_ok=True)
+    api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=folder, ignore_patterns=[*last])
+    api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=folder, allow_patterns=last)
+
+
+def push(hub: Hub, client: str, storage: str, folder: Path, home: Path) -> "subprocess.Popen[bytes]":
+    """Start a push in a process of its own, whose cache is in ``home``."""
+    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_annas", "HF_HOME": str(home)}
+    environment["HF_HUB_DISABLE_XET"] = str(int(storage == "lfs"))
+    return subprocess.Popen([*CLIENTS[client], str(folder), REPO], stdout=NULL, stderr=NULL, env=environment)
+
+
+def measure(client: str, storage: str, folder: Path, seed: int) -> bool:
+    """Push killed and once to the end, then once more to another Hub; print what came of it."""
+    contents = {path: hashlib.sha256(content).digest() for path, content in tree(folder).items()}
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    chance, home = random.Random(seed), Path(tempfile.mkdtemp(dir=folder.parent))
+    kill_at = [
+        (OBJECTS, chance.uniform(0.2, 0.4), "middle"),
+        (("commit",), chance.uniform(0.4, 0.6), "after"),
+        (OBJECTS, chance.uniform(0.7, 0.9), "after"),
+    ]
+    with serve(Hub()) as hub:
+        kills = sum(killed(hub, push(hub, client, storage, folder, home), total, *moment) for moment in kill_at)
+        hub.fault = lambda kind, number: None
+        finished = push(hub, client, storage, folder, home).wait() == 0
+        repo = hub.repos["dataset", REPO]
+        files = {path: file for path, file in repo.refs["main"].files.items() if path not in MADE}
+        same = {path: hashlib.sha256(file.content).digest() for path, file in files.items()} == contents
+        sizes = {hashlib.sha256(x).hexdigest(): len(x) for each in hub.xorbs.values() for x in each}
+        sizes |= {sha256: len(content) for sha256, content in repo.storage.items()}
+        again = sum(sizes[sha256] * (times - 1) for sha256, times in hub.received.items())
+        commits, written = len(repo.commits) - 1, repo.written
+    with serve(Hub()) as hub:
+        hub.fault = lambda kind, number: Fault("after") if (kind, number) == ("commit", 1) else None
+        survived = push(hub, client, storage, folder, home / "lost").wait() == 0
+        posted = hub.requests["commit"]
+    with serve(Hub()) as hub:
+        moments: list[float] = []
+
+        def check(kind: str, number: int) -> None:
+            moments.append(time.perf_counter())
+            time.sleep(SECONDS.get(kind, 0.0))
+
+        hub.check = check
+        memory = peak(push(hub, client, storage, folder, home / "slow"))
+        seconds = moments[-1] - moments[0]
+    print(
+        f"| {client} | {storage} | {kills} | {again / 1e6:.1f} | {len(written):,} | {written.total():,} "
+        f"| {commits} | {survived}, {posted} posted | {finished and same} | {seconds:.1f} | {memory / 2**20:.0f} |",
+        flush=True,
+    )
+    return finished and same and survived and again <= AGAIN[storage] and written.total() == len(written)
+
+
+def killed(
+    hub: Hub, process: "subprocess.Popen[bytes]", total: int, kinds: Sequence[str], share: float, where: str
+) -> bool:
+    """Kill a push at its first request of a kind when a share of all bytes has arrived; return whether it was."""
 
     def kill() -> None:
         process.kill()
         process.wait()
 
     def fault(kind: str, number: int) -> Fault | None:
-        return Fault(moment[2], then=kill) if moment and (kind, number) == moment[:2] else None
+        if kind not in kinds or hub.received_bytes < share * total:
+            return None
+        return Fault(where, then=kill)
 
     hub.fault = fault
-    return process.wait() == 0
+    return process.wait() != 0
+
+
+def peak(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a process; return the most memory it had of its own, in bytes, which excludes mapped files."""
+    most = 0
+    while process.poll() is None:
+        with suppress(psutil.Error):
+            memory = psutil.Process(process.pid).memory_info()
+            most = max(most, memory.rss - memory.shared)
+        time.sleep(0.05)
+    return most
 
 
 def main() -> None:
     """Run and print."""
+    if sys.argv[1:2] == ["--upload-folder"]:
+        return upload_folder(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", type=int, default=1000)
+    parser.add_argument("--shards", type=int, default=48)
+    parser.add_argument("--kib", type=int, default=12288)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    chance = random.Random(options.seed)
-    third = 2 * options.shards // 3  # of the objects: a tar and a table of pairs a shard
-    commits = 4 * options.shards // 200
-    moments = [
-        ("put", chance.randrange(1, third), "middle"),
-        ("commit", commits // 2 + 1, "after"),
-        ("put", chance.randrange(2 * third, 3 * third), "after"),
-    ]
-    with tempfile.TemporaryDirectory() as name, serve(Hub()) as hub:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
-        make_dataset(folder, options.shards)
-        start = time.perf_counter()
-        interruptions = sum(not push(hub, folder, moment) for moment in moments)
-        finished = push(hub, folder, None)
-        seconds = time.perf_counter() - start
-        repo = hub.repos["dataset", REPO]
-        files = repo.refs["main"].files
-        there = {path: file.content for path, file in files.items() if path not in MADE}
-        same = there == tree(folder)
-        committed: Counter[tuple[str, str]] = repo.written
-        in_commits = f"{committed.total():,} times, in {len(repo.commits) - 1} commits"
-        interrupted = f"interrupted {interruptions} times"
-        print(f"{options.shards:,} shards, {len(files) - 1:,} files, {interrupted}, {seconds:.1f} s")
-        print(f"objects: {len(hub.received):,}, sent {hub.received.total():,} times, {hub.received_bytes:,} bytes")
-        print(f"files committed: {len(committed):,}, {in_commits}")
-        print(f"requests: {', '.join(f'{number:,} {kind}' for kind, number in sorted(hub.requests.items()))}")
-        twice = hub.received.total() - len(hub.received) + committed.total() - len(committed)
-        print(f"sent twice: {twice}; finished: {finished}; the repository is the folder: {same}")
-    sys.exit(not (finished and same and twice == 0 and interruptions == 3))
+        make_dataset(folder, options.shards, padding=options.kib << 10)
+        print(
+            "| client | storage | kills | MB sent again | files | times committed | commits | survives a lost "
+            "answer | the repository is the folder | s | MiB |\n|" + "---|" * 11
+        )
+        kept = [measure(client, storage, folder, options.seed) for client in CLIENTS for storage in STORAGES]
+    sys.exit(not all(kept[: len(STORAGES)]))
 
 
 if __name__ == "__main__":

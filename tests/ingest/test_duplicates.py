@@ -68,7 +68,12 @@ def test_what_repeats_what(second: Facts, exact: str, near: str) -> None:
 
 @pytest.mark.parametrize("mode", ["keep", "exact", "near"])
 def test_an_id_is_the_first_rows_whatever_became_of_that(mode: Mode) -> None:
-    assert repeated(mode, facts(1, "x"), facts(2, "x"), facts(0, "x"), facts(3, "y", hash=0xFFFF)) == ["", ID, "", ""]
+    assert repeated(mode, facts(1, "x"), facts(2, "x"), facts(0, "x"), facts(3, "y", hash=0xFFFF)) == [
+        "",
+        ID,
+        "",
+        "",
+    ]
     assert repeated(mode, facts(0, "x"), facts(2, "x", hash=99), facts(2, "x", source=1, hash=99)) == ["", ID, ""]
 
 

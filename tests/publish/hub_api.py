@@ -10,6 +10,7 @@ import yaml
 
 from tests.publish.hub_reads import discussion, discussions, info, paths_info, resolve, status, tree, writable
 from tests.publish.hub_state import RefusedError, Repo
+from tests.publish.hub_xet import put_shard, put_xorb, token
 
 if TYPE_CHECKING:
     from tests.publish.hub_server import Hub, Request
@@ -150,6 +151,9 @@ ROUTES: dict[str, tuple[str, str, Callable[["Hub", "Request", dict[str, str]], A
     "put": ("PUT", r"/storage/(?P<kind>\w+)/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})", put),
     "complete": ("POST", r"/storage/(?P<kind>\w+)/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})/complete", complete),
     "verify": ("POST", r"/api/verify/(?P<kind>\w+)/(?P<name>[^/]+/[^/]+)", verify),
+    "token": ("GET", rf"/api/{NAME}/xet-write-token/{REVISION}", token),
+    "xorb": ("POST", r"/xet/v1/xorbs/default/(?P<oid>[0-9a-f]{64})", put_xorb),
+    "shard": ("POST", r"/xet/v1/shards", put_shard),
     "commit": ("POST", rf"/api/{NAME}/commit/{REVISION}", commit),
     "tree": ("GET", rf"/api/{NAME}/tree/{REVISION}(?:/(?P<folder>.+))?", tree),
     "paths-info": ("POST", rf"/api/{NAME}/paths-info/{REVISION}", paths_info),

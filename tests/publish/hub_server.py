@@ -56,7 +56,9 @@ class Hub:
         users: names by token.
         repos: by kind and name.
         requests: how many there were of each kind.
-        received: how often the whole of an object arrived, by SHA-256.
+        received: how often the whole of an object arrived, or of a chunk of one over Xet, by SHA-256.
+        xorbs: the chunks that arrived together over Xet, by the name of the whole.
+        xet_tokens: what they allow to write to.
         fault: says what goes wrong with a request, by its kind and its number.
         check: may refuse one, likewise.
         part_size: larger objects are asked for in parts of so many bytes.
@@ -69,6 +71,8 @@ class Hub:
         self.received: Counter[str] = Counter()
         self.received_bytes = 0
         self.parts: dict[str, dict[int, bytes]] = {}
+        self.xorbs: dict[str, list[bytes]] = {}
+        self.xet_tokens: dict[str, Repo] = {}
         self.fault: Callable[[str, int], Fault | None] = lambda kind, number: None
         self.check: Callable[[str, int], None] = lambda kind, number: None
         self.part_size = 1 << 40

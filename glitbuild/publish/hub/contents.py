@@ -15,6 +15,10 @@ COMMIT_FILES = 200
 COMMIT_BYTES = 2 * 10**9
 """What a commit holds at most, if it has more than one file."""
 
+GROUP_BYTES = 256 * 10**6
+"""What the Hub's Xet storage gets at once, if it is more than one file. It knows nothing of a group until all of it
+has arrived, so this much is sent again after an interruption."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -58,7 +62,7 @@ class Contents:
         store: the folder that is pushed.
         first: most of the files, in the order they are sent.
         last: those that say what it is and that it is whole; one commit, when all others are there.
-        marks: which of the last an earlier version loses before anything else of it changes.
+        marks: what an earlier version says that it is whole with, and loses before anything else of it changes.
     """
 
     kind: Kind
@@ -82,12 +86,17 @@ class Contents:
         return frozenset(entry.name for entry in self)
 
 
-def chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Divide files into commits, in order."""
+def chunks(entries: Iterable[Entry], most: int) -> Iterator[list[Entry]]:
+    """Divide files into lists of at most ``COMMIT_FILES``, in order.
+
+    Args:
+        entries: the files.
+        most: bytes of a list that has more than one.
+    """
     chunk: list[Entry] = []
     for entry in entries:
         size = sum(other.size for other in chunk)
-        if chunk and (len(chunk) == COMMIT_FILES or size + entry.size > COMMIT_BYTES):
+        if chunk and (len(chunk) == COMMIT_FILES or size + entry.size > most):
             yield chunk
             chunk = []
         chunk.append(entry)

@@ -76,11 +76,11 @@ def explained(error: Exception, repo: str) -> GlitbuildError | None:
         if status == 404:
             return ConfigError(repo, f"the Hub doesn't find it ({said})", "check the name")
         if status in PASSING:
-            return PushError(repo, f"the Hub is busy ({said})", "run the same command later; nothing is sent twice")
+            return PushError(repo, f"the Hub is busy ({said})", "run the same command later to resume")
         if status:
             return PushError(repo, f"the Hub refused it ({said})", "see what it says")
     if passes(error):
-        fix = "check the network (and HF_ENDPOINT), then run the same command again; nothing is sent twice"
+        fix = "check the network (and HF_ENDPOINT), then run the same command again to resume"
         return PushError(repo, f"the Hub can't be reached ({_first_line(error)})", fix)
     if isinstance(error, RuntimeError | OSError):  # what hf_xet raises, and the disk
         return PushError(repo, f"sending failed ({error})", "see what it says, then run the same command again")
@@ -131,6 +131,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int:
+    """Return the status of the answer that is to blame; 0 where there was none."""
+    if isinstance(error, ConnectionError) and (said := re.search(r"HTTP status \w+ error \((\d{3}) ", str(error))):
+        return int(said[1])  # hf_xet keeps it in its text alone
     return int(getattr(getattr(error, "response", None), "status_code", 0))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -96,11 +97,22 @@ class Remote:
         description = "A draft until all files are here. Made with glitbuild push."
         return self._api.create_pull_request(**self._at, title=title, description=description)
 
-    def commit(self, operations: Sequence[Any], message: str) -> None:
-        """Send what the Hub's storage lacks of some files, then commit them."""
+    @property
+    def is_xet(self) -> bool:
+        """Whether objects go to the Hub's Xet storage, by a library that the client has on most machines."""
+        from huggingface_hub import constants
+
+        return not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
+
+    def store(self, additions: Sequence[Any]) -> None:
+        """Send of some files what belongs into the Hub's storage and isn't there."""
         from huggingface_hub import get_session
 
         get_session().timeout = SECONDS
+        self._api.preupload_lfs_files(**self._at, additions=additions, revision=self.revision)
+
+    def commit(self, operations: Sequence[Any], message: str) -> None:
+        """Commit files whose stored parts were sent, with the content of those that are small."""
         self._api.create_commit(**self._at, operations=operations, commit_message=message, revision=self.revision)
 
     def publish(self) -> None:

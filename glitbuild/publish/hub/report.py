@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import click
 
-from glitbuild.publish.hub.contents import CARD, Contents, Entry, chunks
+from glitbuild.publish.hub.contents import CARD, COMMIT_BYTES, Contents, Entry, chunks
 from glitbuild.publish.hub.options import PushOptions
 from glitbuild.publish.hub.run import Pushed
 
@@ -19,7 +19,7 @@ def print_plan(contents: Contents, options: PushOptions) -> None:
     for folder, number in Counter(_folder(entry) for entry in entries).items():
         size = sum(entry.size for entry in entries if _folder(entry) == folder)
         click.echo(f"  {folder}: " + (f"{number:,} files, " if folder.endswith("/") else "") + f"{size:,} bytes")
-    commits = sum(1 for _ in chunks(contents.first)) + 1
+    commits = sum(1 for _ in chunks(contents.first, COMMIT_BYTES)) + 1
     what = f"{len(entries):,} files, {contents.size:,} bytes"
     click.echo(f"{what}, in at most {commits:,} commits; nothing was sent")
     card = next(entry for entry in entries if entry.name == CARD)

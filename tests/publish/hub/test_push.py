@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from glitbuild.shards.layout import SIZES
 from tests.publish.hub.folders import REPO, make_dataset
 from tests.publish.hub_server import Fault, Hub
 from tests.publish.hub_state import File, RefusedError, Repo
@@ -102,7 +103,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no file": (lambda data: (data / "pairs" / "00001.parquet").unlink(), 1, "pairs/00001.parquet: missing"),
     "cut": (lambda data: (data / "shards" / "00000.tar").write_bytes(b"x"), 1, "it has 1 bytes and not 10,240"),
     "no sidecar": (lambda data: (data / "shards" / "00002.json").unlink(), 1, "00002.json"),
-    "no sizes": (lambda data: (data / "shards/sizes.json").unlink(), 1, "shards/sizes.json: missing"),
+    "no sizes": (lambda data: (data / SIZES).unlink(), 1, f"{SIZES}: missing"),
     "another": (lambda data: shutil.rmtree(data), 2, "no such dataset directory"),
 }
 

@@ -1,10 +1,11 @@
 """Pushing to a Hub on this machine, through the real client: what arrives, and what when something fails."""
 
+import hashlib
 import json
 import multiprocessing
 import shutil
 import signal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import fsspec
 import psutil
@@ -12,7 +13,7 @@ import pytest
 
 from glitbuild.publish.hub import contents
 from glitbuild.publish.hub.contents import Entry, chunks
-from glitbuild.shards.layout import tar_path
+from glitbuild.shards.layout import SIZES, tar_path
 from tests.publish.hub.folders import REPO, make_dataset, push_in_a_process
 from tests.publish.hub_server import Fault, Hub
 from tests.publish.hub_state import Commit, File, Repo
@@ -82,7 +83,19 @@ def test_interrupted_three_times_every_object_is_sent_once(hub: Hub, tmp_path: P
     assert held(repo_of(hub).refs["main"]) == tree(tmp_path / "data")
 
 
-def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None) -> bool:
+def test_interrupted_over_xet_only_the_group_on_its_way_is_sent_again(hub: Hub, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data", 12, padding=200_000)  # one commit of six groups
+    group = 500_000
+    for moment in [("xorb", 5, "after"), ("commit", 1, "instead"), None]:
+        assert push_killed_at(hub, tmp_path / "data", moment, group) == (moment is not None)
+    assert held(repo_of(hub).refs["main"]) == tree(tmp_path / "data")
+    chunks = {hashlib.sha256(chunk).hexdigest(): len(chunk) for xorb in hub.xorbs.values() for chunk in xorb}
+    assert sum(size * (hub.received[sha256] - 1) for sha256, size in chunks.items()) <= group
+    assert set(repo_of(hub).written.values()) == {1}
+    assert not hub.requests["put"]
+
+
+def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None, group_bytes: int = 0) -> bool:
     """Push in a process that is killed at a request; return whether it was."""
 
     def kill() -> None:
@@ -94,7 +107,7 @@ def push_killed_at(hub: Hub, folder: Path, moment: tuple[str, int, str] | None) 
         return Fault(moment[2], then=kill) if moment and (kind, number) == moment[:2] else None
 
     hub.fault = fault
-    code = push_in_a_process(hub.url, str(folder), commit_files=50)
+    code = push_in_a_process(hub.url, str(folder), 50, group_bytes)
     assert code in (0, -signal.SIGKILL)
     return code != 0
 
@@ -171,6 +184,7 @@ def test_another_version_replaces_an_earlier_one_that_was_larger(hub: Hub, datas
     push(tmp_path)
     repo = repo_of(hub)
     files = repo.refs["main"].files | {"notes.txt": File(b"mine", False), "shards/notes.txt": File(b"mine", False)}
+    files |= {PurePosixPath(SIZES).name: File(b"{}", False)}  # where glit/1 has it
     repo.add("main", "the user's own files", files)
     printed = push(dataset)
     kept = {"notes.txt": b"mine", "shards/notes.txt": b"mine"}
@@ -221,9 +235,8 @@ def test_a_file_that_changed_on_the_disk_is_not_sent(hub: Hub, dataset: Path, tm
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 11])
 def test_commits_hold_all_files_in_order(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "COMMIT_FILES", 5)
-    monkeypatch.setattr(contents, "COMMIT_BYTES", 100)
     entries = [Entry(str(number), 120 if number == 5 else 15, "") for number in range(count)]
-    found = list(chunks(entries))
+    found = list(chunks(entries, 100))
     assert [entry for chunk in found for entry in chunk] == entries
     sizes = {0: [], 1: [1], 4: [4], 5: [5], 6: [5, 1], 11: [5, 1, 5]}
     assert [len(chunk) for chunk in found] == sizes[count]
