@@ -167,8 +167,8 @@ def main() -> None:
             shutil.rmtree(out)
             print(f"end {finished}: differing so far: {differing}", flush=True)
     kinds = ", ".join(f"{what}: {count}" for what, count in sorted(moments.items()))
-    print(f"{options.stage}, a whole run of {shards} shards: {whole:.1f} s; killed {moments.total()} times ({kinds})")
-    print(f"{finished} runs got to their end, {differing} with other bytes; {time.monotonic() - began:.0f} s in all")
+    print(f"{options.stage}, a whole run of {shards} shards: {whole:.1f} s; killed {kills} times ({kinds})")
+    print(f"{finished} runs got to their end, {differing} with other bytes; {time.monotonic() - began:.0f} s")
     sys.exit(differing > 0 or not finished)
 
 
