@@ -1,11 +1,13 @@
 """Downloading: glitbuild beside img2dataset, from one local server, the same pictures, processes and threads.
 
-    python benchmarks/ingest.py --img2dataset OTHER/bin/python
+    python benchmarks/ingest.py --img2dataset OTHER/bin/python [--processes 2]
 
 img2dataset needs an environment of its own: it wants webdataset < 0.3. Without one glitbuild runs alone. Each
-is one process of so many connections (threads there) and writes WebDataset shards of 1,000; the server is a process
-of its own. img2dataset is run twice: with ``resize_mode=no``, where like glitbuild it decodes each picture, and
-then encodes it again; and with ``disable_all_reencoding``, where it looks at none.
+is one process of so many connections (threads there), or with ``--processes`` several, and writes WebDataset shards
+of ``--shard-size``; the server is a process of its own. glitbuild's one process is the command itself; several are
+the workers of ``--workers``, and the command beside them. img2dataset is run twice: with ``resize_mode=no``, where
+like glitbuild it decodes each picture, and then encodes it again; and with ``disable_all_reencoding``, where it
+looks at none.
 
 Images a second are counted from the first request that the server sees to the last tar that is written; seconds
 are those of the whole command, with all it imports, and so are those of the processor. Memory is the most that all
@@ -155,17 +157,21 @@ def memory(process: psutil.Process) -> int:
     return total
 
 
-def glitbuild(folder: Path, threads: int) -> list[str]:
+def glitbuild(folder: Path, threads: int, processes: int, shard: int) -> list[str]:
     """Return the command."""
     connections = ["--connections", str(threads), "--connections-per-host", str(threads)]
     out = ["--out", str(folder / "glitbuild"), "--allow-private-hosts", "--duplicates=keep"]
-    return [sys.executable, "-c", GLITBUILD, "ingest", str(folder / "rows.jsonl"), *out, *connections]
+    several = ["--workers", str(processes)] if processes > 1 else []
+    words = [str(folder / "rows.jsonl"), *out, *connections, "--shard-size", str(shard), *several]
+    return [sys.executable, "-c", GLITBUILD, "ingest", *words]
 
 
-def img2dataset(python: str, folder: Path, threads: int, name: str, *more: str) -> list[str]:
+def img2dataset(
+    python: str, folder: Path, threads: int, processes: int, shard: int, name: str, *more: str
+) -> list[str]:
     """Return the command that does the same."""
     columns = ["--input_format=jsonl", "--url_col=url", "--caption_col=caption"]
-    size = ["--processes_count=1", f"--thread_count={threads}", "--number_sample_per_shard=1000"]
+    size = [f"--processes_count={processes}", f"--thread_count={threads}", f"--number_sample_per_shard={shard}"]
     fair = ["--output_format=webdataset", "--retries=2", "--timeout=10", *more]
     start = [python, "-m", "img2dataset.main", f"--url_list={folder}/rows.jsonl"]
     return [*start, f"--output_folder={folder}/{name}", *columns, *size, *fair]
@@ -177,6 +183,8 @@ def main() -> None:
     parser.add_argument("--img2dataset", metavar="PYTHON", help="of an environment with img2dataset")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--shard-size", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--size", default="640x480", help="of the pictures")
     options = parser.parse_args()
@@ -190,15 +198,20 @@ def main() -> None:
             for number in range(options.images)
         ]
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        commands = {"glitbuild": glitbuild(folder, options.threads)}
+        commands = {"glitbuild": glitbuild(folder, options.threads, options.processes, options.shard_size)}
         if options.img2dataset:
             for kind, more in (
                 ("resize_mode=no", "--resize_mode=no"),
                 ("undecoded", "--disable_all_reencoding=True"),
             ):
-                ours = img2dataset(options.img2dataset, folder, options.threads, kind, more)
-                commands[f"img2dataset, {kind}"] = ours
-        print(f"{options.images:,} pictures of {options.size}, {mean:.0f} KiB; {options.threads} connections\n")
+                several = (options.threads, options.processes, options.shard_size)
+                theirs = img2dataset(options.img2dataset, folder, *several, kind, more)
+                commands[f"img2dataset, {kind}"] = theirs
+        print(
+            f"{options.images:,} pictures of {options.size}, {mean:.0f} KiB; {options.processes} processes of ",
+            end="",
+        )
+        print(f"{options.threads} connections; shards of {options.shard_size:,}\n")
         measured: dict[str, list[Measured]] = {what: [] for what in commands}
         for _ in range(options.repeat):
             for what, command in commands.items():
