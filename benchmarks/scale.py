@@ -44,6 +44,7 @@ from PIL import Image
 from glitbuild.ingest import command
 from glitbuild.ingest.accept import accept
 from glitbuild.ingest.duplicates import Facts
+from glitbuild.ingest.options import IngestOptions
 from glitbuild.ingest.plan import Start, cut_sources
 from glitbuild.ingest.registry import open_sources
 from glitbuild.ingest.source import Cut, Row, RowSource, SourceOptions
@@ -224,7 +225,7 @@ class StubWorker(IngestWorker):
 def ingest_stubs(table: str, out: str, duplicates: str, workers: int, connection: Connection) -> None:
     """Ingest in this process with the stub, and send the most memory that it took, in MiB."""
     command.IngestWorker = StubWorker
-    options = command.IngestOptions(source=(table,), out=out, duplicates=duplicates, workers=workers)
+    options = IngestOptions(source=(table,), out=out, duplicates=duplicates, workers=workers)
     result = command.run_ingest(options, plain=True)
     connection.send((result.manifest.totals, peak_mib()))
 

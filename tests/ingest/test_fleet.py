@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import ray.cluster_utils
 
-from glitbuild.engine.options import IngestOptions
 from glitbuild.ingest.command import run_ingest
+from glitbuild.ingest.options import IngestOptions
 from tests.ingest.conftest import encode_image
 from tests.ingest.download.server import Server
 from tests.run import tree
