@@ -222,10 +222,10 @@ class StubWorker(IngestWorker):
         return (sample, JPEG), Facts.of(row, source, sample, int.from_bytes(digest.digest()[:8], "big"))
 
 
-def ingest_stubs(table: str, out: str, duplicates: str, workers: int, connection: Connection) -> None:
+def ingest_stubs(table: str, out: str, duplicates: str, connection: Connection) -> None:
     """Ingest in this process with the stub, and send the most memory that it took, in MiB."""
     command.IngestWorker = StubWorker
-    options = IngestOptions(source=(table,), out=out, duplicates=duplicates, workers=workers)
+    options = IngestOptions(source=(table,), out=out, duplicates=duplicates)
     result = command.run_ingest(options, plain=True)
     connection.send((result.manifest.totals, peak_mib()))
 
@@ -269,8 +269,7 @@ def rows(options: argparse.Namespace, folder: Path) -> None:
         seconds, found, peak = min(apart(plan_rows, str(table)) for _ in range(3))
         assert found == count
         print(f"| {count:,} | {seconds:.2f} | {1e6 * seconds / count:.2f} | {peak:.0f} |", flush=True)
-    where = f"{options.workers} workers" if options.workers else "threads of this process"
-    print(f"\nIngest with --duplicates {options.duplicates}, in {where}:\n")
+    print(f"\nIngest with --duplicates {options.duplicates}, in threads of the driver:\n")
     print(
         "| rows | samples | skipped | seconds | driver's peak memory, MiB |\n| ---: | ---: | ---: | ---: | ---: |"
     )
@@ -278,7 +277,7 @@ def rows(options: argparse.Namespace, folder: Path) -> None:
     for count in (few, many):
         start, out = time.perf_counter(), folder / "out"
         table = folder / f"{count}.jsonl"
-        totals, peak = apart(ingest_stubs, str(table), str(out), options.duplicates, options.workers)
+        totals, peak = apart(ingest_stubs, str(table), str(out), options.duplicates)
         peaks.append(peak)
         shutil.rmtree(out)
         seconds = time.perf_counter() - start
@@ -413,7 +412,7 @@ def main() -> None:
     assets = Path(os.environ.get("GLITBUILD_ASSETS", "../shared/assets"))
     add(photos, assets=assets, images=480, shard_size=10, repeat=3)
     add(urls, images=1600, latency=0.2, connections=16, shard_size=20, repeat=3)
-    add(rows, rows=1_000_000, duplicates="exact", workers=0)
+    add(rows, rows=1_000_000, duplicates="exact")
     add(formats, rows=10_000, shard_size=1000, repeat=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
