@@ -410,8 +410,8 @@ def main() -> None:
         sub.set_defaults(function=function)
 
     assets = Path(os.environ.get("GLITBUILD_ASSETS", "../shared/assets"))
-    add(photos, assets=assets, images=480, shard_size=10, repeat=3)
-    add(urls, images=1600, latency=0.2, connections=16, shard_size=20, repeat=3)
+    add(photos, assets=assets, images=960, shard_size=20, repeat=3)
+    add(urls, images=2400, latency=0.2, connections=8, shard_size=20, repeat=3)
     add(rows, rows=1_000_000, duplicates="exact")
     add(formats, rows=10_000, shard_size=1000, repeat=3)
     options = parser.parse_args()
