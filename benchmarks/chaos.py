@@ -7,8 +7,9 @@
 twice, damaged pictures and lines that are no JSON. Without ``--workers`` it runs in threads of one process.
 ``match`` takes the photographs of the assets in shards of three, with the real detector and random CLIP weights.
 
-A run is killed a random time after it has begun to write a shard, one in four before that. A run whose shards are
-all there is writing those again that hold duplicates, or the manifest.
+A run is killed a random time after its first shard is whole, or written again, and one in four a random time after
+its start, which may be before that. A run whose shards are all there is writing those again that hold duplicates, or
+the manifest.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +42,11 @@ def kill_after(command: list[str], out: Path, seconds: float, early: bool) -> bo
         command: the words.
         out: the directory it writes.
         seconds: to wait.
-        early: from the start; otherwise from the moment at which it begins to write a shard.
+        early: from the start; otherwise from the moment at which it has made a shard.
     """
-    before = _staged(out)
+    before = _sidecars(out)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while not early and process.poll() is None and not _staged(out) - before:
+    while not early and process.poll() is None and not _sidecars(out) - before:
         time.sleep(0.002)
     try:
         process.wait(seconds)
@@ -63,8 +65,13 @@ def kill_after(command: list[str], out: Path, seconds: float, early: bool) -> bo
     return process.returncode < 0
 
 
-def _staged(out: Path) -> set[Path]:
-    return set(out.glob("shards/.*"))
+def _sidecars(out: Path) -> set[tuple[Path, int]]:
+    """Return the sidecars, each with the time at which it was written."""
+    found: set[tuple[Path, int]] = set()
+    for path in out.glob("shards/[0-9]*.json"):
+        with suppress(FileNotFoundError):  # that of a shard that is being replaced
+            found.add((path, path.stat().st_mtime_ns))
+    return found
 
 
 def _done(out: Path) -> int:
@@ -153,10 +160,10 @@ def main() -> None:
         whole = time.monotonic() - start
         shards = _done(folder / "whole")
         out, finished, differing, moments = folder / "out", 0, 0, Counter[str]()
-        longest = 2.5 if options.stage == "ingest" else 4.0
+        longest = 0.5 if options.stage == "ingest" else 4.0
         while (kills := moments.total()) < options.kills or out.exists():
             last, early = kills == options.kills, chance.random() < 0.25
-            seconds = 3600 if last else chance.uniform(0, longest)
+            seconds = 3600 if last else chance.uniform(0, whole if early else longest)
             if kill_after([*command, str(out)], out, seconds, early and not last):
                 done = _done(out)
                 moments["making shards" if done < shards else "all shards there"] += 1
