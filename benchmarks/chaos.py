@@ -8,7 +8,7 @@ twice, damaged pictures and lines that are no JSON. Without ``--workers`` it run
 ``match`` takes the photographs of the assets in shards of three, with the real detector and random CLIP weights.
 
 A run is killed a random time after its first shard is whole, or written again, and one in four a random time after
-its start, which may be before that. A run whose shards are all there is writing those again that hold duplicates, or
+its start, which may be before that. A run whose shards are all there writes those again that hold duplicates, or
 the manifest.
 """
 
