@@ -122,8 +122,11 @@ class ShardCache:
     def _obtain(self, path: Path, size: int, write: Callable[[IO[bytes]], None]) -> bool:
         """Have a file written by one process while others that want it wait; return False if there is no room."""
         part = path.with_name(f"{path.name}.{size}.part")
-        file = _locked(part, "a+b", fcntl.LOCK_EX)
-        if file is None:  # it was whole, or was given up, while this one waited
+        file = _locked(part, "a+b", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if file is None:
+            # Not for an exclusive lock: when the file is whole, it is the one that its readers have locked.
+            if waited := _locked(part, "rb", fcntl.LOCK_SH):
+                waited.close()
             return True
         with file:
             try:
