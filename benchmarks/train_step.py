@@ -163,8 +163,8 @@ def main() -> None:
         store, manifest = open_dataset(pairs)
         samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name, entry.sha256)]
         maker = ExampleMaker(preprocess, clip_tokenizer(spec.architecture), model.context_length)
-        batches = Batches(pairs, manifest, maker, 0)
         plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
+        batches = Batches(pairs, manifest, maker, plan)
         host = batches[next(plan.steps(1))]
         batch = host.to(given.device)
         found = measure(model, batch, given.repeat, given.device)

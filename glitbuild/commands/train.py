@@ -31,6 +31,8 @@ from glitbuild.commands.report import report_training
 @click.option("--gpus", type=int, help="GPUs, one process on each, through Ray.  [default: one process]")
 @click.option("--workers", type=int, help="Processes on the CPU instead, through Ray.")
 @click.option("--loader-workers", default=2, show_default=True, help="Decoding processes, for each of those.")
+@click.option("--cache", help="Folder for a remote DIR's shards.  [default: ~/.cache/glitbuild/shards]")
+@click.option("--cache-size", help="Most bytes in it, such as 500MB.  [default: 50GB]")
 @click.option("--save-every", default=500, show_default=True, help="Steps between checkpoints.")
 @click.option("--seed", default=0, show_default=True, help="Of the order of the samples.")
 @click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine, for this run]")

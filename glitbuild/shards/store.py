@@ -180,6 +180,14 @@ class Store:
         """Return a file's size in bytes."""
         return int(self._fs.size(self.path(name)))
 
+    def version(self, name: str) -> str:
+        """Return what changes when a file is written again: a hash of all that the store says about it.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        return str(self._fs.ukey(self.path(name)))
+
     def read(self, name: str) -> bytes:
         """Return a file's content.
 

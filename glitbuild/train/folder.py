@@ -24,7 +24,7 @@ SCHEMA = "glit-run/1"
 
 FREE = frozenset(
     {"out", "gpus", "workers", "accumulate", "loader_workers", "save_every", "ray_address", "wandb"}
-    | {"resume", "overwrite"}
+    | {"cache", "cache_size", "resume", "overwrite"}
 )
 """Options that may change when a run is continued: the steps don't depend on them."""
 

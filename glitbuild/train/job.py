@@ -23,6 +23,8 @@ from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.train.accumulate import backward
+from glitbuild.train.ahead import Ahead
+from glitbuild.train.cache import ShardCache
 from glitbuild.train.checkpoint import State, load_checkpoint, save_checkpoint
 from glitbuild.train.example import ExampleMaker
 from glitbuild.train.group import Group
@@ -51,12 +53,14 @@ class Job:
         source: URL of the matched dataset.
         run: folder of the run, which all processes reach.
         clip: the model to start from.
+        cache: of the dataset's shards, where it is remote; on each machine in the same folder.
     """
 
     options: TrainOptions
     source: str
     run: str
     clip: ClipSpec
+    cache: ShardCache | None = None
 
 
 class Trainer:
@@ -100,6 +104,8 @@ class Trainer:
         _lock(self.model, options)
         self._objective = Objective(options.weights, self._group)
         _, manifest = open_dataset(job.source)
+        if job.cache:  # on another machine than the command it may be missing
+            job.cache.folder.mkdir(parents=True, exist_ok=True)
         sizes = tuple(entry.samples for entry in manifest.shards)
         self._plan = Plan(sizes, options.seed, options.batch_size, world_size)
         self.steps = self._plan.batches * options.epochs
@@ -110,7 +116,8 @@ class Trainer:
             options.pairs,
         )
         self._size = maker.preprocess.size
-        self.batches = Batches(job.source, manifest, maker, options.seed)
+        self.batches = Batches(job.source, manifest, maker, self._plan, job.cache)
+        self._shards = manifest.shards
         self.state = State()
         self._leave_out_what_no_loss_reaches()
         self._optimizer = torch.optim.AdamW(
@@ -134,7 +141,9 @@ class Trainer:
             self._views = DistributedDataParallel(self._views, broadcast_buffers=False)
         log = RunLog(run, self.state.step, asdict(options), options.wandb) if first else None
         places = self._plan.steps(options.epochs, self._group.rank, self.state.step)
-        for batch in load(self.batches, places, options.loader_workers, self._device != "cpu"):
+        cache, source = self._job.cache, self._job.source
+        ahead = Ahead(source, self._shards, self._plan, options.epochs, cache) if cache else None
+        for batch in load(self.batches, places, options.loader_workers, self._device != "cpu", ahead):
             start = time.perf_counter()
             shares = self._plan.shares(self.state.step)
             try:

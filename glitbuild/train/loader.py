@@ -1,7 +1,6 @@
 """Batches for one process, made by worker processes in an order that none of them changes."""
 
-import os
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -12,10 +11,11 @@ from torch.utils.data import DataLoader, Dataset
 from glitbuild.clip.text import padded
 from glitbuild.errors import GlitbuildError, TrainingError
 from glitbuild.shards.manifest import Manifest
-from glitbuild.shards.store import Store
+from glitbuild.train.ahead import Ahead
+from glitbuild.train.cache import ShardCache
 from glitbuild.train.example import Example, ExampleMaker
-from glitbuild.train.plan import BLOCK, Place
-from glitbuild.train.shard_file import ShardFile
+from glitbuild.train.open_shards import OpenShards
+from glitbuild.train.plan import Place, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,15 @@ class Batches(Dataset[Batch]):
         url: of the dataset directory.
         manifest: of the dataset.
         maker: makes the examples.
-        seed: of the choice among several pairs.
+        plan: the order of the training; its seed decides the choice among several pairs too.
+        cache: of a remote dataset's shards.
     """
 
-    def __init__(self, url: str, manifest: Manifest, maker: ExampleMaker, seed: int) -> None:
-        self._url, self._entries, self._maker, self._seed = url, manifest.shards, maker, seed
-        self._open: OrderedDict[int, ShardFile] = OrderedDict()
-        self._process = os.getpid()
+    def __init__(
+        self, url: str, manifest: Manifest, maker: ExampleMaker, plan: Plan, cache: ShardCache | None = None
+    ) -> None:
+        self._maker, self._seed = maker, plan.seed
+        self._shards = OpenShards(url, manifest.shards, plan, cache)
 
     def __getitem__(self, places: Sequence[Place]) -> Batch:
         if not places:
@@ -99,23 +101,11 @@ class Batches(Dataset[Batch]):
 
     def keys(self, places: Iterable[Place]) -> tuple[str, ...]:
         """Return the keys of the samples at some places."""
-        return tuple(self._shard(place.shard).read(place.row)[0].key for place in places)
+        return tuple(self._shards.read(place)[0].key for place in places)
 
     def _example(self, place: Place) -> Example:
-        sample, jpeg = self._shard(place.shard).read(place.row)
+        sample, jpeg = self._shards.read(place)
         return self._maker.make(sample, jpeg, (self._seed, place.epoch, place.shard, place.row))
-
-    def _shard(self, number: int) -> ShardFile:
-        if self._process != os.getpid():
-            # A file that was open before the fork has one position for both processes.
-            self._open, self._process = OrderedDict(), os.getpid()
-        if number not in self._open:
-            if len(self._open) >= BLOCK:
-                self._open.popitem(last=False)[1].close()
-            entry = self._entries[number]
-            self._open[number] = ShardFile(Store(self._url), entry.name, entry.samples)
-        self._open.move_to_end(number)
-        return self._open[number]
 
 
 class _Answers(Dataset[Batch | GlitbuildError]):
@@ -131,7 +121,13 @@ class _Answers(Dataset[Batch | GlitbuildError]):
             return error
 
 
-def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memory: bool = False) -> Iterator[Batch]:
+def load(
+    batches: Batches,
+    steps: Iterable[list[Place]],
+    workers: int,
+    pin_memory: bool = False,
+    ahead: Ahead | None = None,
+) -> Iterator[Batch]:
     """Yield the batch of each step, in order, made ahead by worker processes.
 
     Args:
@@ -139,15 +135,25 @@ def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memor
         steps: the places of each batch.
         workers: processes that read, decode and crop; 0 does it in this one.
         pin_memory: for a GPU.
+        ahead: fetches the shards of a remote dataset.
 
     Raises:
         DatasetError: a sample can't be read.
         TrainingError: a worker process died.
     """
+    coming: deque[list[Place]] = deque()
+
+    def asked_for() -> Iterator[list[Place]]:
+        for places in steps:
+            if ahead and places and not coming:  # the first; the worker processes have been forked by now
+                ahead.reach(places[0])
+            coming.append(places)
+            yield places
+
     loader: DataLoader[Batch | GlitbuildError] = DataLoader(
         _Answers(batches),
         batch_size=None,
-        sampler=steps,
+        sampler=asked_for(),
         num_workers=workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
@@ -156,6 +162,9 @@ def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memor
         for answer in loader:
             if isinstance(answer, GlitbuildError):
                 raise answer
+            places = coming.popleft()
+            if ahead and places:
+                ahead.reach(places[0])
             yield answer
     except RuntimeError as error:  # torch has no class for this; what else it says comes from the worker itself
         if not str(error).startswith("DataLoader worker (pid"):
@@ -163,3 +172,6 @@ def load(batches: Batches, steps: Iterable[list[Place]], workers: int, pin_memor
         why = f"one of the {workers} died; where nobody killed it, memory (/dev/shm too) was too small for it"
         fix = "run the same command again, with fewer --loader-workers (0: none), to go on from the checkpoint"
         raise TrainingError("a decoding process", why, fix) from error
+    finally:
+        if ahead:
+            ahead.close()

@@ -1,7 +1,10 @@
 """The options of ``glitbuild train``: the same names on the command line and in a pipeline file."""
 
 import math
+import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from glitbuild.clip.facts import FactOptions
 from glitbuild.engine.cluster import check_workers
@@ -10,6 +13,8 @@ from glitbuild.records import writable
 
 LOSSES = ("global", "local", "tsl")
 PAIRS = ("best", "top3", "all")
+CACHE_SIZE = "50GB"
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?)(I?)B?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class TrainOptions(FactOptions):
     gpus: int | None = None
     workers: int | None = None
     loader_workers: int = 2
+    cache: str | None = None
+    cache_size: str | None = None
     save_every: int = 500
     seed: int = 0
     ray_address: str | None = None
@@ -76,6 +83,10 @@ class TrainOptions(FactOptions):
             raise ConfigError(f"--pairs {self.pairs}", "unknown", "give " + ", ".join(PAIRS))
         if self.pairs != "best" and self.losses == {"global"}:
             raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "leave it away")
+        if self.cache is not None and (not self.cache or "://" in self.cache):
+            raise ConfigError(f"--cache {self.cache}", "not a local folder", "give a folder on this machine")
+        if not self.cache_limit:
+            raise ConfigError(f"--cache-size {self.cache_size}", "not a size", "give one such as 500MB or 50GB")
         check_workers(self.workers, self.gpus, self.ray_address)
         if self.workers == 0:
             raise ConfigError("--workers 0", "too small", "give at least 1, or leave it out for one process")
@@ -92,6 +103,22 @@ class TrainOptions(FactOptions):
         """The weight of each loss that is computed."""
         every = {"global": 1.0, "local": self.local_weight, "tsl": self.tsl_weight}
         return {name: every[name] for name in LOSSES if name in self.losses}
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the shards of a remote dataset are kept; by default where this user's programs keep such things."""
+        default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "glitbuild", "shards")
+        return Path(self.cache or default).expanduser().absolute()
+
+    @property
+    def cache_limit(self) -> int:
+        """The most bytes of these shards; a number without a unit means gigabytes. 0 if it is not a size."""
+        match = SIZE.fullmatch(str(self.cache_size or CACHE_SIZE).strip())
+        if not match:
+            return 0
+        number, unit, binary = match.groups()
+        power = "KMGT".index(unit.upper()) + 1 if unit else 0 if match[0][-1] in "Bb" else 3
+        return int(float(number) * (1024 if binary else 1000) ** power)
 
     @property
     def world_size(self) -> int:

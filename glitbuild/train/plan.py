@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glitbuild.errors import ConfigError
 
@@ -68,9 +70,25 @@ class Plan:
         """Return where the part of a process ends in a batch of so many samples."""
         return -(-count * (rank + 1) // self.world_size)
 
+    @property
+    def blocks(self) -> int:
+        """Blocks of an epoch: shards whose samples are shuffled together."""
+        return -(-len(self.sizes) // BLOCK)
+
+    def block(self, place: Place) -> int:
+        """Return the number of the block that a place is in, counted from the beginning of the training."""
+        _, positions = _shuffled(self.seed, place.epoch, len(self.sizes))
+        return place.epoch * self.blocks + int(positions[place.shard]) // BLOCK
+
+    def shards(self, block: int) -> frozenset[int]:
+        """Return the shards of a block."""
+        epoch, number = divmod(block, self.blocks)
+        shards, _ = _shuffled(self.seed, epoch, len(self.sizes))
+        return frozenset(shards[number * BLOCK : (number + 1) * BLOCK].tolist())
+
     def order(self, epoch: int) -> Iterator[Place]:
         """Yield all samples in the order of an epoch: shards in random order, then samples among 64 of them."""
-        shards = np.random.default_rng([self.seed, epoch]).permutation(len(self.sizes))
+        shards, _ = _shuffled(self.seed, epoch, len(self.sizes))
         for start in range(0, len(shards), BLOCK):
             block = shards[start : start + BLOCK]
             owners = np.repeat(block, [self.sizes[shard] for shard in block])
@@ -94,3 +112,10 @@ class Plan:
             for number, places in enumerate(self.of_epoch(epoch, rank)):
                 if number >= skip:
                     yield places
+
+
+@lru_cache(maxsize=4)
+def _shuffled(seed: int, epoch: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the order of so many shards in an epoch, and the position of each in it."""
+    shards = np.random.default_rng([seed, epoch]).permutation(count)
+    return shards, np.argsort(shards)

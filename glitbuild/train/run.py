@@ -9,11 +9,12 @@ from glitbuild.clip.facts import OPTIONS
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.names import TRAIN
 from glitbuild.engine.progress import Progress
-from glitbuild.errors import DatasetError
+from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.shards.lock import locked
 from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
 from glitbuild.shards.reader import check_shards
 from glitbuild.shards.sidecar import Config
+from glitbuild.train.cache import ShardCache
 from glitbuild.train.checkpoint import State
 from glitbuild.train.folder import FREE, RUN, RunFolder
 from glitbuild.train.options import TrainOptions
@@ -55,7 +56,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
         plain: progress as lines, also on a terminal.
 
     Raises:
-        ConfigError: the options or the model are wrong; nothing has been written.
+        ConfigError: the options, the cache or the model are wrong; nothing has been written.
         DatasetError: the dataset is not matched, or damaged.
         TrainingError: a loss is not a number, memory is too small, or a process died.
     """
@@ -70,15 +71,23 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
     if done := folder.done():
         return Trained(**done, done_before=True)
     source = store.root if store.is_local else store.url
-    folder.check([options.dir, *(name for name in (clip.model, clip.pretrained) if Path(name).is_absolute())])
+    cache = None if store.is_local else ShardCache(options.cache_folder, options.cache_limit)
+    if store.is_local and (options.cache or options.cache_size):
+        name = "--cache" if options.cache else "--cache-size"
+        raise ConfigError(name, f"{options.dir} is on this machine, so no shard is fetched", f"leave {name} away")
+    reads = [options.dir, *([str(cache.folder)] if cache else [])]
+    folder.check([*reads, *(name for name in (clip.model, clip.pretrained) if Path(name).is_absolute())])
     with locked(folder.path, options.out):
         if done := folder.done():  # by a run that has ended meanwhile
             return Trained(**done, done_before=True)
-        check_shards(store, manifest.shards)
+        if cache:  # the rest of the check comes with each shard
+            cache.prepare(store, manifest.shards)
+        else:
+            check_shards(store, manifest.shards)
         total = plan.batches * options.epochs
         count = sum(sizes)
         log.info("train: %d samples, %d steps in %d epochs; loading the model", count, total, options.epochs)
-        state, rate = _train(options, source, clip, plan, folder, plain)
+        state, rate = _train(options, source, cache, clip, plan, folder, plain)
         done = {"steps": total, "epochs": options.epochs, "samples": count}
         done |= {"sentences_beyond": state.sentences_beyond, "boxes_outside": state.boxes_outside}
         folder.finish(done)
@@ -86,14 +95,20 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
 
 
 def _train(
-    options: TrainOptions, source: str, clip: ClipSpec, plan: Plan, folder: RunFolder, plain: bool
+    options: TrainOptions,
+    source: str,
+    cache: ShardCache | None,
+    clip: ClipSpec,
+    plan: Plan,
+    folder: RunFolder,
+    plain: bool,
 ) -> tuple[State, float]:
     """Load the model, which finds the last mistakes of the command line; then begin to write, and train."""
     import torch
 
     from glitbuild.train.job import Job, Trainer
 
-    job, several = Job(options, source, str(folder.path), clip), bool(options.gpus or options.workers)
+    job, several = Job(options, source, str(folder.path), clip, cache), bool(options.gpus or options.workers)
     device = "cuda" if torch.cuda.is_available() and not several else "cpu"
     if several:
         from glitbuild.train.several import check_gpus, train_with_ray

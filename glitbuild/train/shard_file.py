@@ -1,32 +1,29 @@
 """Single samples out of a shard's tar, which is not compressed: only what is asked for is read."""
 
 import tarfile
-from typing import Any
+from typing import IO
 
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample
-from glitbuild.shards.layout import tar_path
 from glitbuild.shards.members import scan
-from glitbuild.shards.store import Store
 
 
 class ShardFile:
     """An open shard.
 
     Args:
-        store: the dataset directory.
-        shard: the shard's name.
+        file: its tar, on this machine.
+        where: what messages call it.
         samples: what the manifest says it holds.
 
     Raises:
         DatasetError: the tar is damaged, or holds another number of samples.
     """
 
-    def __init__(self, store: Store, shard: str, samples: int) -> None:
-        self._where = f"{store}/{tar_path(shard)}"
+    def __init__(self, file: IO[bytes], where: str, samples: int) -> None:
+        self._file, self._where = file, where
         try:
-            self._file: Any = store.open(tar_path(shard))
-            self._members = scan(self._file)
+            self._members = scan(file)
         except (OSError, tarfile.TarError) as error:
             raise self._damaged(str(error) or type(error).__name__) from error
         if len(self._members) != samples:

@@ -15,7 +15,7 @@ from glitbuild.train.example import ExampleMaker
 from glitbuild.train.group import Group
 from glitbuild.train.loader import Batch, Batches
 from glitbuild.train.objective import Objective
-from glitbuild.train.plan import Place
+from glitbuild.train.plan import Place, Plan
 from glitbuild.train.views import Views
 from glitbuild.tsl.patches import to_input
 from tests.train.worlds import MODEL_CFG, matched_scenes, small_clip
@@ -29,7 +29,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> list[Batch]:
     folder = matched_scenes(tmp_path_factory.mktemp("devices"), (3,))
     _, manifest = open_dataset(str(folder))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 248)
-    made = Batches(str(folder), manifest, maker, 0)
+    made = Batches(str(folder), manifest, maker, Plan((3,), 0, 1))
     return [made[[Place(0, 0, row) for row in range(3)]], made[[]]]
 
 

@@ -14,7 +14,8 @@ from tests.train.worlds import matched_scenes, small_clip
 def test_processes_that_decode_do_not_disturb_each_other_s_files(tmp_path: Path) -> None:
     _, manifest = open_dataset(str(matched_scenes(tmp_path, (30,))))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 77)
-    batches, plan = Batches(str(tmp_path), manifest, maker, 0), Plan((30,), 0, 2)
+    plan = Plan((30,), 0, 2)
+    batches = Batches(str(tmp_path), manifest, maker, plan)
     alone = list(load(batches, plan.steps(1), 0))  # leaves the shard open in this process
     together = list(load(batches, plan.steps(1), 3))
     assert [batch.keys for batch in together] == [batch.keys for batch in alone]

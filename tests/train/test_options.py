@@ -32,6 +32,9 @@ from glitbuild.train.options import TrainOptions
         {"resume": True, "overwrite": True},
         {"save_every": 0},
         {"seed": -1},
+        {"cache": ""},
+        {"cache": "s3://bucket/cache"},
+        *({"cache_size": size} for size in ("0", "0.0000000001", "many", "-1", "5XB", "GB")),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_option(wrong: dict[str, object]) -> None:
@@ -55,3 +58,18 @@ def test_weights_are_those_of_the_losses_that_are_summed() -> None:
     assert TrainOptions("data", "run").weights == {"global": 1.0, "local": 0.5, "tsl": 1.0}
     assert TrainOptions("data", "run", loss="tsl,global", tsl_weight=2.0).weights == {"global": 1.0, "tsl": 2.0}
     assert TrainOptions("data", "run", workers=3).world_size == 3
+
+
+def test_sizes_have_units_and_a_number_alone_means_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {
+        "500MB": 5 * 10**8,
+        "50gb": 5 * 10**10,
+        "1.5 TiB": 3 << 39,
+        "2K": 2000,
+        "7B": 7,
+        "3": 3 * 10**9,
+        None: 5 * 10**10,
+    }
+    assert {size: TrainOptions("data", "run", cache_size=size).cache_limit for size in sizes} == sizes
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert str(TrainOptions("data", "run").cache_folder) == "/caches/glitbuild/shards"

@@ -15,7 +15,7 @@ from glitbuild.train.accumulate import backward
 from glitbuild.train.example import ExampleMaker
 from glitbuild.train.loader import Batch, Batches
 from glitbuild.train.objective import Objective
-from glitbuild.train.plan import Place
+from glitbuild.train.plan import Place, Plan
 from glitbuild.train.views import Views
 from tests.train.worlds import matched_scenes, small_clip
 
@@ -29,7 +29,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     folder = matched_scenes(tmp_path_factory.mktemp("parity"))
     _, manifest = open_dataset(str(folder))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 248, "all")
-    made = Batches(str(folder), manifest, maker, 0)[[Place(0, 0, row) for row in range(5)]]
+    made = Batches(str(folder), manifest, maker, Plan((7, 3, 6), 0, 1))[[Place(0, 0, row) for row in range(5)]]
     made.boxes[3] = torch.tensor([0.0, 0.0, 1.0, 1.0]) + made.windows[3, 2]  # right of what the model sees
     made.spans[4] = 247  # beyond the last token
     return made
