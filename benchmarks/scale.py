@@ -74,7 +74,7 @@ def run(words: list[str], out: Path, samples: int) -> Run:
     process = psutil.Popen([GLITBUILD, "ingest", *words, "--out", str(out)], stderr=subprocess.PIPE, text=True)
     used: dict[int, float] = {}
     while process.poll() is None:
-        if began is None and any(out.glob("shards/.*")):
+        if began is None and any(out.glob("shards/.*.tar*")):
             began = time.time()
         used |= dict(_processor_times(process))
         time.sleep(0.02 if began is None else 0.2)

@@ -31,7 +31,7 @@ def nodes() -> Iterator[ray.cluster_utils.Cluster]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    pictures = [encode_image(color=(number, 255 - number, 40)) for number in range(ROWS - 20)]
+    pictures = [encode_image(size=(24 + number, 16), color=(200, 30, 30)) for number in range(ROWS - 20)]
     with Server(pictures) as running:  # the last twenty rows get pictures of the first
         running.delay = 0.3  # so that a node can die in the middle
         yield running
