@@ -130,8 +130,6 @@ def test_a_ray_job_fits_the_custom_resource_and_its_command_ours(path: Path) -> 
     cluster = job["spec"]["rayClusterSpec"]
     assert cluster["rayVersion"] == ray.__version__, "the image has the Ray of the lock file"
     command = shlex.split(job["spec"]["entrypoint"])
-    if command[1] == "ingest" and "workers" not in {each.name for each in cli.commands["ingest"].params}:
-        pytest.skip("ingest has no --workers yet")
     options = parsed(command)
     assert options["ray_address"] == "auto"
     (group,) = cluster["workerGroupSpecs"]
