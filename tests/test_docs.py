@@ -14,6 +14,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from s3fs import S3FileSystem
 
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
@@ -34,6 +35,9 @@ ELSEWHERE = ("--ray-address", "--gpus", "NAMESPACE/NAME")
 
 Which one depends on the machine: another test's Ray may answer at the address, and have no GPUs.
 """
+
+BUCKET = "s3://bucket"
+"""Stands for one that has the matched dataset."""
 
 IN_OTHER_TESTS = {"demo": "tests/demo/test_run.py"}
 """Commands that are run, as they are, by a test of their own."""
@@ -152,10 +156,19 @@ def _local(command: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_pages_does_what_it_says(
-    command: str, inputs: Path, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str,
+    inputs: Path,
+    endpoint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     folder = tmp_path / "work"
     shutil.copytree(inputs, folder, symlinks=True)
+    if BUCKET in command:
+        bucket = request.getfixturevalue("s3")
+        S3FileSystem().put(f"{folder}/data/pairs/", f"{bucket}/pairs", recursive=True)
+        command = command.replace(BUCKET, bucket)
     args = shlex.split(command)[1:]
     if args[0] == "caption":
         args[args.index("--endpoint") + 1] = endpoint

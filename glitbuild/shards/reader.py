@@ -2,7 +2,7 @@
 
 There is one rule for all who read: a shard is used only if it is the one that the manifest lists, by its SHA-256,
 and a file beside it only if it is the one in the sidecar. Who reads a shard to its end through ``read_shard`` has
-it compared on the way; who reads single samples calls ``check_shards`` first.
+it compared on the way; who reads single samples calls ``check_shards`` first, or has a ``ShardCache`` do it.
 """
 
 import hashlib

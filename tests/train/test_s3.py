@@ -27,6 +27,7 @@ from glitbuild.train.options import TrainOptions
 from glitbuild.train.plan import Plan
 from glitbuild.train.run import run_train
 from tests.proxy import CountingProxy
+from tests.run import here
 from tests.train.worlds import matched_scenes, save_small_clip, small_clip
 
 pytestmark = pytest.mark.slow
@@ -182,3 +183,15 @@ def test_a_local_dataset_takes_no_cache(world: Path, tmp_path: Path) -> None:
         options = given(world, **option)
         with pytest.raises(ConfigError, match="is on this machine"):
             run_train(TrainOptions(str(tmp_path / "pairs"), str(tmp_path / "run"), **options), plain=True)  # type: ignore[arg-type]
+
+
+def test_two_processes_share_the_cache(world: Path, url: str, proxy: CountingProxy, tmp_path: Path) -> None:
+    small = ["--model", world / "base", "--batch-size", 5, "--epochs", 2, "--lr", "1e-3", "--loader-workers", 1]
+    proxy.take()
+    result = here("train", url, "--out", "run", *small, "--workers", 2, "--cache", "shards", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert proxy.take() < 1.2 * size(world)
+    assert len(list((tmp_path / "shards").glob("*.tar"))) == len(SIZES)
+    one, two = log(world / "local"), log(tmp_path / "run")
+    assert [line["lr"] for line in two] == [line["lr"] for line in one]
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=2e-4)
