@@ -205,8 +205,8 @@ class Finished:
             if not extend:
                 raise self._changed("it has more rows now", EXTEND)
             start, end = sidecar.input["rows"]
-            is_same = sidecar.input["source"] == found.source and start == found.first
-            if is_same and self._has_all_files(sidecar):
+            begins = sidecar.input["source"], sidecar.input["offset"], start
+            if begins == (found.source, found.offset, found.first) and self._has_all_files(sidecar):
                 yield IngestTask(found.shard, found.described, found.cut, frozenset(range(end, found.rows.stop)))
             else:
                 yield task

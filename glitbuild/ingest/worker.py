@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -33,6 +33,9 @@ AHEAD = 4
 
 FAR = 4096
 """Rows that may be read ahead where their pictures are downloaded: a slow one must not stop the others."""
+
+LOOK_SECONDS = 1.0
+"""How long to wait for a row before looking whether the worker was closed."""
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +84,11 @@ class IngestWorker:
         self._pool = ThreadPoolExecutor(plan.threads)
         self._downloads: Downloads | None = None
         self._lock = Lock()
+        self._closed = False
 
     def close(self) -> None:
-        """Give up what is not done, and end the threads."""
+        """Give up what is not done, and end the threads; calls of ``run`` under way fail."""
+        self._closed = True
         if self._downloads:
             self._downloads.close()
         self._pool.shutdown(cancel_futures=True)
@@ -201,6 +206,11 @@ class IngestWorker:
         return _Begun(checked, download)
 
     def _finish(self, begun: "_Begun") -> Checked:
+        while not begun.checked.done():
+            wait([begun.checked], LOOK_SECONDS)
+            # What was being downloaded, or stood in the pool's queue, when the worker was closed never ends.
+            if self._closed and not begun.checked.done():
+                raise CancelledError
         checked = begun.checked.result()
         if begun.download and self._downloads:
             self._downloads.take(begun.download)

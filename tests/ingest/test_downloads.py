@@ -1,6 +1,8 @@
 """``ingest`` of rows whose images are addresses, from a server that fails in every way."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,14 @@ import pytest
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.ingest import worker
+from glitbuild.ingest.accept import Limits
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.download import pool
+from glitbuild.ingest.download.options import DownloadOptions
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.ingest.plan import IngestTask, Start, cut_sources
+from glitbuild.ingest.registry import SourceOptions, open_sources
+from glitbuild.ingest.worker import IngestPlan
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.store import Store
@@ -162,3 +169,29 @@ def test_without_addresses_nothing_of_the_network_is_loaded(
     assert result.manifest.totals["samples"] == 1
     ((sample, _),) = read_shard(Store(str(tmp_path / "out")), "00000", result.manifest.shards[0].sha256)
     assert sample.source.url == "http://a.org/a.jpg"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.5])
+def test_a_closed_worker_keeps_nobody_waiting(server: Server, tmp_path: Path, delay: float) -> None:
+    """Wherever its rows are: being downloaded, or waiting for a thread."""
+    source = write_rows(tmp_path / "rows.jsonl", server, ["stall", *["ok"] * 30])
+    sources = tuple(open_sources([str(source)], SourceOptions()))
+    download = DownloadOptions(allow_private_hosts=True, timeout=200.0, total_timeout=200.0)
+    plan = IngestPlan(str(tmp_path / "out"), sources, 0, Limits(), {"stage": "ingest"}, download, False, False, 1)
+    closing = worker.IngestWorker(plan)
+    (found,) = cut_sources(sources, 100, Start())
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            closing.run(IngestTask(found.shard, found.described, found.cut))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    time.sleep(delay)
+    closing.close()
+    thread.join(30)
+    assert not thread.is_alive() and len(failed) == 1
+    assert not list((tmp_path / "out").glob("shards/*.json"))
