@@ -175,6 +175,6 @@ def test_ray_data_reads_every_sample(world: Path, name: str, ray_here: Any) -> N
 def ray_here() -> Any:
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)  # not what another test started
     yield ray
     ray.shutdown()
