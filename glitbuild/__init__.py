@@ -1,3 +1,31 @@
-"""Turn images with long captions into region-sentence pairs, and train CLIP on them."""
+"""Turn images with long captions into region-sentence pairs, and train CLIP on them.
+
+What a program uses is imported from here. The names are resolved when they are first used, so that
+``import glitbuild`` imports nothing heavy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glitbuild.clip.load import load_clip
+    from glitbuild.tsl.loss import TSLLoss
 
 __version__ = "0.1.0"
+
+__all__ = ["TSLLoss", "__version__", "load_clip"]
+
+_HOMES = {"TSLLoss": "glitbuild.tsl.loss", "load_clip": "glitbuild.clip.load"}
+"""The module that defines each public name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

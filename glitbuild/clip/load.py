@@ -11,8 +11,8 @@ from glitbuild.clip import saved
 from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
 from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.clip.demo import load_demo_clip
-from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, Facts, option
-from glitbuild.clip.names import MATCH, Names, blaming
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, Colour, Facts, option
+from glitbuild.clip.names import LOAD_CLIP, MATCH, Names, blaming
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import checksum, embedded_file
 from glitbuild.errors import ConfigError, ModelError
@@ -27,6 +27,64 @@ DEMO = "demo"
 CONTEXT_LENGTH = "context_length"
 
 log = logging.getLogger(__name__)
+
+
+def load_clip(
+    model: str,
+    pretrained: str | None = None,
+    *,
+    context_length: int | None = None,
+    device: str = "cpu",
+    force_quick_gelu: bool | None = None,
+    image_mean: Colour | None = None,
+    image_std: Colour | None = None,
+    image_interpolation: str | None = None,
+    image_resize_mode: str | None = None,
+) -> Any:
+    """Return a CLIP as a plain open_clip model in evaluation mode.
+
+    Args:
+        model: architecture of open_clip, such as ``ViT-B-16``; ``demo`` for the embedded model; or folder of a
+            saved model, such as a run of ``glitbuild train``.
+        pretrained: tag or checkpoint file of an architecture; ``openai`` by default. The other kinds of model
+            have weights of their own.
+        context_length: number of tokens that the text tower reads, or None for the model's own. A model of 77 is
+            stretched to 248 as in Long-CLIP (arXiv 2403.15378): the first 20 positions are kept, the others
+            interpolated by a factor of 4. ``model.context_length`` says what it reads; give it to the tokenizer.
+        device: torch device, such as ``cpu`` or ``cuda:0``.
+        force_quick_gelu: whether a checkpoint file was trained with QuickGELU. This and the next four are needed
+            only where neither the file nor open_clip's tables tell; they are named as in open_clip.
+        image_mean: mean of red, green and blue that was subtracted, for pixels from 0 to 1.
+        image_std: standard deviation of red, green and blue that the pixels were divided by.
+        image_interpolation: ``bicubic`` or ``bilinear``.
+        image_resize_mode: ``shortest`` for resize and center crop, ``squash`` for a resize of both sides.
+
+    Raises:
+        ModelError: unknown architecture or tag, weights that can't be had or don't fit, a file that doesn't tell
+            how it must be read, or a context length that the model can't have.
+        ConfigError: ``pretrained``, or how a checkpoint is read, is given for a model that has weights of its own.
+
+    Example:
+        >>> import glitbuild
+        >>> model = glitbuild.load_clip("demo")
+        >>> type(model).__name__, model.context_length, model.training
+        ('CLIP', 77, False)
+        >>> glitbuild.load_clip("demo", context_length=248).positional_embedding.shape[0]
+        248
+    """
+    from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT, stretch
+
+    facts = Facts(force_quick_gelu, image_mean, image_std, image_interpolation, image_resize_mode)
+    spec = ClipSpec.parse(model, pretrained, facts, LOAD_CLIP)
+    clip = spec.load(device)
+    own = clip.context_length
+    with blaming(spec.shown):
+        if (own, context_length) == (CONTEXT, LONG_CONTEXT):
+            stretch(clip)
+        elif context_length not in (None, own):
+            fix = f"use {own}" + (f" or {LONG_CONTEXT}" if own == CONTEXT else "")
+            raise ModelError(f"context_length {context_length}", f"{spec.shown} reads {own} tokens", fix)
+    return clip
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Names:
 MATCH = Names("--clip-model", "--clip-pretrained")
 TRAIN = Names("--model", "--pretrained")
 EVAL = Names("MODEL", "--pretrained")
+LOAD_CLIP = Names("model", "pretrained")
 
 
 @contextmanager

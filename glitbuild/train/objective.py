@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from glitbuild.train.group import Group
 from glitbuild.train.views import GLOBAL, LOCAL, TSL, Features
-from glitbuild.tsl.loss import token_similarity
+from glitbuild.tsl.loss import TSLLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +63,6 @@ class Objective:
         counts = self.group.table(torch.stack([mask.sum() for mask in masks]).double())
         # The mean of the processes' losses is that of all samples if all divide by their mean count.
         patches, tokens = counts.mean(dim=0).float()
-        found = token_similarity(features["patches"], features["crop"], masks[0], patches)
-        return found + token_similarity(features["tokens"], features["sentence"], masks[1], tokens)
+        own = (features[name] for name in ("patches", "tokens", "crop", "sentence"))
+        loss: Tensor = TSLLoss()(*own, *masks, counts=(patches, tokens))
+        return loss

@@ -1,10 +1,11 @@
 """Pooling and loss against a slow, obvious reference in float64, gradients included."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glitbuild.tsl.loss import masked_mean, token_similarity
+from glitbuild.tsl.loss import TSLLoss, masked_mean, token_similarity
 
 
 def slow_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -62,3 +63,30 @@ def test_without_any_sample_the_loss_is_zero() -> None:
     mask = torch.zeros(2, 3, dtype=torch.bool)
     pooled = masked_mean(torch.randn(2, 3, 4), mask)
     assert token_similarity(pooled, torch.randn(2, 4), mask.any(dim=1)) == 0
+
+
+def test_the_loss_is_the_sum_of_both_sides_each_over_its_own_mask() -> None:
+    torch.manual_seed(1)
+    patches, tokens, crops, sentences = (torch.randn(5, 6, requires_grad=True) for _ in range(4))
+    has_box = torch.tensor([True, True, False, False, True])
+    has_span = torch.tensor([True, False, True, True, True])
+    loss = TSLLoss()(patches, tokens, crops, sentences, has_box, has_span)
+    expected = slow_loss(patches, crops, has_box) + slow_loss(tokens, sentences, has_span)
+    assert torch.allclose(loss, expected, atol=1e-6)
+    loss.backward()
+    assert [bool(each.grad.abs().sum()) for each in (patches, tokens, crops, sentences)] == [True] * 4
+    assert patches.grad[2:4].abs().sum() == tokens.grad[1].abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "mask", "words"),
+    [
+        (3, torch.ones(4, dtype=torch.bool), r"\(3, 6\)"),
+        (4, torch.ones(4), "float32"),
+        (4, torch.ones(3) > 0, r"\(3,\)"),
+    ],
+)
+def test_tensors_that_do_not_fit_together_are_refused(rows: int, mask: torch.Tensor, words: str) -> None:
+    whole = torch.randn(4, 6)
+    with pytest.raises(ValueError, match=words):
+        TSLLoss()(whole, whole, whole[:rows], whole, mask, torch.ones(4, dtype=torch.bool))

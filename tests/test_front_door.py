@@ -1,0 +1,92 @@
+"""What a program imports from ``glitbuild``: it is light, documented, and its examples are true."""
+
+import doctest
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import glitbuild
+from glitbuild.clip.stretch import stretch_positions
+from glitbuild.errors import ConfigError, ModelError
+from tests.test_docs import blocks
+
+PUBLIC = [name for name in glitbuild.__all__ if not name.startswith("_")]
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_importing_it_imports_nothing_heavy_and_it_lists_its_names() -> None:
+    code = "import sys, glitbuild as g; print(set(g.__all__) <= set(dir(g)), 'torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "True False\n"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'load_clap'"):
+        glitbuild.load_clap  # noqa: B018
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_an_example_that_is_true(name: str) -> None:
+    value = getattr(glitbuild, name)
+    found = [test for test in doctest.DocTestFinder(recurse=False).find(value, name) if test.examples]
+    assert found, "it has no example"
+    runner = doctest.DocTestRunner()
+    for test in found:
+        runner.run(test)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_types_and_documents_its_arguments(name: str) -> None:
+    value = getattr(glitbuild, name)
+    called = value.forward if inspect.isclass(value) and issubclass(value, torch.nn.Module) else value
+    text = (value.__doc__ or "") + (called.__doc__ or "")
+    signature = inspect.signature(called)
+    assert signature.return_annotation is not inspect.Signature.empty
+    for argument in signature.parameters.values():
+        if argument.name != "self":
+            assert argument.annotation is not inspect.Parameter.empty
+            assert f"{argument.name}:" in text
+
+
+def test_the_examples_of_its_page_run() -> None:
+    names: dict[str, Any] = {}
+    pieces = blocks(DOCS / "python.md", "python")
+    assert len(pieces) > 1
+    for piece in pieces:
+        exec(compile(piece, "python.md", "exec"), names)
+    assert names["text"].shape[0] == 1
+    assert names["patches"].grad.abs().sum() > 0
+
+
+def test_a_stretched_model_is_the_model_with_stretched_positions() -> None:
+    own, long = glitbuild.load_clip("demo"), glitbuild.load_clip("demo", context_length=248)
+    assert torch.equal(long.positional_embedding, stretch_positions(own.positional_embedding))
+    assert long.context_length == 248
+    same = glitbuild.load_clip("demo", context_length=77).state_dict()
+    assert all(torch.equal(value, same[name]) for name, value in own.state_dict().items())
+
+
+def test_a_context_length_that_the_model_cannot_have_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"context_length 100.*demo reads 77 tokens.*77 or 248"):
+        glitbuild.load_clip("demo", context_length=100)
+
+
+def test_weights_for_a_model_that_has_its_own_are_refused() -> None:
+    with pytest.raises(ConfigError, match="openai"):
+        glitbuild.load_clip("demo", "openai")
+
+
+def test_a_checkpoint_is_read_as_it_is_said_to_be(clip_checkpoint: Path) -> None:
+    given = {"force_quick_gelu": True, "image_mean": (0.4, 0.5, 0.6), "image_std": (0.2, 0.3, 0.4)}
+    model = glitbuild.load_clip("ViT-S-32-alt", str(clip_checkpoint), **given)
+    assert model.visual.image_mean == given["image_mean"]
+    assert model.visual.image_std == given["image_std"]
+    activations = [type(each).__name__ for each in model.modules()]
+    assert "QuickGELU" in activations
+    assert "GELU" not in activations
