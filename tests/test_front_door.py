@@ -5,18 +5,16 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import open_clip
 import pytest
 import torch
 
 import glitbuild
 from glitbuild.clip.stretch import stretch_positions
 from glitbuild.errors import ConfigError, ModelError
-from tests.test_docs import blocks
 
 PUBLIC = [name for name in glitbuild.__all__ if not name.startswith("_")]
-DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_importing_it_imports_nothing_heavy_and_it_lists_its_names() -> None:
@@ -54,20 +52,12 @@ def test_every_public_name_has_types_and_documents_its_arguments(name: str) -> N
             assert f"{argument.name}:" in text
 
 
-def test_the_examples_of_its_page_run() -> None:
-    names: dict[str, Any] = {}
-    pieces = blocks(DOCS / "python.md", "python")
-    assert len(pieces) > 1
-    for piece in pieces:
-        exec(compile(piece, "python.md", "exec"), names)
-    assert names["text"].shape[0] == 1
-    assert names["patches"].grad.abs().sum() > 0
-
-
 def test_a_stretched_model_is_the_model_with_stretched_positions() -> None:
     own, long = glitbuild.load_clip("demo"), glitbuild.load_clip("demo", context_length=248)
     assert torch.equal(long.positional_embedding, stretch_positions(own.positional_embedding))
     assert long.context_length == 248
+    tokens = open_clip.tokenize(["A dog runs. " * 100], context_length=248)
+    assert long.encode_text(tokens).shape == (1, long.text_projection.shape[1])
     same = glitbuild.load_clip("demo", context_length=77).state_dict()
     assert all(torch.equal(value, same[name]) for name, value in own.state_dict().items())
 
@@ -75,6 +65,12 @@ def test_a_stretched_model_is_the_model_with_stretched_positions() -> None:
 def test_a_context_length_that_the_model_cannot_have_is_refused() -> None:
     with pytest.raises(ModelError, match=r"context_length 100.*demo reads 77 tokens.*77 or 248"):
         glitbuild.load_clip("demo", context_length=100)
+
+
+def test_a_way_of_reading_that_no_model_has_is_refused(clip_checkpoint: Path) -> None:
+    for given in ({"image_std": (0.2, 0.0, 0.2)}, {"image_mean": (0.5, 0.5)}, {"image_resize_mode": "longest"}):
+        with pytest.raises(ConfigError):
+            glitbuild.load_clip("ViT-S-32-alt", str(clip_checkpoint), force_quick_gelu=True, **given)
 
 
 def test_weights_for_a_model_that_has_its_own_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +12,7 @@ from glitbuild.clip import saved
 from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
 from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.clip.demo import load_demo_clip
-from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, Colour, Facts, option
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, FactOptions, Facts, option
 from glitbuild.clip.names import LOAD_CLIP, MATCH, Names, blaming
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import checksum, embedded_file
@@ -36,8 +37,8 @@ def load_clip(
     context_length: int | None = None,
     device: str = "cpu",
     force_quick_gelu: bool | None = None,
-    image_mean: Colour | None = None,
-    image_std: Colour | None = None,
+    image_mean: Sequence[float] | None = None,
+    image_std: Sequence[float] | None = None,
     image_interpolation: str | None = None,
     image_resize_mode: str | None = None,
 ) -> Any:
@@ -62,7 +63,8 @@ def load_clip(
     Raises:
         ModelError: unknown architecture or tag, weights that can't be had or don't fit, a file that doesn't tell
             how it must be read, or a context length that the model can't have.
-        ConfigError: ``pretrained``, or how a checkpoint is read, is given for a model that has weights of its own.
+        ConfigError: ``pretrained``, or how a checkpoint is read, is given for a model that has weights of its own;
+            or no model is read with such a value.
 
     Example:
         >>> import glitbuild
@@ -74,16 +76,22 @@ def load_clip(
     """
     from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT, stretch
 
-    facts = Facts(force_quick_gelu, image_mean, image_std, image_interpolation, image_resize_mode)
-    spec = ClipSpec.parse(model, pretrained, facts, LOAD_CLIP)
+    given = FactOptions(
+        force_quick_gelu=force_quick_gelu,
+        image_mean=image_mean,
+        image_std=image_std,
+        image_interpolation=image_interpolation,
+        image_resize_mode=image_resize_mode,
+    )
+    spec = ClipSpec.parse(model, pretrained, given.facts, LOAD_CLIP)
     clip = spec.load(device)
     own = clip.context_length
-    with blaming(spec.shown):
-        if (own, context_length) == (CONTEXT, LONG_CONTEXT):
+    if context_length == LONG_CONTEXT:
+        with blaming(spec.shown):
             stretch(clip)
-        elif context_length not in (None, own):
-            fix = f"use {own}" + (f" or {LONG_CONTEXT}" if own == CONTEXT else "")
-            raise ModelError(f"context_length {context_length}", f"{spec.shown} reads {own} tokens", fix)
+    elif context_length not in (None, own):
+        fix = f"use {own}" + (f" or {LONG_CONTEXT}" if own == CONTEXT else "")
+        raise ModelError(f"context_length {context_length}", f"{spec.shown} reads {own} tokens", fix)
     return clip
 
 

@@ -62,7 +62,14 @@ class Objective:
         masks = [features["has_patches"], features["has_tokens"]]
         counts = self.group.table(torch.stack([mask.sum() for mask in masks]).double())
         # The mean of the processes' losses is that of all samples if all divide by their mean count.
-        patches, tokens = counts.mean(dim=0).float()
-        own = (features[name] for name in ("patches", "tokens", "crop", "sentence"))
-        loss: Tensor = TSLLoss()(*own, *masks, counts=(patches, tokens))
+        boxes, spans = counts.mean(dim=0).float()
+        loss: Tensor = TSLLoss()(
+            patches=features["patches"],
+            tokens=features["tokens"],
+            crops=features["crop"],
+            sentences=features["sentence"],
+            has_box=features["has_patches"],
+            has_span=features["has_tokens"],
+            counts=(boxes, spans),
+        )
         return loss
