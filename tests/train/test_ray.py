@@ -33,7 +33,9 @@ def test_two_processes_log_and_count_what_one_does(world: Path, tmp_path: Path) 
     for run, more in (("one", []), ("two", ["--workers", 2])):
         result = here("train", world / "pairs", "--out", run, "--loss", "tsl", *given, *more, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
-        outputs.append(result.stdout.splitlines()[1:])
+        said, *counts = result.stdout.splitlines()
+        assert said.startswith(f"{run}: 4 steps, 1 epochs of 10 samples, "), result.stdout
+        outputs.append(counts)
     one, two = ([json.loads(line) for line in (tmp_path / run / "log.jsonl").open()] for run in ("one", "two"))
     assert len(one) == len(two) == 4  # 3, 3, 3 and 1, of which one process has none
     for a, b in zip(one, two, strict=True):
