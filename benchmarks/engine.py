@@ -22,12 +22,12 @@ from pathlib import Path
 from PIL import Image
 
 from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.match import run_match
-from glitbuild.engine.match_worker import MatchPlan
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.ray_runner import RayRunner
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.flism.regions import default_regions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
+from glitbuild.match.worker import MatchPlan
 from glitbuild.records import ImageInfo, Matched, Pair, Sample, Source
 from glitbuild.shards.layout import shard_name
 from glitbuild.shards.manifest import write_manifest

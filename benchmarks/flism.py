@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from glitbuild.clip.encode import ClipEncoder
+from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
 from glitbuild.flism.boxes import iou, pixels
 from glitbuild.flism.detectors.base import Detection
@@ -89,7 +89,7 @@ class Models:
     def embed(self, image: Image.Image, regions: Sequence[Region]) -> NDArray[Any]:
         """Return the embeddings of regions' crops, N x D."""
         boxes = [pixels(region.box, image.width, image.height) for region in regions]
-        return np.stack(self.clip.encode_images([self.clip.preprocess.crop(image, box) for box in boxes]))
+        return np.stack(self.clip.images([self.clip.preprocess.crop(image, box) for box in boxes]))
 
 
 def measure(models: Models, options: ScenesOptions) -> Run:
@@ -100,7 +100,7 @@ def measure(models: Models, options: ScenesOptions) -> Run:
         run.there += [thing["kind"] for thing in truth["objects"]]
         run.found += list(_rated(detections, truth["objects"]))
         (spans,) = models.splitter.split([caption])
-        texts = np.stack(models.clip.encode_texts(models.clip.tokenize([caption[a:b] for a, b in spans])))
+        texts = models.clip.texts(models.clip.tokenize([caption[a:b] for a, b in spans]))
         strong = [found for found in detections if found.score >= SCORE]
         regions = candidate_regions(strong, image.width, image.height)
         true = [Region(tuple(thing["box"]), "object", thing["kind"], 1.0) for thing in truth["objects"]]

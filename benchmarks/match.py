@@ -23,12 +23,12 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from glitbuild.clip.facts import Facts
 from glitbuild.clip.load import ClipSpec
 from glitbuild.cpus import usable_cpus
-from glitbuild.engine.match_worker import MatchPlan, MatchWorker
 from glitbuild.flism.boxes import pixels
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.regions import candidate_regions
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.ingest.images import open_rgb, store_image
+from glitbuild.match.worker import MatchPlan, MatchWorker
 from glitbuild.records import Sample, Source
 
 

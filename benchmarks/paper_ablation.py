@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.evaluate.bootstrap import paired_bootstrap
 from glitbuild.evaluate.options import EvalOptions
 from glitbuild.evaluate.run import Report, run_eval
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.scenes.write import run_scenes
 from glitbuild.train.job import Job, Trainer

@@ -24,8 +24,8 @@ from s3fs import S3FileSystem
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.scenes.write import run_scenes
 from glitbuild.shards.manifest import open_dataset

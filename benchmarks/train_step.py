@@ -30,10 +30,10 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.flism.boxes import pixels
 from glitbuild.ingest.images import open_rgb
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.records import Sample
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.scenes.write import run_scenes
@@ -121,9 +121,7 @@ def bare_rate(preprocess: Preprocess, samples: list[tuple[Sample, bytes]], proce
     """Return images a second of decoding and resizing alone."""
     jobs = []
     for sample, jpeg in samples:
-        assert sample.matched
-        pair = sample.matched.pairs[sample.matched.best_pair]
-        jobs.append((jpeg, sample.matched.regions[pair.region].box))
+        jobs.append((jpeg, sample.best.box))
     parts = [jobs[start : start + 32] for start in range(0, len(jobs), 32)]
     with ProcessPoolExecutor(processes) as pool:
         list(pool.map(partial(bare, preprocess), parts[:processes]))  # starts them

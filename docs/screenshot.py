@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.publish.page.options import PreviewOptions
 from glitbuild.publish.page.preview import run_preview
 from glitbuild.scenes.options import ScenesOptions

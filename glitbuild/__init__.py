@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glitbuild.clip.load import load_clip
+    from glitbuild.dataset import GlitDataset, read
+    from glitbuild.flism.flism import FLISM
+    from glitbuild.train.objective import GlitLoss
     from glitbuild.tsl.loss import TSLLoss
 
 __version__ = "0.1.0"
 
-__all__ = ["TSLLoss", "__version__", "load_clip"]
+__all__ = ["FLISM", "GlitDataset", "GlitLoss", "TSLLoss", "__version__", "load_clip", "read"]
 
-_HOMES = {"TSLLoss": "glitbuild.tsl.loss", "load_clip": "glitbuild.clip.load"}
+_HOMES = {
+    "FLISM": "glitbuild.flism.flism",
+    "GlitDataset": "glitbuild.dataset",
+    "GlitLoss": "glitbuild.train.objective",
+    "TSLLoss": "glitbuild.tsl.loss",
+    "load_clip": "glitbuild.clip.load",
+    "read": "glitbuild.dataset",
+}
 """The module that defines each public name."""
 
 

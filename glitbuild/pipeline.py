@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.caption.options import CaptionOptions
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, StageError
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.match.options import MatchOptions
 from glitbuild.recipe import read_recipe
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import misfit
@@ -91,7 +91,7 @@ def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
         from glitbuild.train.run import run_train
 
         return run_train(stage.options, plain)
-    from glitbuild.engine.match import run_match
+    from glitbuild.match.command import run_match
 
     return run_match(stage.options, plain)
 

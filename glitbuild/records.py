@@ -150,13 +150,46 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchedPair:
+    """A sentence with its region, as objects instead of a ``Pair``'s indices.
+
+    Attributes:
+        text: the sentence.
+        span: its characters in the caption.
+        region: the candidate region that is most similar to it.
+        similarity: cosine similarity of the two, from -1 to 1, rounded to five decimals.
+    """
+
+    text: str
+    span: Span
+    region: Region
+    similarity: float
+
+    @property
+    def box(self) -> Box:
+        """Box of the region: xyxy in pixels of the image."""
+        return self.region.box
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
-    """What ``match`` adds to a sample: one pair a sentence, and which of them is best."""
+    """What ``match`` adds to a sample: one pair per sentence, and which of them is best."""
 
     sentences: tuple[Span, ...]
     regions: tuple[Region, ...]
     pairs: tuple[Pair, ...]
     best_pair: int
+
+    def pair(self, caption: str, index: int) -> MatchedPair:
+        """Return one of the pairs with its text and its region.
+
+        Args:
+            caption: text that the sentences are spans of.
+            index: number of the pair.
+        """
+        pair = self.pairs[index]
+        start, end = self.sentences[pair.sentence]
+        return MatchedPair(caption[start:end], (start, end), self.regions[pair.region], pair.similarity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +208,23 @@ class Sample:
     captioned: Captioned | None = None
     boxes: tuple[Given, ...] | None = None
     boxes_left_out: int = 0
+
+    @property
+    def pairs(self) -> tuple[MatchedPair, ...]:
+        """Pairs in the order of their sentences; none before ``match``."""
+        matched = self.matched
+        return tuple(matched.pair(self.caption, index) for index in range(len(matched.pairs))) if matched else ()
+
+    @property
+    def best(self) -> MatchedPair:
+        """Pair with the highest similarity.
+
+        Raises:
+            ValueError: the sample is not matched.
+        """
+        if self.matched is None:
+            raise ValueError(f"sample {self.key} is not matched")
+        return self.matched.pair(self.caption, self.matched.best_pair)
 
     def to_json(self) -> bytes:
         """Return the record as UTF-8 JSON.

@@ -13,6 +13,7 @@ import torch
 import glitbuild
 from glitbuild.clip.stretch import stretch_positions
 from glitbuild.errors import ConfigError, ModelError
+from tests.train.worlds import matched_scenes
 
 PUBLIC = [name for name in glitbuild.__all__ if not name.startswith("_")]
 
@@ -28,8 +29,19 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         glitbuild.load_clap  # noqa: B018
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a matched dataset at ``data/pairs``, as the examples have it."""
+    folder = tmp_path_factory.mktemp("front-door")
+    matched_scenes(folder / "data" / "pairs", (3, 1))
+    return folder
+
+
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_has_an_example_that_is_true(name: str) -> None:
+def test_every_public_name_has_an_example_that_is_true(
+    name: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world)
     value = getattr(glitbuild, name)
     found = [test for test in doctest.DocTestFinder(recurse=False).find(value, name) if test.examples]
     assert found, "it has no example"

@@ -6,9 +6,9 @@ import pytest
 
 from glitbuild.caption.options import CaptionOptions
 from glitbuild.cli import cli
-from glitbuild.engine.options import MatchOptions
 from glitbuild.errors import ConfigError
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.match.options import MatchOptions
 from glitbuild.pipeline import load_pipeline
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import schema

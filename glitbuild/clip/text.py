@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from glitbuild.clip.bpe import quicken
 from glitbuild.clip.names import THE_MODEL
+from glitbuild.clip.stretch import text_tower
 from glitbuild.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,6 +27,23 @@ def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
     if type(tokenizer) is not SimpleTokenizer:
         fix = "take a model with CLIP's own tokenizer, such as ViT-B-16"
         raise ModelError(THE_MODEL, f"its tokenizer is {type(tokenizer).__name__}", fix)
+    return quicken(tokenizer)
+
+
+def own_tokenizer(model: Any) -> "SimpleTokenizer":
+    """Return CLIP's own tokenizer for a model in memory, of which no name says which tokenizer it was trained with.
+
+    Raises:
+        ModelError: its vocabulary is not that tokenizer's, or its text tower is not OpenAI's.
+    """
+    from open_clip.tokenizer import SimpleTokenizer
+
+    text, tokenizer = text_tower(model), SimpleTokenizer(context_length=model.context_length)
+    if text.token_embedding.num_embeddings != len(tokenizer.encoder):
+        why = (
+            f"its vocabulary of {text.token_embedding.num_embeddings:,} tokens is not that of CLIP's own tokenizer"
+        )
+        raise ModelError(THE_MODEL, why, "give its architecture and weights by name")
     return quicken(tokenizer)
 
 
@@ -66,17 +84,23 @@ class TextEncoder:
 
     Args:
         model: an open_clip model.
-        name: its architecture's name, for the tokenizer.
+        name: its architecture's name, for the tokenizer; None for a model in memory, whose tokenizer must be
+            CLIP's own.
         context_length: tokens that it reads, where that is not what its architecture's name says.
+
+    Raises:
+        ModelError: a model in memory has another tokenizer.
     """
 
-    def __init__(self, model: Any, name: str, context_length: int | None = None) -> None:
+    def __init__(self, model: Any, name: str | None, context_length: int | None = None) -> None:
         import open_clip
         from open_clip.model import CLIP
         from open_clip.tokenizer import SimpleTokenizer
 
         self._model = model
-        self._tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
+        self._tokenizer = (
+            open_clip.get_tokenizer(name, context_length=context_length) if name else own_tokenizer(model)
+        )
         if type(self._tokenizer) is SimpleTokenizer:
             quicken(self._tokenizer)
         causal = (

@@ -8,11 +8,11 @@ from pathlib import Path
 from glitbuild.cpus import usable_cpus
 from glitbuild.demo.options import HELD_OUT, SCENES, DemoOptions
 from glitbuild.demo.photos import write_photos
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.scenes.options import ScenesOptions
 from glitbuild.scenes.write import run_scenes
 from glitbuild.train.options import TrainOptions

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.evaluate.averaging import average_sentences
-from glitbuild.evaluate.embed import Embedder
 from glitbuild.evaluate.embedded import Embedded, Gathering
 from glitbuild.evaluate.localization import patch_centres, patches_in_boxes
 from glitbuild.evaluate.looks import Look, in_view
@@ -17,14 +17,14 @@ from glitbuild.evaluate.plan import Plan
 from glitbuild.evaluate.robustness import SplitCaption
 from glitbuild.evaluate.text_table import TextTable
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.records import Pair, Sample
+from glitbuild.records import MatchedPair, Sample
 from glitbuild.shards.manifest import ShardEntry
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 
 
 def embed_shard(
-    embedder: Embedder, plan: Plan, store: Store, entry: ShardEntry, batch_size: int, threads: int
+    encoder: ClipEncoder, plan: Plan, store: Store, entry: ShardEntry, batch_size: int, threads: int
 ) -> Embedded:
     """Return the embeddings of what a plan needs of a shard; its images are numbered from 0.
 
@@ -32,7 +32,7 @@ def embed_shard(
     one image.
 
     Args:
-        embedder: the model.
+        encoder: the model.
         plan: what is needed.
         store: the dataset directory.
         entry: the shard, as the manifest lists it.
@@ -43,13 +43,13 @@ def embed_shard(
         DatasetError: the shard is damaged or not the one in the manifest, or its truth is.
     """
     shard = list(read_shard(store, entry.name, entry.sha256))
-    collector = _Collector(embedder, plan, batch_size)
+    collector = _Collector(encoder, plan, batch_size)
     return collector.run(store, entry.name, shard, threads) if shard else Gathering().whole()
 
 
 class _Collector:
-    def __init__(self, embedder: Embedder, plan: Plan, batch_size: int) -> None:
-        self._embedder, self._plan, self._batch_size = embedder, plan, batch_size
+    def __init__(self, encoder: ClipEncoder, plan: Plan, batch_size: int) -> None:
+        self._encoder, self._plan, self._batch_size = encoder, plan, batch_size
         self._splitter = SentenceSplitter()
         self._found = Gathering()
 
@@ -77,8 +77,8 @@ class _Collector:
         texts = [sample.caption for sample in samples]
         texts += [text for caption in split for text in caption.sentences()] if averages else []
         texts += [place.sentence for of in places for place in of]
-        texts += [_sentence(sample, pair) for sample in samples for pair in self._pairs(sample)]
-        table, found = TextTable(texts, self._embedder), self._found
+        texts += [pair.text for sample in samples for pair in self._pairs(sample)]
+        table, found = TextTable(texts, self._encoder), self._found
         captions = [sample.caption for sample in samples]
         found.captions.append(table.embeddings(captions))
         found.truncated += sum(table.is_truncated(caption) for caption in captions)
@@ -100,31 +100,29 @@ class _Collector:
             look.places += of
             self._found.image_of.append(look.image)
             for pair in self._pairs(sample):
-                assert sample.matched
-                sentences.append(_sentence(sample, pair))
-                box = sample.matched.regions[pair.region].box
-                if box not in look.boxes:
-                    look.boxes.append(box)
+                sentences.append(pair.text)
+                if pair.box not in look.boxes:
+                    look.boxes.append(pair.box)
         self._found.pictures += looks
         return list(looks.values())
 
     def _images(self, looks: Sequence[tuple[Look, list[str]]], texts: TextTable, pool: ThreadPoolExecutor) -> None:
-        found, embedder = self._found, self._embedder
+        found, encoder = self._found, self._encoder
         for look, sentences in looks:
             if sentences:
                 found.sentences.append(texts.embeddings(sentences))
                 found.sentence_image += [look.image] * len(sentences)
-        for batch, views in in_view([look for look, _ in looks], embedder.preprocess, self._batch_size, pool):
+        for batch, views in in_view([look for look, _ in looks], encoder.preprocess, self._batch_size, pool):
             self._whole_images(batch, [of[0] for of in views], texts)
-            found.crops += embedder.images([crop for of in views for crop in of[1:]])
+            found.crops += encoder.images([crop for of in views for crop in of[1:]])
             found.crop_image += [look.image for look in batch for _ in look.boxes]
             found.boxes += [box for look in batch for box in look.boxes]
 
     def _whole_images(self, looks: Sequence[Look], views: Sequence[NDArray[np.uint8]], texts: TextTable) -> None:
         if not self._plan.places:
-            self._found.images += self._embedder.images(views)
+            self._found.images += self._encoder.images(views)
             return
-        for look, seen in zip(looks, self._embedder.images_with_patches(views), strict=True):
+        for look, seen in zip(looks, self._encoder.images_with_patches(views), strict=True):
             self._found.images.append(seen.image)
             if look.places:
                 centres = self._patch_centres(look)
@@ -133,9 +131,10 @@ class _Collector:
                 self._found.look_for(sentences, seen.patches, inside)
 
     def _patch_centres(self, look: Look) -> NDArray[np.float64]:
-        embedder, image = self._embedder, look.sample.image
-        window = embedder.preprocess.visible(image.width, image.height)
-        return patch_centres(window, embedder.size, embedder.patch_size)
+        encoder, image = self._encoder, look.sample.image
+        assert encoder.towers
+        window = encoder.preprocess.visible(image.width, image.height)
+        return patch_centres(window, encoder.towers.image_size, encoder.towers.patch_size)
 
     def _split(self, samples: Sequence[Sample]) -> list[SplitCaption]:
         """Return captions with the sentences of their records, or where they have none, split now."""
@@ -146,15 +145,8 @@ class _Collector:
             for sample in samples
         ]
 
-    def _pairs(self, sample: Sample) -> Sequence[Pair]:
+    def _pairs(self, sample: Sample) -> Sequence[MatchedPair]:
         """Return the pairs of a sample that the joint suite takes."""
         if not self._plan.pairs or sample.matched is None:
             return ()
-        matched = sample.matched
-        return (matched.pairs[matched.best_pair],) if self._plan.pairs == "best" else matched.pairs
-
-
-def _sentence(sample: Sample, pair: Pair) -> str:
-    assert sample.matched
-    start, end = sample.matched.sentences[pair.sentence]
-    return sample.caption[start:end]
+        return (sample.best,) if self._plan.pairs == "best" else sample.pairs

@@ -33,10 +33,7 @@ def places_of_truth(row: dict[str, Any], caption: str) -> list[Place]:
 
 def places_of_pairs(sample: Sample) -> list[Place]:
     """Return the sentence of a matched sample's best pair, with the pair's region."""
-    assert sample.matched
-    pair = sample.matched.pairs[sample.matched.best_pair]
-    start, end = sample.matched.sentences[pair.sentence]
-    return [Place(sample.caption[start:end], (sample.matched.regions[pair.region].box,))]
+    return [Place(sample.best.text, (sample.best.box,))]
 
 
 def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict[str, Any]]:

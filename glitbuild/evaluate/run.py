@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.clip.encoder import choose_device
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
 from glitbuild.clip.names import EVAL
 from glitbuild.clip.saved import CONFIG, WEIGHTS
@@ -22,7 +23,6 @@ from glitbuild.engine.run import running
 from glitbuild.engine.task import Runner, done
 from glitbuild.engine.versions import versions_of
 from glitbuild.evaluate.cache import EmbeddingCache
-from glitbuild.evaluate.embed import choose_device
 from glitbuild.evaluate.embedded import Embedded, joined
 from glitbuild.evaluate.figures import SuiteReport, Suites
 from glitbuild.evaluate.options import AVERAGING, EvalOptions

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glitbuild.evaluate.embed import Embedder
+from glitbuild.clip.encoder import ClipEncoder
 
 
 class TextTable:
@@ -13,13 +13,13 @@ class TextTable:
 
     Args:
         texts: in any order, with repetitions.
-        embedder: the model.
+        encoder: of the model.
     """
 
-    def __init__(self, texts: Sequence[str], embedder: Embedder) -> None:
+    def __init__(self, texts: Sequence[str], encoder: ClipEncoder) -> None:
         self._rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        self._tokens = embedder.tokenize(list(self._rows))
-        self._embeddings = embedder.texts(self._tokens)
+        self._tokens = encoder.tokenize(list(self._rows))
+        self._embeddings = encoder.texts(self._tokens)
 
     def embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the embeddings of some of the texts, M x D."""

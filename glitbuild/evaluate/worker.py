@@ -5,10 +5,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.each_shard import ReadTask
 from glitbuild.evaluate.collect import embed_shard
-from glitbuild.evaluate.embed import Embedder
 from glitbuild.evaluate.embedded import Embedded
 from glitbuild.evaluate.plan import Plan
 from glitbuild.shards.store import Store
@@ -54,13 +54,21 @@ class EvalWorker:
 
     def __init__(self, plan: EvalPlan) -> None:
         self._plan, self._store = plan, Store(plan.source)
-        self._embedder = Embedder(plan.spec, plan.context_length, plan.batch_size, plan.device)
+        size = plan.batch_size
+        self._encoder = ClipEncoder(
+            plan.spec,
+            plan.device,
+            image_batch=size,
+            text_batch=size,
+            context_length=plan.context_length,
+            patches=True,
+        )
 
     def run(self, task: ReadTask | TextTask) -> tuple[str, Embedded | NDArray[Any]]:
         """Return the task's name with the embeddings: of a shard, or M x D of M texts."""
         if isinstance(task, TextTask):
-            return task.shard, self._embedder.texts(self._embedder.tokenize(task.texts))
+            return task.shard, self._encoder.texts(self._encoder.tokenize(task.texts))
         plan = self._plan
         return task.shard, embed_shard(
-            self._embedder, plan.plan, self._store, task.entry, plan.batch_size, plan.threads
+            self._encoder, plan.plan, self._store, task.entry, plan.batch_size, plan.threads
         )

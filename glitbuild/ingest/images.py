@@ -76,7 +76,7 @@ def store_image(
                 size = image.size if orientation < 5 else image.size[::-1]
                 return lossless, _info(size, lossless, "jpeg", reencoded=False)
         profile = _rgb_profile(image)
-        rgb = _to_rgb(image)
+        rgb = to_rgb(image)
         if rgb is not image:
             image.close()  # one large picture less in memory
         if max_side is not None and too_long:
@@ -208,8 +208,14 @@ def _check_frames(image: "ImageFile") -> None:
         raise Rejected(SkipReason.IMAGE_ANIMATED, f"a {image.format} of several frames or pages")
 
 
-def _to_rgb(image: "ImageFile") -> "Image":
-    """Return the colours of a loaded picture as they are meant to be seen, without metadata, not yet turned."""
+def to_rgb(image: "Image") -> "Image":
+    """Return the colours of a loaded picture as they are meant to be seen, without metadata, not yet turned.
+
+    A picture that is RGB loses its own metadata.
+
+    Raises:
+        Rejected: its pixels are floating-point numbers.
+    """
     from PIL import Image
 
     if image.mode == "F":
@@ -240,7 +246,7 @@ def _smaller(image: "Image", max_side: int) -> "Image":
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _upper_bits(image: "ImageFile") -> "Image":
+def _upper_bits(image: "Image") -> "Image":
     """Return grey of 12 or 16 bits in 8. Pillow's own conversion clips, so that all but black turns white."""
     import numpy as np
     from PIL import Image

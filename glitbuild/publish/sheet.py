@@ -82,7 +82,7 @@ def _with_boxes(example: Example) -> "Image.Image":
     if matched := example.sample.matched:
         best = matched.pairs[matched.best_pair].region
         chosen = sorted({pair.region for pair in matched.pairs} - {best})
-        drawn += [(matched.regions[i].box, FOUND, 2) for i in chosen] + [(matched.regions[best].box, BEST, 3)]
+        drawn += [(matched.regions[i].box, FOUND, 2) for i in chosen] + [(example.sample.best.box, BEST, 3)]
     for box, colour, width in drawn:
         x1, y1, x2, y2 = (value * scale for value in box)
         draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=width)
@@ -90,12 +90,7 @@ def _with_boxes(example: Example) -> "Image.Image":
 
 
 def _text(sample: Sample) -> str:
-    matched = sample.matched
-    if not matched:
-        return sample.caption
-    pair = matched.pairs[matched.best_pair]
-    start, end = matched.sentences[pair.sentence]
-    return f"{pair.similarity:.2f}  {sample.caption[start:end]}"
+    return f"{sample.best.similarity:.2f}  {sample.best.text}" if sample.matched else sample.caption
 
 
 def _lines(

@@ -14,15 +14,13 @@ def pair_rows(sample: Sample) -> Iterator[dict[str, Any]]:
     """Yield the rows of a matched sample; none for one that isn't matched."""
     if sample.matched is None:
         return
-    for index, pair in enumerate(sample.matched.pairs):
-        start, end = sample.matched.sentences[pair.sentence]
-        region = sample.matched.regions[pair.region]
-        x1, y1, x2, y2 = region.box
+    for index, (indices, pair) in enumerate(zip(sample.matched.pairs, sample.pairs, strict=True)):
+        region, (x1, y1, x2, y2) = pair.region, pair.box
         yield {
             "key": sample.key,
-            "sentence": pair.sentence,
-            "text": sample.caption[start:end],
-            "region": pair.region,
+            "sentence": indices.sentence,
+            "text": pair.text,
+            "region": indices.region,
             "x1": x1,
             "y1": y1,
             "x2": x2,

@@ -113,9 +113,9 @@ class Stats:
         self.sentences.add([len(matched.sentences)])
         self.regions.add([len(matched.regions)])
         self.similarity.add([pair.similarity for pair in matched.pairs])
-        self.best_similarity.add([matched.pairs[matched.best_pair].similarity])
+        self.best_similarity.add([sample.best.similarity])
         pixels = sample.image.width * sample.image.height
-        chosen = [matched.regions[pair.region] for pair in matched.pairs]
+        chosen = [pair.region for pair in sample.pairs]
         self.area.add([area(region.box) / pixels for region in chosen])
         for region in chosen:
             self.chosen[region.kind] = self.chosen.get(region.kind, 0) + 1

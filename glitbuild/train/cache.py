@@ -31,6 +31,26 @@ BYTES_PER_MEMBERS = 128
 AGAIN = "run the same command again to go on from the last checkpoint"
 
 
+CACHE_SIZE = "50GB"
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?)(I?)B?", re.IGNORECASE)
+
+
+def cache_folder(given: str | None) -> Path:
+    """Return the folder of the cache; by default where this user's programs keep such things."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "glitbuild", "shards")
+    return Path(given or default).expanduser().absolute()
+
+
+def size_in_bytes(given: str | None) -> int:
+    """Return a size such as ``500MB`` in bytes; a number without a unit means gigabytes. 0 if it is not a size."""
+    match = SIZE.fullmatch(str(given or CACHE_SIZE).strip())
+    if not match:
+        return 0
+    number, unit, binary = match.groups()
+    power = "KMGT".index(unit.upper()) + 1 if unit else 0 if match[0][-1] in "Bb" else 3
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
 @dataclass(frozen=True, slots=True)
 class ShardCache:
     """A folder of shards, named after their SHA-256.

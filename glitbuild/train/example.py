@@ -12,7 +12,7 @@ from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import framed
 from glitbuild.errors import DatasetError
 from glitbuild.flism.boxes import pixels
-from glitbuild.records import Box, Matched, Pair, Sample
+from glitbuild.records import Box, MatchedPair, Sample
 from glitbuild.tsl.spans import token_span
 
 if TYPE_CHECKING:
@@ -83,21 +83,17 @@ class ExampleMaker:
         except OSError as error:
             fix = "run `glitbuild validate`, and make the shard again"
             raise DatasetError(sample.key, f"the picture can't be decoded ({error})", fix) from error
-        pair = self._pair(sample.matched, draw)
-        box = sample.matched.regions[pair.region].box
-        start, end = sample.matched.sentences[pair.sentence]
+        pair = self._pair(sample, draw)
         ids = self.tokenizer.encode(sample.caption)
         starts = token_starts(self.tokenizer, sample.caption, ids)
         return Example(
             key=sample.key,
             image=self.preprocess.crop(image, (0, 0, image.width, image.height)),
-            crop=self.preprocess.crop(image, pixels(box, image.width, image.height)),
+            crop=self.preprocess.crop(image, pixels(pair.box, image.width, image.height)),
             ids=framed(self.tokenizer, ids, self.context_length),
-            sentence_ids=framed(
-                self.tokenizer, self.tokenizer.encode(sample.caption[start:end]), self.context_length
-            ),
-            span=token_span(starts, (start, end), self.context_length),
-            box=box,
+            sentence_ids=framed(self.tokenizer, self.tokenizer.encode(pair.text), self.context_length),
+            span=token_span(starts, pair.span, self.context_length),
+            box=pair.box,
             window=self.preprocess.visible(image.width, image.height),
         )
 
@@ -107,9 +103,9 @@ class ExampleMaker:
         black, edge = np.zeros((size, size, 3), np.uint8), float(size)
         return Example("", black, black, ids, ids, (0, 0), (0.0, 0.0, edge, edge), (0.0, 0.0, edge, edge))
 
-    def _pair(self, matched: Matched, draw: Sequence[int]) -> Pair:
+    def _pair(self, sample: Sample, draw: Sequence[int]) -> MatchedPair:
         count = PAIRS[self.pairs]
         if count == 1:
-            return matched.pairs[matched.best_pair]
-        ranked = sorted(matched.pairs, key=lambda pair: (-pair.similarity, pair.sentence))[:count]
+            return sample.best
+        ranked = sorted(sample.pairs, key=lambda pair: (-pair.similarity, pair.span))[:count]
         return ranked[int(np.random.default_rng(list(draw)).integers(len(ranked)))]

@@ -1,6 +1,6 @@
 """What to say when memory was too small for a step or for the model."""
 
-from glitbuild.engine.batches import out_of_memory
+from glitbuild.batches import out_of_memory
 from glitbuild.errors import TrainingError
 from glitbuild.train.options import TrainOptions
 

@@ -1,15 +1,19 @@
-"""The loss of a step, from the features of all samples."""
+"""The loss of a step: of the features of all samples, and for programs of a model and a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from glitbuild.train.group import Group
-from glitbuild.train.views import GLOBAL, LOCAL, TSL, Features
+from glitbuild.train.views import GLOBAL, LOCAL, TSL, Features, Views
 from glitbuild.tsl.loss import TSLLoss
+
+if TYPE_CHECKING:
+    from glitbuild.train.loader import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +77,64 @@ class Objective:
             counts=(boxes, spans),
         )
         return loss
+
+
+class GlitLoss(nn.Module):
+    """FAST-GOAL's loss of a model and a batch: L = L_global + 0.5 L_local + L_TSL (arXiv 2605.26615).
+
+    L_global is CLIP's contrastive loss of whole images and long captions, L_local that of the regions and their
+    sentences, L_TSL ties the region within the image to the region alone, and the sentence within the caption to
+    the sentence alone (``TSLLoss``). A loss whose weight is 0 is not computed.
+
+    With several processes the contrast is over the samples of all of them. Give ``rank`` and ``world_size`` then,
+    as to open_clip's ``ClipLoss``, and average the gradients over the processes, as DistributedDataParallel does.
+
+    Args:
+        local_weight: weight of L_local.
+        tsl_weight: weight of L_TSL.
+        rank: rank of this process.
+        world_size: number of processes, whose default group has been started.
+
+    Example:
+        >>> import glitbuild
+        >>> model = glitbuild.load_clip("demo", context_length=248).train()
+        >>> data = glitbuild.GlitDataset("data/pairs", model)
+        >>> losses = glitbuild.GlitLoss()(model, data.collate_fn([data[0], data[1]]))
+        >>> sorted(losses)
+        ['global', 'local', 'loss', 'tsl']
+        >>> losses["loss"].backward()
+    """
+
+    def __init__(
+        self, local_weight: float = 0.5, tsl_weight: float = 1.0, *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__()
+        weights = {GLOBAL: 1.0, LOCAL: local_weight, TSL: tsl_weight}
+        if not all(0 <= weight < float("inf") for weight in weights.values()):
+            raise ValueError(f"weights must be finite and not negative, but are {local_weight} and {tsl_weight}")
+        self._objective = Objective(
+            {name: weight for name, weight in weights.items() if weight}, Group(rank, world_size)
+        )
+
+    def forward(self, model: Any, batch: "Batch") -> dict[str, Tensor]:
+        """Return each loss, not weighted, and their weighted sum as ``loss``: float32 scalars.
+
+        Args:
+            model: open_clip model whose image tower is a vision transformer. DistributedDataParallel must wrap the
+                module that calls this, not the model.
+            batch: batch of a ``GlitDataset``, at least one sample; it is moved to the model's device.
+
+        Raises:
+            TypeError: the model is wrapped, so that its gradients would not be averaged.
+            ModelError: the model gives no states of patches or tokens.
+        """
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            raise TypeError(
+                f"give the model itself and wrap the module that calls the loss in {type(model).__name__}"
+            )
+        device, group = model.logit_scale.device, self._objective.group
+        shares: list[int] = []
+        if group.size > 1:
+            shares = [int(count) for count in group.table(torch.tensor([len(batch)], device=device))[:, 0]]
+        views = Views(model, frozenset(self._objective.weights))
+        return self._objective(views(batch.to(str(device))), shares)

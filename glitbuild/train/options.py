@@ -1,8 +1,6 @@
 """The options of ``glitbuild train``: the same names on the command line and in a pipeline file."""
 
 import math
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +8,10 @@ from glitbuild.clip.facts import FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.records import writable
+from glitbuild.train.cache import cache_folder, size_in_bytes
 
 LOSSES = ("global", "local", "tsl")
 PAIRS = ("best", "top3", "all")
-CACHE_SIZE = "50GB"
-SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?)(I?)B?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +104,12 @@ class TrainOptions(FactOptions):
     @property
     def cache_folder(self) -> Path:
         """Where the shards of a remote dataset are kept; by default where this user's programs keep such things."""
-        default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "glitbuild", "shards")
-        return Path(self.cache or default).expanduser().absolute()
+        return cache_folder(self.cache)
 
     @property
     def cache_limit(self) -> int:
-        """The most bytes of these shards; a number without a unit means gigabytes. 0 if it is not a size."""
-        match = SIZE.fullmatch(str(self.cache_size or CACHE_SIZE).strip())
-        if not match:
-            return 0
-        number, unit, binary = match.groups()
-        power = "KMGT".index(unit.upper()) + 1 if unit else 0 if match[0][-1] in "Bb" else 3
-        return int(float(number) * (1024 if binary else 1000) ** power)
+        """The most bytes of these shards; 0 if it is not a size."""
+        return size_in_bytes(self.cache_size)
 
     @property
     def world_size(self) -> int:

@@ -18,11 +18,11 @@ import pytest
 from glitbuild.caption.options import CaptionOptions
 from glitbuild.caption.prompt import read_prompt
 from glitbuild.caption.run import run_caption
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.errors import ConfigError, EndpointError, OptionsChangedError
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from glitbuild.clip.demo import EMBEDDING, ROWS, compact, expand
-from glitbuild.clip.encode import ClipEncoder
+from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
 from glitbuild.flism.boxes import pixels
 from glitbuild.flism.matching import similarities
@@ -31,8 +31,8 @@ def test_it_tells_things_of_a_scene_apart_by_kind_and_colour() -> None:
         scene = make_scene(ScenesOptions(count=1, out="", seed=4, split="val", contrast=0.0), index)
         image = render(scene)
         boxes = [pixels(thing.box, image.width, image.height) for thing in scene.things]
-        crops = np.stack(encoder.encode_images([encoder.preprocess.crop(image, box) for box in boxes]))
-        texts = np.stack(encoder.encode_texts(encoder.tokenize([f"the {thing.ref}" for thing in scene.things])))
+        crops = np.stack(encoder.images([encoder.preprocess.crop(image, box) for box in boxes]))
+        texts = encoder.texts(encoder.tokenize([f"the {thing.ref}" for thing in scene.things]))
         right += int((similarities(texts, crops).argmax(axis=1) == np.arange(len(boxes))).sum())
         total += len(boxes)
     assert right / total > 0.85

@@ -14,11 +14,11 @@ import ray.cluster_utils
 
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.each_shard import each_shard
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.run import running
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.publish.page.figures import collect_figures
 from glitbuild.shards.manifest import ShardEntry, open_dataset, write_manifest
 from glitbuild.shards.stats import collect

@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glitbuild.engine.match_worker import MatchPlan
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError, ModelError
 from glitbuild.flism.regions import default_regions
+from glitbuild.match.worker import MatchPlan
 from glitbuild.records import Matched, Pair, Sample
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store

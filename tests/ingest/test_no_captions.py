@@ -9,14 +9,14 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.evaluate.options import EvalOptions
 from glitbuild.evaluate.run import run_eval
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.records import Sample, Skip
 from glitbuild.shards.manifest import open_dataset, write_manifest
 from glitbuild.shards.reader import read_shard, read_skipped

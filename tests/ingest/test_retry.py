@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.errors import ShardFailedError
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
 from tests.engine.workers import CentreWorker

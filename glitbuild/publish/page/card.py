@@ -106,12 +106,10 @@ def card(sample: Sample, picture: str, low: float, high: float) -> Card:
     matched = sample.matched
     marks = _marks(matched)
     lines = []
-    for index, pair in enumerate(matched.pairs):
-        start, end = matched.sentences[pair.sentence]
+    for index, (pair, found) in enumerate(zip(matched.pairs, sample.pairs, strict=True)):
         bar = BAR_WIDTH * (pair.similarity - low) / ((high - low) or 1.0)
         best = index == matched.best_pair
-        text = sample.caption[start:end]
-        lines.append(Line(pair.sentence + 1, text, marks[pair.region], pair.similarity, best, round(bar, 1)))
+        lines.append(Line(pair.sentence + 1, found.text, marks[pair.region], pair.similarity, best, round(bar, 1)))
     by_area = sorted(marks, key=lambda mark: -area(mark.region.box))
     return Card(sample, picture, unit, tuple(by_area), tuple(lines))
 

@@ -11,7 +11,7 @@ import numpy as np
 from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.each_shard import each_shard
-from glitbuild.records import Pair, Sample
+from glitbuild.records import MatchedPair, Sample
 from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.stats import Histogram, Stats
@@ -40,7 +40,7 @@ def _fine() -> Stats:
 class Extreme:
     """A pair with its sample, and the sample's JPEG."""
 
-    pair: Pair
+    pair: MatchedPair
     sample: Sample
     jpeg: bytes
 
@@ -106,9 +106,8 @@ class Figures:
             for length in self.beyond:
                 self.beyond[length] += tokens > length
         if sample.matched:
-            pairs = sample.matched.pairs
-            self.worst.add(Extreme(min(pairs, key=lambda pair: pair.similarity), sample, jpeg))
-            self.best.add(Extreme(pairs[sample.matched.best_pair], sample, jpeg))
+            self.worst.add(Extreme(min(sample.pairs, key=lambda pair: pair.similarity), sample, jpeg))
+            self.best.add(Extreme(sample.best, sample, jpeg))
 
     def merge(self, other: "Figures") -> None:
         """Add the figures of what comes behind these."""

@@ -143,13 +143,10 @@ def _whole(value: float) -> str:
 
 def _shown(extreme: Extreme) -> Shown:
     sample, pair = extreme.sample, extreme.pair
-    assert sample.matched
-    region = sample.matched.regions[pair.region]
-    start, end = sample.matched.sentences[pair.sentence]
     try:
-        picture = data_url(crop(extreme.jpeg, region.box, CROP_SIDE))
+        picture = data_url(crop(extreme.jpeg, pair.box, CROP_SIDE))
     except OSError as error:
         fix = "glitbuild validate lists all that is damaged"
         raise DatasetError(f"sample {sample.key}", str(error), fix) from error
-    image, text = sample.image, sample.caption[start:end]
-    return Shown(picture, region_name(region), region, image.width, image.height, text, pair.similarity, sample.key)
+    image, name = sample.image, region_name(pair.region)
+    return Shown(picture, name, pair.region, image.width, image.height, pair.text, pair.similarity, sample.key)

@@ -61,7 +61,12 @@ def test_the_worst_and_best_pairs_are_in_order_one_an_image(figures: Figures) ->
     worst, best = figures.worst.in_order(), figures.best.in_order()
     assert [int(each.sample.key) for each in worst] == list(range(MOST_PAIRS))
     assert [int(each.sample.key) for each in best] == list(range(15, 15 - MOST_PAIRS, -1))
-    assert {each.pair.region for each in worst} == {0} and {each.pair.region for each in best} == {5}
+    for each in (*worst, *best):
+        assert each.sample.matched
+        chosen = max if each in best else min
+        assert each.pair == chosen(each.sample.pairs, key=lambda pair: pair.similarity)
+    assert {each.pair.region.kind for each in worst} == {"quadrant"}
+    assert {each.pair.region.kind for each in best} == {"object"}
 
 
 def test_tokens_are_clips_and_those_beyond_what_it_reads_are_counted(tmp_path: Path) -> None:

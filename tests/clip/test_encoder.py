@@ -9,17 +9,33 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+from glitbuild.clip import encoder as encoder_module
+from glitbuild.clip.encoder import ClipEncoder, choose_device
 from glitbuild.clip.load import ClipSpec
 from glitbuild.errors import ConfigError, ModelError
-from glitbuild.evaluate import embed
-from glitbuild.evaluate.embed import Embedder, choose_device
+from tests.evaluate.models import save_small_clip
 
 TEXTS = ["A dog.", "A red ball lies on the left. " * 3, "word " * 100, "word " * 400, ""]
 
 
 @pytest.fixture(scope="module")
-def embedder(model: Path) -> Embedder:
-    return Embedder(ClipSpec.parse(str(model)), 248, 2, "cpu")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_small_clip(tmp_path_factory.mktemp("model") / "small")
+
+
+@pytest.fixture(scope="module")
+def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_small_clip(tmp_path_factory.mktemp("model") / "long", 248)
+
+
+def encoder_of(model: Path, context_length: int, batch: int = 2) -> ClipEncoder:
+    sizes = {"image_batch": batch, "text_batch": batch, "context_length": context_length}
+    return ClipEncoder(ClipSpec.parse(str(model)), "cpu", patches=True, **sizes)
+
+
+@pytest.fixture(scope="module")
+def encoder(model: Path) -> ClipEncoder:
+    return encoder_of(model, 248)
 
 
 def pictures() -> list[Image.Image]:
@@ -27,17 +43,17 @@ def pictures() -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 255, size, dtype=np.uint8)) for size in ((80, 64, 3), (64, 200, 3))] * 2
 
 
-def test_texts_are_those_of_the_stretched_model_in_their_order(embedder: Embedder, long_model: Path) -> None:
+def test_texts_are_those_of_the_stretched_model_in_their_order(encoder: ClipEncoder, long_model: Path) -> None:
     spec = ClipSpec.parse(str(long_model))
     known = spec.load("cpu")
     ids = open_clip.get_tokenizer(spec.architecture)(TEXTS)
     with torch.inference_mode():
         expected = normalize(known.encode_text(ids), dim=-1).numpy()
-    for one in (embedder, Embedder(spec, 248, 3, "cpu")):
+    for one in (encoder, encoder_of(long_model, 248, 3)):
         tokens = one.tokenize(TEXTS)
         assert [text.truncated for text in tokens] == [False, False, False, True, False]
         assert one.texts(tokens) == pytest.approx(expected, abs=1e-5)
-    assert embedder.texts([]).shape[0] == 0
+    assert encoder.texts([]).shape[0] == 0
 
 
 def test_with_77_tokens_longer_texts_are_cut_also_by_a_model_that_reads_248(model: Path, long_model: Path) -> None:
@@ -45,25 +61,25 @@ def test_with_77_tokens_longer_texts_are_cut_also_by_a_model_that_reads_248(mode
     ids = open_clip.get_tokenizer("ViT-B-16")(TEXTS)
     with torch.inference_mode():
         expected = normalize(known.encode_text(ids), dim=-1).numpy()
-    short = Embedder(ClipSpec.parse(str(model)), 77, 2, "cpu")
+    short = encoder_of(model, 77)
     assert short.texts(short.tokenize(TEXTS)) == pytest.approx(expected, abs=1e-5)
-    cut = Embedder(ClipSpec.parse(str(long_model)), 77, 2, "cpu")
+    cut = encoder_of(long_model, 77)
     assert [len(text.ids) for text in cut.tokenize(TEXTS)][2:4] == [77, 77]
 
 
-def test_images_and_patches_are_those_of_the_model(embedder: Embedder, model: Path) -> None:
+def test_images_and_patches_are_those_of_the_model(encoder: ClipEncoder, model: Path) -> None:
     known = ClipSpec.parse(str(model)).load("cpu")
     known.visual.output_tokens = True
-    crops = [embedder.preprocess.crop(image, (0, 0, *image.size)) for image in pictures()[:3]]
+    crops = [encoder.preprocess.crop(image, (0, 0, *image.size)) for image in pictures()[:3]]
     with torch.inference_mode():
-        pooled, tokens = known.visual(embedder.preprocess.batch(crops, "cpu"))
+        pooled, tokens = known.visual(encoder.preprocess.batch(crops, "cpu"))
         pooled, tokens = (normalize(part, dim=-1).numpy() for part in (pooled, tokens @ known.visual.proj))
-    assert np.stack(embedder.images(crops)) == pytest.approx(pooled, abs=1e-5)
-    seen = embedder.images_with_patches(crops)
+    assert np.stack(encoder.images(crops)) == pytest.approx(pooled, abs=1e-5)
+    seen = encoder.images_with_patches(crops)
     assert np.stack([one.image for one in seen]) == pytest.approx(pooled, abs=1e-5)
     assert np.stack([one.patches for one in seen]) == pytest.approx(tokens, abs=1e-5)
-    assert embedder.images([]) == []
-    assert (embedder.size, embedder.patch_size) == (64, 16)
+    assert encoder.images([]) == []
+    assert (encoder.towers.image_size, encoder.towers.patch_size) == (64, 16)
 
 
 def test_a_tokenizer_with_a_length_of_its_own_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +88,10 @@ def test_a_tokenizer_with_a_length_of_its_own_is_refused(model: Path, monkeypatc
         encoder._trim = False
         return encoder
 
-    known = embed.TextEncoder
-    monkeypatch.setattr(embed, "TextEncoder", other)
+    known = encoder_module.TextEncoder
+    monkeypatch.setattr(encoder_module, "TextEncoder", other)
     with pytest.raises(ModelError, match="its tokenizer makes 77 tokens of a long text"):
-        Embedder(ClipSpec.parse(str(model)), 248, 2, "cpu")
+        encoder_of(model, 248)
 
 
 def test_the_device_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

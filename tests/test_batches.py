@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glitbuild.engine.batches import in_batches, out_of_memory
+from glitbuild.batches import in_batches, out_of_memory
 
 
 @given(st.lists(st.integers(), max_size=60), st.integers(1, 20), st.integers(1, 20))

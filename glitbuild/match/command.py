@@ -8,13 +8,13 @@ from functools import partial
 from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
 from glitbuild.engine.derive import Derivation, open_input_and_output
-from glitbuild.engine.match_worker import MatchPlan, MatchWorker
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
 from glitbuild.engine.run import running
 from glitbuild.engine.task import ShardReport, ShardTask, Worker, done
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.match.options import MatchOptions
+from glitbuild.match.worker import MatchPlan, MatchWorker
 from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import require_captions
 from glitbuild.shards.sidecar import Config

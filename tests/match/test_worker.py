@@ -13,12 +13,12 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine import match_worker
-from glitbuild.engine.match_worker import MatchPlan, MatchWorker
+from glitbuild.flism import flism
 from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.ingest.images import open_rgb, store_image
-from glitbuild.records import ImageInfo, Region, Sample, Skip, SkipReason, Source
+from glitbuild.match.worker import MatchPlan, MatchWorker
+from glitbuild.records import Region, Sample, Skip, SkipReason, Source
 from glitbuild.shards.consistency import inconsistencies
 from tests.ingest.exif_bytes import exif_segment, with_segments
 from tests.ingest.turns import SHUFFLE
@@ -93,31 +93,20 @@ def test_windows_and_batches_that_do_not_fit_change_nothing_that_matters(
     worker: MatchWorker, samples: list[tuple[Sample, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = matched(worker, samples)
-    encode = worker._clip._model.encode_image
+    encode = worker._flism._clip._model.encode_image
 
     def small_memory(pixels: torch.Tensor) -> torch.Tensor:
         if len(pixels) > 7:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return encode(pixels)
 
-    monkeypatch.setattr(match_worker, "WINDOW", 2)
-    monkeypatch.setattr(worker._clip._model, "encode_image", small_memory)
+    monkeypatch.setattr(flism, "WINDOW", 2)
+    monkeypatch.setattr(worker._flism._clip._model, "encode_image", small_memory)
     for one, two in zip(matched(worker, samples), expected, strict=True):
         assert one.matched and two.matched
         assert one.matched.regions == two.matched.regions
         similarities = [pair.similarity for pair in two.matched.pairs]
         assert [pair.similarity for pair in one.matched.pairs] == pytest.approx(similarities, abs=1e-4)
-
-
-def test_windows_hold_few_pictures_and_few_pixels() -> None:
-    megapixels = [40, 30, 90, 1, *[1] * 70, 63, 2]
-    samples = [
-        (Sample(f"{i:09d}", "Big.", ImageInfo(1000, 1000 * size, "", "jpeg", False), Source("d", "")), b"")
-        for i, size in enumerate(megapixels)
-    ]
-    windows = match_worker._windows(samples)
-    assert [sample for window in windows for sample in window] == samples
-    assert [len(window) for window in windows] == [1, 1, 1, 32, 32, 7, 1, 1]
 
 
 def test_a_picture_that_cannot_be_decoded_is_skipped_and_the_others_go_on(

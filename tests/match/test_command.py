@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.engine.match import run_match
-from glitbuild.engine.options import MatchOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
 from glitbuild.ingest.command import run_ingest
 from glitbuild.ingest.options import IngestOptions
+from glitbuild.match.command import run_match
+from glitbuild.match.options import MatchOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.validate import validate
