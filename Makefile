@@ -31,11 +31,11 @@ demo: setup
 
 # Trains the models that ship inside the package, on scenes it draws meanwhile; see glitbuild/embedded/.
 demo-models: setup
-	$(BIN)/python -m glitbuild.pretrain.detector
-	$(BIN)/python -m glitbuild.pretrain.clip
-	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 220 --batch-size 32 --lr 6e-4 --seed 1
-	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 160 --batch-size 32 --lr 6e-4 --seed 2
-	$(BIN)/python -m glitbuild.pretrain.clip --hard --steps 120 --batch-size 32 --lr 6e-4 --seed 3
+	$(BIN)/python -m tools.demo_models.detector
+	$(BIN)/python -m tools.demo_models.clip
+	$(BIN)/python -m tools.demo_models.clip --hard --steps 220 --batch-size 32 --lr 6e-4 --seed 1
+	$(BIN)/python -m tools.demo_models.clip --hard --steps 160 --batch-size 32 --lr 6e-4 --seed 2
+	$(BIN)/python -m tools.demo_models.clip --hard --steps 120 --batch-size 32 --lr 6e-4 --seed 3
 
 # The README's picture; needs Chromium.
 screenshot: setup

@@ -25,15 +25,15 @@ from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.ray_runner import RayRunner
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.flism.regions import default_regions
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.match.worker import MatchPlan
 from glitbuild.records import ImageInfo, Matched, Pair, Sample, Source
 from glitbuild.shards.layout import shard_name
 from glitbuild.shards.manifest import write_manifest
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.match.worker import MatchPlan
 
 SAMPLES_A_SHARD = 1000
 REAL_SHARD_SECONDS = 10.0

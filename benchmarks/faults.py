@@ -16,13 +16,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
 
-from glitbuild.ingest.command import run_ingest
-from glitbuild.ingest.options import IngestOptions
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate
+from glitbuild.stages.ingest.command import run_ingest
+from glitbuild.stages.ingest.options import IngestOptions
 from tests.factories import jpeg
-from tests.ingest.download.server import FAULTS, Server
+from tests.stages.ingest.download.server import FAULTS, Server
 
 EVERY = 5
 """Of so many rows one is to fail."""

@@ -30,11 +30,11 @@ from glitbuild.flism.matching import best_pairs, similarities
 from glitbuild.flism.regions import candidate_regions
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.records import Matched, Region
-from glitbuild.scenes.accuracy import OVERLAP, Accuracy
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.render import encode, render
-from glitbuild.scenes.truth import describe
-from glitbuild.scenes.world import make_scene
+from glitbuild.stages.scenes.accuracy import OVERLAP, Accuracy
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.render import encode, render
+from glitbuild.stages.scenes.truth import describe
+from glitbuild.stages.scenes.world import make_scene
 
 SCORE = 0.25
 """Of the detections that become regions, as in ``glitbuild match``."""

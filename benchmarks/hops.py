@@ -20,10 +20,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
 
 import glitbuild
-from glitbuild.ingest.command import run_ingest
-from glitbuild.ingest.options import IngestOptions
+from glitbuild.stages.ingest.command import run_ingest
+from glitbuild.stages.ingest.options import IngestOptions
 from tests.factories import jpeg
-from tests.ingest.download.server import Server
+from tests.stages.ingest.download.server import Server
 
 PACKAGE = str(Path(glitbuild.__file__).parent)
 

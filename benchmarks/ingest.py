@@ -20,7 +20,6 @@ import io
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -111,7 +110,8 @@ def server(pictures: list[bytes]) -> Iterator[tuple[int, Connection]]:
 def measure(command: list[str], connection: Connection, out: Path, samples: int) -> Measured:
     """Run a command that writes tars below ``out``, watching its memory."""
     shutil.rmtree(out, ignore_errors=True)
-    start, peak, used = time.perf_counter(), 0, processor_seconds()
+    start, peak = time.perf_counter(), 0
+    used: dict[int, float] = {}
     # One of img2dataset's libraries would ask the network for a newer version.
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
     process = subprocess.Popen(
@@ -119,7 +119,7 @@ def measure(command: list[str], connection: Connection, out: Path, samples: int)
     )
     watched = psutil.Process(process.pid)
     while process.poll() is None:
-        peak = max(peak, memory(watched))
+        peak = max(peak, look(watched, used))
         time.sleep(0.2)
     seconds = time.perf_counter() - start
     if process.returncode:
@@ -131,7 +131,7 @@ def measure(command: list[str], connection: Connection, out: Path, samples: int)
     connection.send("first request")
     written = max(path.stat().st_mtime for path in tars)
     rate = samples / (written - connection.recv())
-    return Measured(rate, seconds, processor_seconds() - used, peak / 2**20)
+    return Measured(rate, seconds, sum(used.values()), peak / 2**20)
 
 
 def pictures_in(path: Path) -> int:
@@ -140,18 +140,17 @@ def pictures_in(path: Path) -> int:
         return sum(name.endswith(".jpg") for name in tar.getnames())
 
 
-def processor_seconds() -> float:
-    """Return the processor time of all commands so far that have ended, with what they started."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def look(process: psutil.Process, used: dict[int, float]) -> int:
+    """Return the memory of a process and all it started, shared pages counted once.
 
-
-def memory(process: psutil.Process) -> int:
-    """Return the memory of a process and all it started, shared pages counted once."""
+    ``used`` gets the processor seconds of each so far: nobody waits for Ray's processes, so none is told them.
+    """
     total = 0
     try:
         for member in (process, *process.children(recursive=True)):
             total += member.memory_full_info().pss
+            times = member.cpu_times()
+            used[member.pid] = times.user + times.system
     except psutil.Error:
         pass  # one of them has ended just now
     return total

@@ -27,9 +27,9 @@ from glitbuild.flism.boxes import pixels
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.regions import candidate_regions
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.ingest.images import open_rgb, store_image
-from glitbuild.match.worker import MatchPlan, MatchWorker
 from glitbuild.records import Sample, Source
+from glitbuild.stages.ingest.images import open_rgb, store_image
+from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 
 
 def load_samples(assets: Path, repeat: int) -> list[tuple[Sample, bytes]]:

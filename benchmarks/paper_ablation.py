@@ -24,18 +24,18 @@ import torch
 from numpy.typing import NDArray
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.evaluate.bootstrap import paired_bootstrap
-from glitbuild.evaluate.options import EvalOptions
-from glitbuild.evaluate.run import Report, run_eval
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
-from glitbuild.train.job import Job, Trainer
-from glitbuild.train.loader import Batch, Batches
-from glitbuild.train.options import TrainOptions
-from glitbuild.train.plan import Place
-from glitbuild.train.run import run_train
+from glitbuild.stages.evaluate.bootstrap import paired_bootstrap
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.evaluate.run import Report, run_eval
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.job import Job, Trainer
+from glitbuild.stages.train.loader import Batch, Batches
+from glitbuild.stages.train.options import TrainOptions
+from glitbuild.stages.train.plan import Place
+from glitbuild.stages.train.run import run_train
 
 FULL = "global + local + TSL"
 DIRECTIONS = ("text_to_image", "image_to_text")

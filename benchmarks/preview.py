@@ -22,16 +22,16 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.publish.page.options import PreviewOptions
-from glitbuild.publish.page.preview import MOST_BYTES, run_preview
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
 from glitbuild.shards.manifest import ShardEntry, open_dataset, write_manifest
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.publish.page.preview import MOST_BYTES, run_preview
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
 
 SAMPLES = 200
 MOST_SECONDS = 2.0

@@ -30,11 +30,11 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from glitbuild.publish.hub.contents import GROUP_BYTES
 from glitbuild.shards.layout import MANIFEST, SIZES
-from tests.publish.hub.folders import REPO, make_dataset
-from tests.publish.hub_server import Fault, Hub, serve
+from glitbuild.stages.publish.hub.contents import GROUP_BYTES
 from tests.run import GLITBUILD, tree
+from tests.stages.publish.hub.folders import REPO, make_dataset
+from tests.stages.publish.hub_server import Fault, Hub, serve
 
 NULL = subprocess.DEVNULL
 

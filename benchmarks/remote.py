@@ -24,16 +24,16 @@ from s3fs import S3FileSystem
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.train.ahead import Ahead
-from glitbuild.train.cache import ShardCache
-from glitbuild.train.example import ExampleMaker
-from glitbuild.train.loader import Batch, Batches, load
-from glitbuild.train.plan import Plan
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.ahead import Ahead
+from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.example import ExampleMaker
+from glitbuild.stages.train.loader import Batch, Batches, load
+from glitbuild.stages.train.plan import Plan
 from tests.proxy import CountingProxy
 
 SERVER = """

@@ -41,15 +41,15 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from glitbuild.ingest import command
-from glitbuild.ingest.accept import accept
-from glitbuild.ingest.duplicates import Facts
-from glitbuild.ingest.options import IngestOptions
-from glitbuild.ingest.plan import Start, cut_sources
-from glitbuild.ingest.registry import open_sources
-from glitbuild.ingest.source import Cut, Row, RowSource, SourceOptions
-from glitbuild.ingest.worker import Checked, IngestWorker
 from glitbuild.records import ImageInfo, Sample, Source
+from glitbuild.stages.ingest import command
+from glitbuild.stages.ingest.accept import accept
+from glitbuild.stages.ingest.duplicates import Facts
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.ingest.plan import Start, cut_sources
+from glitbuild.stages.ingest.registry import open_sources
+from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions
+from glitbuild.stages.ingest.worker import Checked, IngestWorker
 
 GLITBUILD = str(Path(sys.executable).with_name("glitbuild"))
 SPAWN = multiprocessing.get_context("spawn")

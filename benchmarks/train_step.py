@@ -31,20 +31,20 @@ from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.flism.boxes import pixels
-from glitbuild.ingest.images import open_rgb
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
 from glitbuild.records import Sample
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from glitbuild.train.example import ExampleMaker
-from glitbuild.train.loader import Batch, Batches, load
-from glitbuild.train.objective import Objective
-from glitbuild.train.plan import Plan
-from glitbuild.train.schedule import parameter_groups
-from glitbuild.train.views import Features, Views
+from glitbuild.stages.ingest.images import open_rgb
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.example import ExampleMaker
+from glitbuild.stages.train.loader import Batch, Batches, load
+from glitbuild.stages.train.objective import Objective
+from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.schedule import parameter_groups
+from glitbuild.stages.train.views import Features, Views
 
 WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}
 PLAIN = {"global": 1.0, "local": 0.5}

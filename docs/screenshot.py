@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.publish.page.options import PreviewOptions
-from glitbuild.publish.page.preview import run_preview
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
 
 OUT = Path(__file__).with_name("preview.png")
 WIDTH, HEIGHT = 1200, 760

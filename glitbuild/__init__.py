@@ -8,23 +8,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glitbuild.api import caption, evaluate, export, ingest, match, preview, push, scenes, train
     from glitbuild.clip.load import load_clip
     from glitbuild.dataset import GlitDataset, read
     from glitbuild.flism.flism import FLISM
-    from glitbuild.train.objective import GlitLoss
+    from glitbuild.stages.train.objective import GlitLoss
     from glitbuild.tsl.loss import TSLLoss
 
 __version__ = "0.1.0"
 
-__all__ = ["FLISM", "GlitDataset", "GlitLoss", "TSLLoss", "__version__", "load_clip", "read"]
+__all__ = [
+    "FLISM",
+    "GlitDataset",
+    "GlitLoss",
+    "TSLLoss",
+    "__version__",
+    "caption",
+    "evaluate",
+    "export",
+    "ingest",
+    "load_clip",
+    "match",
+    "preview",
+    "push",
+    "read",
+    "scenes",
+    "train",
+]
 
 _HOMES = {
     "FLISM": "glitbuild.flism.flism",
     "GlitDataset": "glitbuild.dataset",
-    "GlitLoss": "glitbuild.train.objective",
+    "GlitLoss": "glitbuild.stages.train.objective",
     "TSLLoss": "glitbuild.tsl.loss",
+    "caption": "glitbuild.api",
+    "evaluate": "glitbuild.api",
+    "export": "glitbuild.api",
+    "ingest": "glitbuild.api",
     "load_clip": "glitbuild.clip.load",
+    "match": "glitbuild.api",
+    "preview": "glitbuild.api",
+    "push": "glitbuild.api",
     "read": "glitbuild.dataset",
+    "scenes": "glitbuild.api",
+    "train": "glitbuild.api",
 }
 """The module that defines each public name."""
 

@@ -15,17 +15,17 @@ from torch.utils.data import Dataset
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import own_tokenizer
 from glitbuild.errors import ConfigError, DatasetError
-from glitbuild.ingest.images import open_rgb
 from glitbuild.records import MatchedPair, Region, Sample, Source
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.reader import check_shards, read_shard
 from glitbuild.shards.store import Store
-from glitbuild.train.cache import ShardCache, cache_folder, size_in_bytes
-from glitbuild.train.example import PAIRS, Example, ExampleMaker
-from glitbuild.train.loader import Batch, collate
-from glitbuild.train.open_shards import ShardRanges
-from glitbuild.train.shard_file import ShardFile
+from glitbuild.stages.ingest.images import open_rgb
+from glitbuild.stages.train.cache import ShardCache, cache_folder, size_in_bytes
+from glitbuild.stages.train.example import PAIRS, Example, ExampleMaker
+from glitbuild.stages.train.loader import Batch, collate
+from glitbuild.stages.train.open_shards import ShardRanges
+from glitbuild.stages.train.shard_file import ShardFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.caption.options import CaptionOptions
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, StageError
-from glitbuild.ingest.options import IngestOptions
-from glitbuild.match.options import MatchOptions
 from glitbuild.recipe import read_recipe
-from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import misfit
-from glitbuild.train.options import TrainOptions
+from glitbuild.stages.caption.options import CaptionOptions
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from glitbuild.train.run import Trained
+    from glitbuild.stages.train.run import Trained
 
 Options = IngestOptions | CaptionOptions | MatchOptions | ScenesOptions | TrainOptions
 
@@ -66,8 +66,8 @@ def _check_before(stages: list[Stage]) -> None:
     """Check what needs no stage to have run: it would otherwise fail when others have taken their time."""
     for stage in stages:
         if isinstance(stage.options, CaptionOptions):
-            from glitbuild.caption.endpoint import require_openai
-            from glitbuild.caption.prompt import read_prompt
+            from glitbuild.stages.caption.endpoint import require_openai
+            from glitbuild.stages.caption.prompt import read_prompt
 
             require_openai()
             read_prompt(stage.options.prompt)
@@ -76,36 +76,29 @@ def _check_before(stages: list[Stage]) -> None:
 def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
     """Run one stage."""
     if isinstance(stage.options, IngestOptions):
-        from glitbuild.ingest.command import run_ingest
+        from glitbuild.stages.ingest.command import run_ingest
 
         return run_ingest(stage.options, plain)
     if isinstance(stage.options, CaptionOptions):
-        from glitbuild.caption.run import run_caption
+        from glitbuild.stages.caption.run import run_caption
 
         return run_caption(stage.options, plain)
     if isinstance(stage.options, ScenesOptions):
-        from glitbuild.scenes.write import run_scenes
+        from glitbuild.stages.scenes.write import run_scenes
 
         return run_scenes(stage.options, plain)
     if isinstance(stage.options, TrainOptions):
-        from glitbuild.train.run import run_train
+        from glitbuild.stages.train.run import run_train
 
         return run_train(stage.options, plain)
-    from glitbuild.match.command import run_match
+    from glitbuild.stages.match.command import run_match
 
     return run_match(stage.options, plain)
 
 
 def _stage(name: str, options: dict[str, Any]) -> Stage:
-    if isinstance(options.get("source"), str):
-        options = options | {"source": [options["source"]]}
-    if "source" in options:
-        options = options | {"source": tuple(options["source"])}
-    if "exclude" in options:
-        exclude = options["exclude"]
-        options = options | {"exclude": (exclude,) if isinstance(exclude, str) else tuple(exclude)}
-    if isinstance(columns := options.get("keep_columns"), str | list):
-        options = options | {"keep_columns": tuple(columns.split(",") if isinstance(columns, str) else columns)}
+    if isinstance(columns := options.get("keep_columns"), str):
+        options = options | {"keep_columns": columns.split(",")}
     make: dict[str, Callable[..., Options]] = {
         "ingest": IngestOptions,
         "caption": CaptionOptions,

@@ -59,7 +59,7 @@ class Absent:
         if name.split(".")[0] in ("ray", "click", "ultralytics", "transformers", "openai"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
-import glitbuild.match.worker, glitbuild.engine.local_runner, glitbuild.ingest.command
+import glitbuild.stages.match.worker, glitbuild.engine.local_runner, glitbuild.stages.ingest.command
 for part in ("records", "ingest", "flism", "shards", "clip", "scenes", "evaluate", "caption"):
     module = importlib.import_module(f"glitbuild.{part}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"glitbuild.{part}."):

@@ -11,16 +11,16 @@ import webdataset
 from huggingface_hub import DatasetCard
 
 from glitbuild.errors import ConfigError, OptionsChangedError
-from glitbuild.ingest.command import run_ingest
-from glitbuild.ingest.options import IngestOptions
-from glitbuild.publish.hub.options import PushOptions
-from glitbuild.publish.hub.run import plan_push
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
+from glitbuild.stages.ingest.command import run_ingest
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.publish.hub.options import PushOptions
+from glitbuild.stages.publish.hub.run import plan_push
 from tests.factories import jpeg
-from tests.ingest.formats.corpora.layouts import lay_out
 from tests.run import here
+from tests.stages.ingest.formats.corpora.layouts import lay_out
 
 pytestmark = pytest.mark.slow
 

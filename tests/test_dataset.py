@@ -15,15 +15,15 @@ import glitbuild
 from glitbuild import dataset as dataset_module
 from glitbuild.dataset import DatasetSample
 from glitbuild.errors import ConfigError, DatasetError
-from glitbuild.ingest.images import open_rgb
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from glitbuild.train.loader import Batches
-from glitbuild.train.plan import Place, Plan
+from glitbuild.stages.ingest.images import open_rgb
+from glitbuild.stages.train.loader import Batches
+from glitbuild.stages.train.plan import Place, Plan
 from tests.proxy import CountingProxy
 from tests.run import here
-from tests.train.worlds import matched_scenes, small_clip
+from tests.stages.train.worlds import matched_scenes, small_clip
 
 pytestmark = pytest.mark.slow
 

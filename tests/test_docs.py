@@ -18,12 +18,12 @@ from s3fs import S3FileSystem
 
 from glitbuild.cli import cli
 from glitbuild.shards.schemas import schema
-from tests.caption.standin import StandIn
 from tests.factories import jpeg
-from tests.ingest.download.server import Server
-from tests.ingest.formats.corpora.layouts import PLACES, lay_out
-from tests.publish.hub_client import logged_in
 from tests.run import here
+from tests.stages.caption.standin import StandIn
+from tests.stages.ingest.download.server import Server
+from tests.stages.ingest.formats.corpora.layouts import PLACES, lay_out
+from tests.stages.publish.hub_client import logged_in
 from tests.tiny_models import save_clip, save_yolos
 
 pytestmark = pytest.mark.slow

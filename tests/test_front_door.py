@@ -13,7 +13,8 @@ import torch
 import glitbuild
 from glitbuild.clip.stretch import stretch_positions
 from glitbuild.errors import ConfigError, ModelError
-from tests.train.worlds import matched_scenes
+from tests.factories import jpeg
+from tests.stages.train.worlds import matched_scenes
 
 PUBLIC = [name for name in glitbuild.__all__ if not name.startswith("_")]
 
@@ -31,9 +32,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with a matched dataset at ``data/pairs``, as the examples have it."""
+    """What the examples name: a matched dataset at ``data/pairs``, and photos of which one is damaged."""
     folder = tmp_path_factory.mktemp("front-door")
     matched_scenes(folder / "data" / "pairs", (3, 1))
+    (folder / "photos").mkdir()
+    for name in ("a", "b", "c"):
+        (folder / "photos" / f"{name}.jpg").write_bytes(jpeg(64, 48, seed=ord(name)) if name != "c" else b"no JPEG")
+        (folder / "photos" / f"{name}.txt").write_text("Noise of many colors.")
     return folder
 
 

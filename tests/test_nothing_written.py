@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.factories import jpeg
-from tests.publish.page.datasets import scene, write
 from tests.run import here
+from tests.stages.publish.page.datasets import scene, write
 
 CAPTION = ["caption", "images", "--out", "out", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m"]
 SCENES = ["scenes", "--count", "2", "--out", "out"]

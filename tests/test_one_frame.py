@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glitbuild.caption import picture
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.evaluate.looks import Look
-from glitbuild.ingest.command import run_ingest
-from glitbuild.ingest.options import IngestOptions
-from glitbuild.publish.page.options import PreviewOptions
-from glitbuild.publish.page.preview import run_preview
-from glitbuild.publish.page.thumbnails import crop, thumbnail
-from glitbuild.publish.sheet import Example, contact_sheet
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from glitbuild.train.example import ExampleMaker
-from tests.ingest.conftest import save
-from tests.ingest.exif_bytes import exif_segment, with_segments, xmp_segment
-from tests.ingest.turns import assert_upright, camera
-from tests.publish.page.datasets import scene, write
+from glitbuild.stages.caption import picture
+from glitbuild.stages.evaluate.looks import Look
+from glitbuild.stages.ingest.command import run_ingest
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.publish.page.thumbnails import crop, thumbnail
+from glitbuild.stages.publish.sheet import Example, contact_sheet
+from glitbuild.stages.train.example import ExampleMaker
+from tests.stages.ingest.conftest import save
+from tests.stages.ingest.exif_bytes import exif_segment, with_segments, xmp_segment
+from tests.stages.ingest.turns import assert_upright, camera
+from tests.stages.publish.page.datasets import scene, write
 
 PREPROCESS = Preprocess(32, False, 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PAIRS = [("A red dog in a corner.", 5, 0.4), ("A quarter of it.", 1, 0.2)]

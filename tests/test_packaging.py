@@ -62,5 +62,5 @@ def test_the_wheel_holds_the_package_its_schemas_and_its_marker_of_types(tmp_pat
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "glitbuild").rglob("*.py")}
     schemas = {f"glitbuild/schemas/{path.name}" for path in (ROOT / "schemas").glob("*.json")}
-    assert package | schemas | {"glitbuild/py.typed", "glitbuild/caption/prompt.txt"} <= names
+    assert package | schemas | {"glitbuild/py.typed", "glitbuild/stages/caption/prompt.txt"} <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from glitbuild.caption.options import CaptionOptions
 from glitbuild.cli import cli
 from glitbuild.errors import ConfigError
-from glitbuild.ingest.options import IngestOptions
-from glitbuild.match.options import MatchOptions
 from glitbuild.pipeline import load_pipeline
-from glitbuild.scenes.options import ScenesOptions
 from glitbuild.shards.schemas import schema
-from glitbuild.train.options import TrainOptions
+from glitbuild.stages.caption.options import CaptionOptions
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.train.options import TrainOptions
 from tests.factories import jpeg
 from tests.run import done
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from glitbuild.cli import main
-from tests.evaluate.test_report import REPORT
-from tests.publish.page.datasets import scene, write
+from tests.stages.evaluate.test_report import REPORT
+from tests.stages.publish.page.datasets import scene, write
 
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "utf-8"]
 LABEL = "caf\u00e9 \u72d7 [/b] :dog: \U0001f436"
@@ -102,7 +102,7 @@ def test_errors_are_one_line_whatever_they_name(
 def test_the_tables_of_eval_and_demo_take_any_name(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from glitbuild.demo import table
     from glitbuild.demo.run import Report as Demo
-    from glitbuild.evaluate import report
+    from glitbuild.stages.evaluate import report
 
     def print_both() -> None:
         report.print_report(replace(REPORT, model=LABEL, dataset="[/x]"))

@@ -39,15 +39,11 @@ def evaluate(plain: bool, **options: Any) -> None:
     directory. The suite joint needs the pairs of `glitbuild match`; localization needs them, or the truth of
     `glitbuild scenes`.
     """
-    from glitbuild.evaluate.options import EvalOptions
-    from glitbuild.evaluate.report import as_json, as_markdown, print_report
-    from glitbuild.evaluate.run import run_eval
-    from glitbuild.shards.output import write_file
+    from glitbuild.stages.evaluate.options import EvalOptions
+    from glitbuild.stages.evaluate.report import print_report, write_files
+    from glitbuild.stages.evaluate.run import run_eval
 
     given = EvalOptions(**options)
     report = run_eval(given, plain)
-    if given.out:
-        write_file(given.out, as_json(report))
-    if given.markdown:
-        write_file(given.markdown, as_markdown(report).encode(errors="backslashreplace"))
+    write_files(report, given)
     print_report(report)

@@ -60,7 +60,7 @@ def ingest(plain: bool, **options: Any) -> None:
     file, WebDataset tars, a Hugging Face dataset, or a known corpus as it is downloaded. Images given as
     http(s) addresses are downloaded. What can't be used is listed in OUT/skipped/.
     """
-    from glitbuild.ingest.command import run_ingest
-    from glitbuild.ingest.options import IngestOptions
+    from glitbuild.stages.ingest.command import run_ingest
+    from glitbuild.stages.ingest.options import IngestOptions
 
     report(run_ingest(IngestOptions(**options), plain), options["out"])

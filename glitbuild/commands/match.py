@@ -42,7 +42,7 @@ def match(plain: bool, **options: Any) -> None:
 
     DIR is a dataset directory that `glitbuild ingest` finished.
     """
-    from glitbuild.match.command import run_match
-    from glitbuild.match.options import MatchOptions
+    from glitbuild.stages.match.command import run_match
+    from glitbuild.stages.match.options import MatchOptions
 
     report(run_match(MatchOptions(**options), plain), options["out"])

@@ -23,7 +23,7 @@ def stats(
     cluster = choose_cluster(workers, ray_address=ray_address)
     store, manifest = open_dataset(dir)
     if html:
-        from glitbuild.publish.page.statistics import write_statistics
+        from glitbuild.stages.publish.page.statistics import write_statistics
 
         found = write_statistics(store, manifest, html, plain, cluster)
     else:

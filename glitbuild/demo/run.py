@@ -8,15 +8,15 @@ from typing import Any
 
 from glitbuild.demo.options import DemoOptions
 from glitbuild.demo.stages import Step, on_photographs, on_scenes
-from glitbuild.evaluate.options import EvalOptions
-from glitbuild.evaluate.run import run_eval
-from glitbuild.publish.page.options import PreviewOptions
-from glitbuild.publish.page.preview import run_preview
-from glitbuild.publish.sheet import MOST, Example, contact_sheet
 from glitbuild.records import Box
-from glitbuild.scenes.accuracy import Accuracy
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.evaluate.run import run_eval
+from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.publish.sheet import MOST, Example, contact_sheet
+from glitbuild.stages.scenes.accuracy import Accuracy
 
 SHEET = "contact-sheet.png"
 PAGE = "preview.html"

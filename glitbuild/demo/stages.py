@@ -9,14 +9,14 @@ from glitbuild.cpus import usable_cpus
 from glitbuild.demo.options import HELD_OUT, SCENES, DemoOptions
 from glitbuild.demo.photos import write_photos
 from glitbuild.engine.result import Result
-from glitbuild.ingest.command import run_ingest
-from glitbuild.ingest.options import IngestOptions
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.write import run_scenes
-from glitbuild.train.options import TrainOptions
-from glitbuild.train.run import run_train
+from glitbuild.stages.ingest.command import run_ingest
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.options import TrainOptions
+from glitbuild.stages.train.run import run_train
 
 SEED = 1
 """The embedded models were trained on other scenes: those of seed 0."""

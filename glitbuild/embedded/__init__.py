@@ -1,1 +1,1 @@
-"""The models that ship inside the package, trained on scenes by ``glitbuild.pretrain``; not for photographs."""
+"""The models that ship inside the package, trained on scenes by ``tools.demo_models``; not for photographs."""

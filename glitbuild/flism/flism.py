@@ -296,8 +296,8 @@ def _captioned(image: "Picture", caption: str) -> CaptionedImage:
     from PIL.ExifTags import Base
     from PIL.Image import Image
 
-    from glitbuild.ingest.images import open_rgb, store_image
-    from glitbuild.ingest.source import Rejected
+    from glitbuild.stages.ingest.images import open_rgb, store_image
+    from glitbuild.stages.ingest.source import Rejected
 
     if isinstance(image, Image):
         image.load()  # after which a TIFF is upright
@@ -316,8 +316,8 @@ def _captioned(image: "Picture", caption: str) -> CaptionedImage:
 
 
 def _rgb(image: "Image") -> "Image":
-    from glitbuild.ingest.images import to_rgb
-    from glitbuild.ingest.source import Rejected
+    from glitbuild.stages.ingest.images import to_rgb
+    from glitbuild.stages.ingest.source import Rejected
 
     try:
         return to_rgb(image.copy())

@@ -7,9 +7,9 @@ from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
 from glitbuild.flism.boxes import pixels
 from glitbuild.flism.matching import similarities
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.render import render
-from glitbuild.scenes.world import make_scene
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.render import render
+from glitbuild.stages.scenes.world import make_scene
 
 
 def test_what_is_stored_compactly_comes_back_whole() -> None:

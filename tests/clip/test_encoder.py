@@ -13,7 +13,7 @@ from glitbuild.clip import encoder as encoder_module
 from glitbuild.clip.encoder import ClipEncoder, choose_device
 from glitbuild.clip.load import ClipSpec
 from glitbuild.errors import ConfigError, ModelError
-from tests.evaluate.models import save_small_clip
+from tests.stages.evaluate.models import save_small_clip
 
 TEXTS = ["A dog.", "A red ball lies on the left. " * 3, "word " * 100, "word " * 400, ""]
 

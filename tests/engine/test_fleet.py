@@ -17,14 +17,14 @@ from glitbuild.engine.each_shard import each_shard
 from glitbuild.engine.run import running
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError
-from glitbuild.match.command import run_match
-from glitbuild.match.options import MatchOptions
-from glitbuild.publish.page.figures import collect_figures
 from glitbuild.shards.manifest import ShardEntry, open_dataset, write_manifest
 from glitbuild.shards.stats import collect
 from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import write_shard
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.publish.page.figures import collect_figures
 from tests.engine.workers import CentreWorker, Moody
 from tests.factories import sample_with_jpeg
 from tests.run import here, tree

@@ -8,11 +8,11 @@ from pathlib import Path
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError, ModelError
 from glitbuild.flism.regions import default_regions
-from glitbuild.match.worker import MatchPlan
 from glitbuild.records import Matched, Pair, Sample
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import write_shard
+from glitbuild.stages.match.worker import MatchPlan
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from glitbuild.errors import ConfigError, ModelError
 from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
-from glitbuild.scenes.options import ScenesOptions
-from glitbuild.scenes.render import render
-from glitbuild.scenes.world import make_scene
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.render import render
+from glitbuild.stages.scenes.world import make_scene
 from tests.tiny_models import save_detr, save_yolos
 
 pytestmark = pytest.mark.slow

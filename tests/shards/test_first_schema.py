@@ -10,9 +10,9 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.members import scan
 from glitbuild.shards.reader import read_index, read_sample, read_shard
 from glitbuild.shards.validate import validate
-from tests.caption.standin import StandIn
 from tests.run import here, tree
 from tests.shards.first_schema import unpack
+from tests.stages.caption.standin import StandIn
 
 MATCH = "--workers 0 --detector none --clip-model demo"
 

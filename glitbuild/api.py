@@ -1,0 +1,216 @@
+"""The commands as functions: the same options under the same names, without a command line."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import cleandoc, signature
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from glitbuild.cli import cli
+from glitbuild.engine.result import Result
+from glitbuild.stages.caption.options import CaptionOptions
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.export.options import ExportOptions
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.publish.hub.options import PushOptions
+from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from glitbuild.stages.evaluate.run import Report
+    from glitbuild.stages.export.run import Exported
+    from glitbuild.stages.publish.hub.contents import Contents
+    from glitbuild.stages.publish.hub.run import Pushed
+    from glitbuild.stages.publish.page.preview import Preview
+    from glitbuild.stages.train.run import Trained
+
+Given = ParamSpec("Given")
+Options = TypeVar("Options")
+Returned = TypeVar("Returned")
+
+ARGUMENTS = {
+    "scenes": {},
+    "ingest": {"source": "Input or inputs: a folder, a file, a glob, a dataset; or a list of them."},
+    "caption": {"dir": "Dataset directory that `ingest` made with captions=False."},
+    "match": {"dir": "Dataset directory that `ingest`, `caption` or `scenes` made."},
+    "train": {"dir": "Dataset directory that `match` made."},
+    "eval": {
+        "model": "Folder with a model, such as a run's; architecture of open_clip; or demo.",
+        "dir": "Dataset directory.",
+    },
+    "export": {"run": "Folder of a run, or demo."},
+    "preview": {"dir": "Dataset directory."},
+    "push": {
+        "path": "Finished dataset directory, or folder of a run or an export.",
+        "repo": "Name on the Hub, as NAMESPACE/NAME.",
+    },
+}
+"""What the arguments are that have no option on the command line, by command."""
+
+
+def command(
+    name: str, options: Callable[Given, Options]
+) -> Callable[[Callable[[Options], Returned]], Callable[Given, Returned]]:
+    """Make a function of the options of one that takes them as an object, and document each as the command does.
+
+    Args:
+        name: name of the command.
+        options: dataclass of its options.
+    """
+
+    def decorate(run: Callable[[Options], Returned]) -> Callable[Given, Returned]:
+        @wraps(run)
+        def call(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+            return run(options(*args, **kwargs))
+
+        takes = signature(options)
+        helped = {option.name: getattr(option, "help", "") for option in cli.commands[name].params}
+        lines = [f"    {each}: {ARGUMENTS[name].get(each) or helped[each]}" for each in takes.parameters]
+        call.__doc__ = f"{cleandoc(run.__doc__ or '')}\n\nArgs:\n" + "\n".join(lines)
+        call.__signature__ = takes.replace(return_annotation=run.__annotations__["return"])  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+@command("scenes", ScenesOptions)
+def scenes(options: ScenesOptions) -> Result:
+    """Make a dataset of drawn scenes whose regions and sentences are known, as ``glitbuild scenes`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> glitbuild.scenes(count=2, out="data/scenes").manifest.totals["samples"]
+        2
+    """
+    from glitbuild.stages.scenes.write import run_scenes
+
+    return run_scenes(options)
+
+
+@command("ingest", IngestOptions)
+def ingest(options: IngestOptions) -> Result:
+    """Read images with captions and write them as checked WebDataset shards, as ``glitbuild ingest`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> result = glitbuild.ingest("photos", out="data/raw")
+        >>> result.manifest.totals["samples"], result.manifest.skipped
+        (2, {'image_not_an_image': 1})
+    """
+    from glitbuild.stages.ingest.command import run_ingest
+
+    return run_ingest(options)
+
+
+@command("caption", CaptionOptions)
+def caption(options: CaptionOptions) -> Result:
+    """Have a vision model write long captions for images that have none, as ``glitbuild caption`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> server = {"endpoint": "http://localhost:8000/v1", "model": "llava"}
+        >>> try:
+        ...     glitbuild.caption("data/pairs", out="data/again", **server)
+        ... except glitbuild.errors.ConfigError as error:
+        ...     print(error.why)
+        its images have captions
+    """
+    from glitbuild.stages.caption.run import run_caption
+
+    return run_caption(options)
+
+
+@command("match", MatchOptions)
+def match(options: MatchOptions) -> Result:
+    """Pair the sentences of each caption with regions of its image, as ``glitbuild match`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> _ = glitbuild.scenes(count=1, out="data/one")
+        >>> result = glitbuild.match("data/one", out="data/matched", detector="demo", clip_model="demo", workers=0)
+        >>> result.manifest.totals["pairs"] == len(glitbuild.read("data/matched")[0].pairs)
+        True
+    """
+    from glitbuild.stages.match.command import run_match
+
+    return run_match(options)
+
+
+@command("train", TrainOptions)
+def train(options: TrainOptions) -> "Trained":
+    """Fine-tune a CLIP on a matched dataset for captions of up to 248 tokens, as ``glitbuild train`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> trained = glitbuild.train("data/pairs", out="runs/one", model="demo", epochs=1, batch_size=2)
+        >>> trained.steps
+        2
+        >>> glitbuild.load_clip("runs/one").context_length
+        248
+    """
+    from glitbuild.stages.train.run import run_train
+
+    return run_train(options)
+
+
+@command("eval", EvalOptions)
+def evaluate(options: EvalOptions) -> "Report":
+    """Measure a model on a dataset, as ``glitbuild eval`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> report = glitbuild.evaluate("demo", "data/pairs", suite="retrieval", context_length=77)
+        >>> list(report.suites)
+        ['retrieval']
+    """
+    from glitbuild.stages.evaluate.report import write_files
+    from glitbuild.stages.evaluate.run import run_eval
+
+    report = run_eval(options)
+    write_files(report, options)
+    return report
+
+
+@command("export", ExportOptions)
+def export(options: ExportOptions) -> "Exported":
+    """Write the model of a run as a folder that other libraries read, as ``glitbuild export`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> glitbuild.export("demo", to="exported", format="open_clip").context_length
+        77
+    """
+    from glitbuild.stages.export.run import run_export
+
+    return run_export(options)
+
+
+@command("preview", PreviewOptions)
+def preview(options: PreviewOptions) -> "Preview":
+    """Write one HTML file with images, their regions and their sentences, as ``glitbuild preview`` does.
+
+    Example:
+        >>> import glitbuild
+        >>> glitbuild.preview("data/pairs", out="preview.html").samples
+        4
+    """
+    from glitbuild.stages.publish.page.preview import run_preview
+
+    return run_preview(options)
+
+
+@command("push", PushOptions)
+def push(options: PushOptions) -> "Pushed | Contents":
+    """Send a dataset or a model to the Hugging Face Hub, as ``glitbuild push`` does.
+
+    With ``dry_run`` it returns what would be sent.
+
+    Example:
+        >>> import glitbuild
+        >>> glitbuild.push("data/pairs", "anna/birds", license="cc-by-4.0", dry_run=True).kind
+        'dataset'
+    """
+    from glitbuild.stages.publish.hub.run import plan_push, run_push
+
+    return plan_push(options) if options.dry_run else run_push(options)

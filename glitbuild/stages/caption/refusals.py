@@ -1,0 +1,70 @@
+"""Answers that refuse, miss the picture, or ask back, in many languages."""
+
+import re
+
+from glitbuild.stages.caption.phrases import LOOKED_AT, phrases, plain
+
+CLAUSES = 8
+"""Clauses at the beginning of an answer that may be courtesy before the refusal."""
+
+REACH = 160
+"""Characters behind an apology in which a "not" makes it a refusal, in languages other than English."""
+
+_QUOTED = re.compile(
+    '"[^"]*"|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb|\u201e[^\u201c\u201d]*[\u201c\u201d]|\u300c[^\u300d]*\u300d|\u300e[^\u300f]*\u300f'
+)
+_BREAKS = re.compile(
+    r"[.!?;:,\u2026\u3002\uff01\uff1f\uff0c\u3001\uff1b\uff1a\u060c\u061b\u061f\u0964\n()\u2013\u2014]+|(?<=\s)-(?=\s)"
+)
+_MARKS = " \t*_#>\"'\u201c\u201d\u00ab\u00bb\u300c\u300d[](){}\u00bf\u00a1-\u2022"
+
+
+def is_refusal(text: str) -> bool:
+    """Return whether a text begins as refusals do.
+
+    A caption never speaks of its writer or to its reader, not at its beginning. What is in quotation marks
+    doesn't count: it may be on a sign.
+    """
+    known = phrases()
+    head = _QUOTED.sub(" \u25a1 ", text[:LOOKED_AT])
+    if _apologizes_elsewhere(plain(head.strip(_MARKS))):
+        return True
+    clauses = [clause for part in _BREAKS.split(head) if (clause := plain(part.strip(_MARKS)))]
+    sorry = False
+    for clause in clauses[:CLAUSES]:
+        if sorry and len(clause.split()) == 1:
+            continue  # a name: "I'm sorry, Dave."
+        rest = clause
+        apology = known["apologies"].match(clause) or known["apologies_elsewhere"].match(clause)
+        if apology:
+            rest = clause[apology.end() :].strip().removeprefix("that ").removeprefix("but ")
+        rest, courtesy = _without_courtesy(rest)
+        if known["refusals"].match(rest) or known["refusals"].match(clause):
+            return True
+        sorry = bool(apology) and not rest
+        if rest and not courtesy and not apology:
+            return False
+        if apology and rest and not courtesy and not rest.startswith(("for ", "about ", "if ", "that ", "to ")):
+            return False
+    return False
+
+
+def _without_courtesy(clause: str) -> tuple[str, bool]:
+    """Return a clause without the courtesy and the "it seems that" before it, and whether there were any."""
+    known, found = phrases(), False
+    if seems := known["seems"].match(clause):
+        return clause[seems.end() :].lstrip(" ,"), True
+    if courtesy := known["courtesy"].match(clause):
+        found = True
+        rest = clause[courtesy.end() :].lstrip(" ,")
+        if seems := known["seems"].match(rest):
+            rest = rest[seems.end() :].lstrip(" ,")
+        return rest, found
+    return clause, found
+
+
+def _apologizes_elsewhere(head: str) -> bool:
+    apology = phrases()["apologies_elsewhere"].match(head)
+    if not apology:
+        return False
+    return bool(phrases()["negations"].search(head[apology.end() : apology.end() + REACH]))

@@ -1,0 +1,88 @@
+"""The command ``caption``: check, ask for the captions shard by shard, write the manifest."""
+
+import logging
+from dataclasses import asdict
+from functools import partial
+
+from glitbuild.engine.derive import Derivation, open_input_and_output
+from glitbuild.engine.progress import Progress
+from glitbuild.engine.result import Result
+from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.records import Sample
+from glitbuild.shards.layout import tar_path
+from glitbuild.shards.lock import writing
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.store import Store
+from glitbuild.shards.writer import write_shard
+from glitbuild.stages.caption.captioner import Captioner
+from glitbuild.stages.caption.endpoint import require_openai
+from glitbuild.stages.caption.options import CaptionOptions
+from glitbuild.stages.caption.prompt import Prompt, read_prompt
+
+log = logging.getLogger(__name__)
+
+
+def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
+    """Caption a dataset of images alone, in a new dataset directory.
+
+    Args:
+        options: of the command.
+        plain: progress as lines, also on a terminal.
+
+    Raises:
+        ConfigError: the options are wrong; nothing has been written.
+        EndpointError: the endpoint doesn't answer; what is finished stays, and a new run goes on.
+    """
+    source, manifest, out = open_input_and_output(options.dir, options.out)
+    if manifest.has_captions:
+        fix = f"to replace them, leave them out first: glitbuild ingest {options.dir} --no-captions --out ..."
+        raise ConfigError(options.dir, "its images have captions", fix)
+    prompt = read_prompt(options.prompt)
+    require_openai()
+    config = _config(options, prompt) | manifest.of_columns
+
+    with writing(out):
+        derivation = Derivation(source, manifest, out, config, options.overwrite)
+        if derivation.finished:
+            return derivation.finished
+        if not derivation.todo:
+            derivation.prepare()
+            return derivation.finish(0.0)
+        with (
+            Progress("caption", derivation.images, plain) as progress,
+            Captioner(options, prompt, progress.advance) as captioner,
+        ):
+            for number, task in enumerate(derivation.todo):
+                samples = list(read_shard(source, task.shard, task.sha256))
+                outcomes = captioner.caption(
+                    samples, {} if options.overwrite else _captioned_before(out, task.shard)
+                )
+                if not number:
+                    derivation.prepare()  # not before the endpoint has answered: --overwrite removes what is there
+                write_shard(out, task.shard, outcomes, config, partial(asdict, task))
+        return derivation.finish(progress.rate)
+
+
+def _captioned_before(out: Store, shard: str) -> dict[str, Sample]:
+    """Return the samples that a shard had before its input changed, by key; none where it is damaged."""
+    try:
+        sidecar = Sidecar.read(out, shard)
+        if sidecar is None:
+            return {}
+        return {sample.key: sample for sample, _ in read_shard(out, shard, sidecar.files[tar_path(shard)].sha256)}
+    except DatasetError as error:
+        log.debug("its captions are asked for again: %s", error)
+        return {}
+
+
+def _config(options: CaptionOptions, prompt: Prompt) -> Config:
+    """Return the options that decide the captions; where they come from and how fast is left free."""
+    return {
+        "stage": "caption",
+        "model": options.model,
+        "prompt_sha256": prompt.sha256,
+        "max_side": options.max_side,
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+    } | ({} if options.seed is None else {"seed": options.seed})

@@ -1,0 +1,168 @@
+"""The embeddings of a shard, and of a dataset, as the suites read them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.records import Box
+from glitbuild.stages.evaluate.localization import KS as PATCHES
+from glitbuild.stages.evaluate.localization import chance, locate
+from glitbuild.stages.evaluate.robustness import SplitCaption
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What became of the sentences that were looked for.
+
+    Attributes:
+        hits: S x 3, whether one of the first 5, 10, 15 patches is in the sentence's place.
+        chance: S x 3, how probable that is for patches in random order.
+        unseen: sentences of whose place the model's input shows no patch's centre; they can't be hit.
+    """
+
+    hits: NDArray[np.bool_]
+    chance: NDArray[np.float64]
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Embeddings of a shard or a dataset, all float32 and L2-normalised; what no suite needs is empty.
+
+    Attributes:
+        images: N x D, in the order of their first samples.
+        captions: M x D, a caption a sample.
+        image_of: M, the number of each caption's image.
+        averaged: M x D, the mean of each caption's sentences.
+        crops: G x D, the regions of the pairs, each once.
+        crop_image: G, the number of each one's image.
+        sentences: P x D, the sentences of the pairs.
+        sentence_image: P, likewise.
+        located: what became of the sentences that were looked for.
+        split: the captions with their sentences.
+        truncated: captions of which the model doesn't see the end.
+        pictures: N, the SHA-256 of each image.
+        boxes: G x 4, where in its image each region is.
+    """
+
+    images: NDArray[np.float32]
+    captions: NDArray[np.float32]
+    image_of: NDArray[np.int64]
+    averaged: NDArray[np.float32]
+    crops: NDArray[np.float32]
+    crop_image: NDArray[np.int64]
+    sentences: NDArray[np.float32]
+    sentence_image: NDArray[np.int64]
+    located: Located
+    split: tuple[SplitCaption, ...]
+    truncated: int
+    pictures: tuple[str, ...] = ()
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
+
+
+@dataclass(slots=True)
+class Gathering:
+    """A shard's embeddings as they come in; see ``Embedded`` for what the parts are."""
+
+    images: list[NDArray[Any]] = field(default_factory=list)
+    captions: list[NDArray[Any]] = field(default_factory=list)
+    image_of: list[int] = field(default_factory=list)
+    averaged: list[NDArray[Any]] = field(default_factory=list)
+    crops: list[NDArray[Any]] = field(default_factory=list)
+    crop_image: list[int] = field(default_factory=list)
+    sentences: list[NDArray[Any]] = field(default_factory=list)
+    sentence_image: list[int] = field(default_factory=list)
+    hits: list[NDArray[Any]] = field(default_factory=list)
+    chance: list[NDArray[Any]] = field(default_factory=list)
+    unseen: int = 0
+    split: list[SplitCaption] = field(default_factory=list)
+    truncated: int = 0
+    pictures: list[str] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+
+    def look_for(self, sentences: NDArray[Any], patches: NDArray[Any], inside: NDArray[np.bool_]) -> None:
+        """Look for sentences in one image; see ``locate``."""
+        self.hits.append(locate(patches, sentences, inside))
+        self.chance.append(chance(inside))
+        self.unseen += int((~inside.any(axis=1)).sum())
+
+    def whole(self) -> Embedded:
+        """Return all that has come in."""
+        located = Located(_rows(self.hits, len(PATCHES), np.bool_), _rows(self.chance, len(PATCHES)), self.unseen)
+        return Embedded(
+            images=_rows([np.stack(self.images)] if self.images else []),
+            captions=_rows(self.captions),
+            image_of=np.array(self.image_of, dtype=np.int64),
+            averaged=_rows(self.averaged),
+            crops=_rows([np.stack(self.crops)] if self.crops else []),
+            crop_image=np.array(self.crop_image, dtype=np.int64),
+            sentences=_rows(self.sentences),
+            sentence_image=np.array(self.sentence_image, dtype=np.int64),
+            located=located,
+            split=tuple(self.split),
+            truncated=self.truncated,
+            pictures=tuple(self.pictures),
+            boxes=np.array(self.boxes, dtype=np.float64).reshape(-1, 4),
+        )
+
+
+def joined(shards: Iterable[Embedded]) -> Embedded:
+    """Return the embeddings of a dataset from those of its shards, in their order.
+
+    Samples whose pictures have the same bytes are captions of one image, in whichever shards they are; its
+    embedding is the first shard's, and a region of it that several shards name counts once.
+    """
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _ROWS}
+    numbers: dict[str, int] = {}
+    cropped: set[tuple[Any, ...]] = set()
+    split: list[SplitCaption] = []
+    unseen = truncated = 0
+    for shard in shards:
+        if not len(shard.captions):  # all of its inputs were skipped
+            continue
+        new_images = [picture not in numbers for picture in shard.pictures]
+        number_of = np.array([numbers.setdefault(picture, len(numbers)) for picture in shard.pictures], np.int64)
+        crop_image = number_of[shard.crop_image]
+        new_crops = []
+        for crop in zip(crop_image.tolist(), *shard.boxes.T.tolist(), strict=True):
+            new_crops.append(crop not in cropped)
+            cropped.add(crop)
+        rows: dict[str, NDArray[Any]] = {
+            "images": shard.images[new_images],
+            "captions": shard.captions,
+            "image_of": number_of[shard.image_of],
+            "averaged": shard.averaged,
+            "crops": shard.crops[new_crops],
+            "crop_image": crop_image[new_crops],
+            "boxes": shard.boxes[new_crops],
+            "sentences": shard.sentences,
+            "sentence_image": number_of[shard.sentence_image],
+            "hits": shard.located.hits,
+            "chance": shard.located.chance,
+        }
+        for name, found in rows.items():
+            if len(found):
+                parts[name].append(found)
+        split += shard.split
+        unseen += shard.located.unseen
+        truncated += shard.truncated
+    whole = {name: _rows(found, *_ROWS[name]) for name, found in parts.items()}
+    located = Located(whole.pop("hits"), whole.pop("chance"), unseen)
+    return Embedded(located=located, split=tuple(split), truncated=truncated, pictures=tuple(numbers), **whole)
+
+
+_ROWS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("images", "captions", "averaged", "crops", "sentences"), (0,)),
+    **dict.fromkeys(("image_of", "crop_image", "sentence_image"), (None, np.int64)),
+    "boxes": (4, np.float64),
+    "hits": (len(PATCHES), np.bool_),
+    "chance": (len(PATCHES), np.float64),
+}
+"""For each kind of rows that there may be none of, their width and type; None for plain numbers."""
+
+
+def _rows(parts: Sequence[NDArray[Any]], width: int | None = 0, dtype: type[Any] = np.float32) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty((0,) if width is None else (0, width), dtype=dtype)

@@ -1,0 +1,171 @@
+"""From embeddings to the figures of each suite, in per cent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.stages.evaluate.bootstrap import paired_bootstrap
+from glitbuild.stages.evaluate.embedded import Embedded
+from glitbuild.stages.evaluate.joint import DEPTH, average_precision
+from glitbuild.stages.evaluate.localization import KS as PATCHES
+from glitbuild.stages.evaluate.options import AVERAGING, JOINT, LOCALIZATION, RETRIEVAL, ROBUSTNESS, EvalOptions
+from glitbuild.stages.evaluate.plan import Plan
+from glitbuild.stages.evaluate.retrieval import Hits, Retrieval, retrieve
+from glitbuild.stages.evaluate.robustness import disturb
+
+TEXT_TO_IMAGE, IMAGE_TO_TEXT, MEAN = "text_to_image", "image_to_text", "mean"
+DIRECTIONS = (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+Figures = dict[str, dict[str, float]]
+"""Rows of a table and their columns; shares and differences of shares are in per cent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteReport:
+    """What a suite found.
+
+    Attributes:
+        figures: rows of a table, each with its columns.
+        facts: what the figures have to be read with: how many there were of what, and where that came from.
+        hits: by direction, each query's score from 0 to 1, for comparing two models with ``paired_bootstrap``:
+            hits at 1, 5, 10, 15, 25, 50; of joint AP@10; of localization hits at 5, 10, 15. Not written to files.
+    """
+
+    figures: Figures
+    facts: dict[str, int | str] = field(default_factory=dict)
+    hits: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Suites:
+    """The suites, on one dataset's embeddings; what several of them need is computed once.
+
+    Args:
+        embedded: the dataset.
+        embed: gives the embeddings of texts, M x D, by the same model.
+        plan: where places and pairs came from.
+        options: for the seed.
+    """
+
+    def __init__(self, embedded: Embedded, embed: Embed, plan: Plan, options: EvalOptions) -> None:
+        self._data, self._embed, self._plan, self._seed = embedded, embed, plan, options.seed
+        self._plain: Retrieval | None = None
+
+    def run(self, name: str) -> SuiteReport:
+        """Return the figures of a suite.
+
+        Raises:
+            EvaluationError: embeddings are not finite.
+        """
+        suites: dict[str, Callable[[], SuiteReport]] = {
+            RETRIEVAL: self._retrieval,
+            LOCALIZATION: self._localization,
+            ROBUSTNESS: self._robustness,
+            JOINT: self._joint,
+            AVERAGING: self._averaging,
+        }
+        return suites[name]()
+
+    def _whole_captions(self) -> Retrieval:
+        if self._plain is None:
+            self._plain = self._retrieve(self._data.captions)
+        return self._plain
+
+    def _retrieve(self, captions: NDArray[np.float32]) -> Retrieval:
+        return retrieve(self._data.images, captions, self._data.image_of)
+
+    def _retrieval(self) -> SuiteReport:
+        found = _directions(self._whole_captions())
+        figures = {name: _recalls(hits) for name, hits in found.items()}
+        return SuiteReport(figures, hits={name: hits.by_query for name, hits in found.items()})
+
+    def _localization(self) -> SuiteReport:
+        located = self._data.located
+        figures: Figures = {}
+        for row, values in (("sentences", located.hits), ("chance", located.chance)):
+            means = values.mean(axis=0) if len(values) else np.zeros(len(PATCHES))
+            figures[row] = {f"hit@{k}": _percent(mean) for k, mean in zip(PATCHES, means, strict=True)}
+        facts: dict[str, int | str] = {
+            "places": self._plan.places,
+            "sentences": len(located.hits),
+            "out_of_view": located.unseen,
+        }
+        return SuiteReport(figures, facts, {"sentences": located.hits})
+
+    def _robustness(self) -> SuiteReport:
+        captions, unchanged = self._disturbed()
+        figures, hits = self._compared(self._retrieve(captions), "disturbed", "drop", -1)
+        return SuiteReport(figures, {"unchanged_captions": unchanged}, hits)
+
+    def _disturbed(self) -> tuple[NDArray[np.float32], int]:
+        """Return the embeddings of the disturbed captions, and how many could not be disturbed."""
+        texts = disturb(self._data.split, self._data.image_of, self._seed)
+        embeddings = self._data.captions.copy()
+        changed = [number for number, text in enumerate(texts) if text is not None]
+        if changed:
+            embeddings[changed] = self._embed([text for text in texts if text is not None])
+        return embeddings, len(texts) - len(changed)
+
+    def _joint(self) -> SuiteReport:
+        data = self._data
+        texts = np.concatenate([data.captions, data.sentences])
+        text_image = np.concatenate([data.image_of, data.sentence_image])
+        pictures = np.concatenate([data.images, data.crops])
+        picture_image = np.concatenate([np.arange(len(data.images)), data.crop_image])
+        scores = {
+            TEXT_TO_IMAGE: average_precision(texts, text_image, pictures, picture_image),
+            IMAGE_TO_TEXT: average_precision(pictures, picture_image, texts, text_image),
+        }
+        figures: Figures = {name: {f"mAP@{DEPTH}": _percent(of.mean())} for name, of in scores.items()}
+        facts: dict[str, int | str] = {"pairs": self._plan.pairs, "regions": len(data.crops)}
+        return SuiteReport(figures, facts | {"sentences": len(data.sentences)}, dict(scores))
+
+    def _averaging(self) -> SuiteReport:
+        figures, hits = self._compared(self._retrieve(self._data.averaged), "averaged", "gain", 1)
+        return SuiteReport(figures, hits=hits)
+
+    def _compared(
+        self, other: Retrieval, name: str, change: str, sign: int
+    ) -> tuple[Figures, dict[str, NDArray[Any]]]:
+        """Return R@1 of the whole captions and of another kind of captions, and how far they are apart.
+
+        Args:
+            other: the hits of the other kind.
+            name: of the other kind.
+            change: what the difference is called.
+            sign: 1 where it is the other kind less the whole captions, -1 the other way round.
+
+        Returns:
+            A row a direction, with the bounds of the paired bootstrap, and one of their means; and all hits of
+            the other kind.
+        """
+        plain, changed = _directions(self._whole_captions()), _directions(other)
+        figures: Figures = {}
+        for direction in DIRECTIONS:
+            before, after = plain[direction].at(1), changed[direction].at(1)
+            found = paired_bootstrap(sign * before, sign * after, self._seed)
+            bounds = {change: found.difference, f"{change}_low": found.low, f"{change}_high": found.high}
+            shares = {"R@1": before.mean(), f"R@1_{name}": after.mean()} | bounds
+            figures[direction] = {column: _percent(value) for column, value in shares.items()}
+        columns = ("R@1", f"R@1_{name}", change)
+        figures[MEAN] = {column: _mean([figures[row][column] for row in DIRECTIONS]) for column in columns}
+        return figures, {direction: hits.by_query for direction, hits in changed.items()}
+
+
+def _directions(found: Retrieval) -> dict[str, Hits]:
+    return dict(zip(DIRECTIONS, (found.text_to_image, found.image_to_text), strict=True))
+
+
+def _recalls(hits: Hits) -> dict[str, float]:
+    return {f"R@{k}": _percent(hits.recall_at_k(k)) for k in hits.ks}
+
+
+def _percent(share: float) -> float:
+    return round(100 * float(share), 4) + 0.0  # which makes -0.0 zero
+
+
+def _mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 4)

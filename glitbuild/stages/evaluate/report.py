@@ -1,0 +1,100 @@
+"""A report as JSON, as a Markdown table, and on the terminal."""
+
+import json
+from typing import Any
+
+from glitbuild.shards.output import write_file
+from glitbuild.stages.evaluate.figures import SuiteReport
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.evaluate.run import Report
+
+SCHEMA = "glit-eval/1"
+
+
+def write_files(report: Report, options: EvalOptions) -> None:
+    """Write a report as JSON and as Markdown, where the options say so."""
+    if options.out:
+        write_file(options.out, as_json(report))
+    if options.markdown:
+        write_file(options.markdown, as_markdown(report).encode(errors="backslashreplace"))
+
+
+def as_json(report: Report) -> bytes:
+    """Return a report as JSON; figures are in per cent."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "model": {"name": report.model, "identity": report.identity}
+        | report.reading
+        | {"context_length": report.context_length},
+        "dataset": {
+            "name": report.dataset,
+            "manifest": report.manifest,
+            "samples": report.samples,
+            "images": report.images,
+            "truncated_captions": report.truncated,
+        },
+        "suites": {name: {"figures": of.figures} | of.facts for name, of in report.suites.items()},
+        "device": report.device,
+        "seed": report.seed,
+        "seconds": report.seconds,
+        "versions": report.versions,
+    }
+    return (json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode(
+        errors="backslashreplace"
+    )
+
+
+def as_markdown(report: Report) -> str:
+    """Return a report as Markdown: a table a suite."""
+    parts = [f"{_headline(report)}, tokens read: {report.context_length}."]
+    for name, suite in report.suites.items():
+        columns = _columns(suite)
+        lines = [f"### {name}", "", _row(["", *map(_words, columns)]), _row(["---", *("---:" for _ in columns)])]
+        lines += [_row(_cells(row, of, columns)) for row, of in suite.figures.items()]
+        parts.append("\n".join(lines + ([f"\n{_facts(suite)}"] if suite.facts else [])))
+    return "\n\n".join(parts) + "\n"
+
+
+def print_report(report: Report) -> None:
+    """Print a report's tables on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, emoji=False)
+    console.print(_headline(report), soft_wrap=True, highlight=False, markup=False)
+    for name, suite in report.suites.items():
+        columns = _columns(suite)
+        table = Table(name)
+        for column in columns:
+            table.add_column(_words(column), justify="right")
+        for row, of in suite.figures.items():
+            table.add_row(*_cells(row, of, columns))
+        console.print(table)
+        if suite.facts:
+            console.print(_facts(suite), soft_wrap=True, highlight=False, markup=False)
+
+
+def _headline(report: Report) -> str:
+    what = f"{report.model} on {report.dataset}: {report.samples:,} captions, {report.images:,} images"
+    cut = f", {report.truncated:,} captions cut at {report.context_length} tokens" if report.truncated else ""
+    return f"{what}{cut}; {report.seconds:.1f} s; figures in per cent"
+
+
+def _facts(suite: SuiteReport) -> str:
+    return ", ".join(f"{_words(name)}: {value}" for name, value in suite.facts.items())
+
+
+def _columns(suite: SuiteReport) -> list[str]:
+    return list(dict.fromkeys(column for row in suite.figures.values() for column in row))
+
+
+def _cells(name: str, row: dict[str, float], columns: list[str]) -> list[str]:
+    return [_words(name), *(f"{row[column]:.2f}" if column in row else "" for column in columns)]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

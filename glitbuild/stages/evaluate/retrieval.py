@@ -1,0 +1,159 @@
+"""Recall@K of captions and images, both ways, with ties counted as chance would decide them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.errors import EvaluationError
+from glitbuild.stages.evaluate.similarity import BLOCK_CELLS, blocks, check_embeddings
+
+KS = (1, 5, 10, 15, 25, 50)
+"""Those of FAST-GOAL's tables (arXiv 2605.26615): 1, 5, 25, 50 for long captions, 1, 5, 10, 15 for COCO's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What became of the queries of one direction.
+
+    Attributes:
+        ks: the sizes K of the lists that were looked at.
+        by_query: Q x len(ks), from 0 to 1: the probability of a hit among the first K.
+    """
+
+    ks: tuple[int, ...]
+    by_query: NDArray[np.float64]
+
+    def at(self, k: int) -> NDArray[np.float64]:
+        """Return each query's hit among the first ``k``."""
+        return self.by_query[:, self.ks.index(k)]
+
+    def recall_at_k(self, k: int) -> float:
+        """Return the share of queries with a hit among the first ``k``."""
+        return float(self.at(k).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Both directions: a query a caption, and a query an image."""
+
+    text_to_image: Hits
+    image_to_text: Hits
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Where each query's best relevant item stands in the gallery; three arrays of Q whole numbers.
+
+    Attributes:
+        better: items more similar to the query than its best relevant item.
+        tied_relevant: relevant items exactly as similar as that, itself included.
+        tied_others: other items exactly as similar.
+    """
+
+    better: NDArray[np.int64]
+    tied_relevant: NDArray[np.int64]
+    tied_others: NDArray[np.int64]
+
+
+def retrieve(
+    images: NDArray[Any],
+    captions: NDArray[Any],
+    image_of: NDArray[np.int64],
+    ks: Sequence[int] = KS,
+    block_cells: int = BLOCK_CELLS,
+) -> Retrieval:
+    """Return the hits of both directions.
+
+    A caption's hit is its image among the first K images; an image's hit is any of its captions among the first
+    K captions. See ``hit_probability`` for ties. Memory holds one block of cosines, never all of them.
+
+    Args:
+        images: N x D, L2-normalised.
+        captions: M x D, likewise.
+        image_of: M, the number of the image that each caption belongs to; an image may have several.
+        ks: sizes of the lists to look at.
+        block_cells: cosines a block.
+
+    Raises:
+        EvaluationError: embeddings are not finite or not normalised, or an image has no caption.
+    """
+    check_embeddings("image embeddings", images)
+    check_embeddings("caption embeddings", captions)
+    counts = captions_of_each_image(image_of, len(images), len(captions))
+    order = np.argsort(image_of, kind="stable")
+    one_each = np.arange(len(captions) + 1)
+    of_captions = rank(captions, images, one_each, image_of, block_cells)
+    of_images = rank(images, captions, np.concatenate([[0], counts.cumsum()]), order, block_cells)
+    return Retrieval(*(_hits(ranks, tuple(ks)) for ranks in (of_captions, of_images)))
+
+
+def captions_of_each_image(image_of: NDArray[np.int64], images: int, captions: int) -> NDArray[np.int64]:
+    """Return how many captions each image has.
+
+    Raises:
+        EvaluationError: an image has none, or a caption has no image.
+    """
+    if len(image_of) != captions or ((image_of < 0) | (image_of >= images)).any():
+        what = f"{captions:,} captions of {images:,} images"
+        raise EvaluationError(what, "a caption's image is not among them", "give each caption its image's number")
+    counts = np.bincount(image_of, minlength=images)
+    if not counts.all():
+        why = f"{int((counts == 0).sum()):,} of {images:,} have no caption, the first is number {counts.argmin()}"
+        raise EvaluationError("images", why, "leave out images without a caption")
+    return counts
+
+
+def rank(
+    queries: NDArray[Any],
+    gallery: NDArray[Any],
+    offsets: NDArray[np.int64],
+    relevant: NDArray[np.int64],
+    block_cells: int = BLOCK_CELLS,
+) -> Ranks:
+    """Return where each query's best relevant item stands in the gallery.
+
+    Args:
+        queries: Q x D, L2-normalised.
+        gallery: G x D, likewise.
+        offsets: Q + 1, rising: where in ``relevant`` each query's items begin; every query has at least one.
+        relevant: numbers of items of the gallery.
+        block_cells: cosines a block.
+    """
+    found = np.empty((3, len(queries)), dtype=np.int64)
+    for start, cosines in blocks(queries, gallery, block_cells):
+        stop = start + len(cosines)
+        own = offsets[start : stop + 1]
+        rows = np.repeat(np.arange(len(cosines)), np.diff(own))
+        of_relevant = cosines[rows, relevant[own[0] : own[-1]]]
+        best = np.maximum.reduceat(of_relevant, own[:-1] - own[0])
+        tied_relevant = np.bincount(rows[of_relevant == best[rows]], minlength=len(cosines))
+        tied = (cosines == best[:, None]).sum(axis=1)
+        found[:, start:stop] = (cosines > best[:, None]).sum(axis=1), tied_relevant, tied - tied_relevant
+    return Ranks(*found)
+
+
+def hit_probability(ranks: Ranks, k: int) -> NDArray[np.float64]:
+    """Return for each query how probable a hit among the first ``k`` is if chance orders equal similarities.
+
+    With b items better than the best relevant one, m = k - b places are left for those tied with it: r relevant
+    ones and t others. The m that chance puts there are a draw without replacement, so the number of relevant
+    ones among them is hypergeometric, and none is there with probability C(t, m) / C(t + r, m), the product
+    over j < m of (t - j) / (t + r - j). The probability of a hit is the rest: 0 where m <= 0, and 1 where m >
+    t. Less similar relevant items don't matter: if no tied relevant one is in, the tied others fill the list.
+
+    A model that gives everything the same embedding so gets K / N, not 1 and not 0.
+    """
+    r, t = ranks.tied_relevant.astype(np.float64), ranks.tied_others.astype(np.float64)
+    places = k - ranks.better
+    miss = np.ones(len(r))
+    for j in range(min(k, int(t.max(initial=0)) + 1)):
+        left = np.maximum(t - j, 0)
+        miss = np.where(j < places, miss * left / np.maximum(left + r, 1), miss)
+    return 1 - miss
+
+
+def _hits(ranks: Ranks, ks: tuple[int, ...]) -> Hits:
+    return Hits(ks, np.stack([hit_probability(ranks, k) for k in ks], axis=1))

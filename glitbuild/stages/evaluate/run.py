@@ -1,0 +1,201 @@
+"""The command ``eval``: a model's figures on a dataset."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glitbuild.clip.encoder import choose_device
+from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
+from glitbuild.clip.names import EVAL
+from glitbuild.clip.saved import CONFIG, WEIGHTS
+from glitbuild.cpus import usable_cpus
+from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
+from glitbuild.engine.each_shard import FIX, ReadTask, in_order
+from glitbuild.engine.progress import Progress
+from glitbuild.engine.run import running
+from glitbuild.engine.task import Runner, done
+from glitbuild.engine.versions import versions_of
+from glitbuild.shards.layout import MANIFEST, truth_path
+from glitbuild.shards.manifest import Manifest, ShardEntry, open_dataset, require_captions
+from glitbuild.shards.output import check_writable
+from glitbuild.shards.overlap import refuse_overlap
+from glitbuild.shards.sidecar import Sidecar
+from glitbuild.shards.store import Store
+from glitbuild.stages.evaluate.cache import EmbeddingCache
+from glitbuild.stages.evaluate.embedded import Embedded, joined
+from glitbuild.stages.evaluate.figures import SuiteReport, Suites
+from glitbuild.stages.evaluate.options import AVERAGING, EvalOptions
+from glitbuild.stages.evaluate.places import TRUTH
+from glitbuild.stages.evaluate.plan import make_plan
+from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
+
+MOST_THREADS = 16
+"""That decode pictures in this process."""
+
+TEXTS_AT_A_TIME = 4096
+"""Disturbed captions whose tokens are in memory together."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A model's figures on a dataset.
+
+    Attributes:
+        model: its name or folder.
+        identity: its tag, or the SHA-256 of its weights.
+        context_length: tokens of a text that it reads.
+        dataset: the dataset directory.
+        manifest: SHA-256 of the dataset's manifest.
+        samples: of the dataset, a caption each.
+        images: different ones among their pictures.
+        truncated: captions of which the model doesn't see the end.
+        suites: by name, in order.
+        device: the torch device.
+        seed: of the false sentences and of the bootstrap.
+        seconds: that all of it took, without loading the model.
+        versions: of the packages that decide the figures.
+        reading: how the weights are read, where the model's names don't say it, by option.
+    """
+
+    model: str
+    identity: str
+    context_length: int
+    dataset: str
+    manifest: str
+    samples: int
+    images: int
+    truncated: int
+    suites: dict[str, SuiteReport]
+    device: str
+    seed: int
+    seconds: float
+    versions: dict[str, str]
+    reading: dict[str, Any] = field(default_factory=dict)
+
+
+def run_eval(options: EvalOptions, plain: bool = False) -> Report:
+    """Evaluate a model; what can be wrong with the options is found before anything is written.
+
+    Args:
+        options: of the command.
+        plain: progress as lines, also on a terminal.
+
+    Raises:
+        ConfigError: there is no such dataset, it lacks what a suite needs, there is no GPU, or a file can't be
+            written.
+        ModelError: the model can't be had, or is of a kind not supported.
+        DatasetError: the dataset is damaged.
+        EvaluationError: the model's embeddings are not finite.
+    """
+    store, manifest = open_dataset(options.dir)
+    require_captions(options.dir, manifest)
+    plan = make_plan(options, store, manifest)
+    cluster = choose_cluster(options.workers, options.gpus, options.ray_address)
+    _check_outputs(options)
+    cache = EmbeddingCache(options.cache, int(options.cache_size * 1e9)) if options.cache else None
+    spec = ClipSpec.parse(options.model, options.pretrained, options.facts, EVAL)
+    work = EvalPlan(
+        source=store.root if store.is_local else store.url,
+        spec=spec,
+        plan=plan,
+        context_length=options.context_length,
+        batch_size=options.batch_size,
+        device=choose_device(options.device) if cluster is None else "cuda" if cluster.gpus_each else "cpu",
+        threads=min(usable_cpus(), MOST_THREADS) if cluster is None else THREADS_A_GPU if cluster.gpus_each else 1,
+    )
+    with running(partial(EvalWorker, work), cluster) as runner:
+        start = time.monotonic()
+        samples, workers = manifest.totals["samples"], cluster.actors if cluster else 1
+        with Progress("eval", samples, plain, workers=workers) as progress:
+            embedded = joined(_each_shard(runner, store, manifest, work, cache, progress))
+        suites = Suites(embedded, partial(_embed, runner), plan, options)
+        found = {}
+        for name in plan.suites:
+            log.debug("suite %s", name)
+            found[name] = suites.run(name)
+    return Report(
+        model=spec.name,
+        identity=spec.identity,
+        reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
+        context_length=options.context_length,
+        dataset=store.name,
+        manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
+        samples=samples,
+        images=len(embedded.images),
+        truncated=embedded.truncated,
+        suites=found,
+        device=work.device,
+        seed=options.seed,
+        seconds=round(time.monotonic() - start, 1),
+        versions=versions_of("eval"),
+    )
+
+
+def _each_shard(
+    runner: Runner[ReadTask | TextTask, tuple[str, Any]],
+    store: Store,
+    manifest: Manifest,
+    work: EvalPlan,
+    cache: EmbeddingCache | None,
+    progress: Progress,
+) -> Iterator[Embedded]:
+    """Yield the embeddings of all shards in order, those that the cache has from there."""
+    keys = {entry.name: _key(store, entry, work) for entry in manifest.shards} if cache else {}
+    kept = {name: found for name, key in keys.items() if cache and (found := cache.read(key))}
+    missing = [entry for entry in manifest.shards if entry.name not in kept]
+    if cache:
+        log.info("eval: %d of %d shards have no embeddings in the cache", len(missing), len(manifest.shards))
+    reports = done(runner.run(ReadTask(entry) for entry in missing), at_once=True, fix=FIX)
+    fresh = in_order((entry.name for entry in missing), reports)
+    for entry in manifest.shards:
+        if (found := kept.pop(entry.name, None)) is None:
+            found = next(fresh)
+            if cache:
+                cache.write(keys[entry.name], found)
+        progress.advance(entry.samples)
+        yield found
+
+
+def _key(store: Store, entry: ShardEntry, work: EvalPlan) -> dict[str, Any]:
+    """Return what decides the embeddings of a shard."""
+    truth = ""
+    if work.plan.places == TRUTH and (sidecar := Sidecar.read(store, entry.name)):
+        truth = sidecar.files[truth_path(entry.name)].sha256
+    spec = work.spec
+    return {
+        "shard": entry.sha256,
+        "truth": truth,
+        "model": [spec.model if spec.pretrained else "", spec.identity, spec.changes],
+        "context_length": work.context_length,
+        "batch_size": work.batch_size,
+        "device": work.device,
+        "needs": [work.plan.places, work.plan.pairs, work.plan.needs_sentences, AVERAGING in work.plan.suites],
+        "versions": versions_of("eval"),
+    }
+
+
+def _embed(runner: Runner[ReadTask | TextTask, tuple[str, Any]], texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the embeddings of texts, M x D."""
+    starts = range(0, len(texts), TEXTS_AT_A_TIME)
+    tasks = (TextTask(f"of texts {start}", tuple(texts[start : start + TEXTS_AT_A_TIME])) for start in starts)
+    reports = done(runner.run(tasks), at_once=True, fix=FIX)
+    return np.concatenate(list(in_order((f"of texts {start}" for start in starts), reports)))
+
+
+def _check_outputs(options: EvalOptions) -> None:
+    """See that the files to write can be written, and are none of those that are read."""
+    weights = [f"{options.model}/{CONFIG}", f"{options.model}/{WEIGHTS}", *filter(None, [options.pretrained])]
+    for option, path in (("--out", options.out), ("--markdown", options.markdown)):
+        if path:
+            check_writable(path, [options.dir], weights, option)
+    if options.cache:
+        refuse_overlap([options.dir], options.cache, "--cache")

@@ -1,0 +1,87 @@
+"""``glitbuild export``: load, write beside the target, read back and compare, then show."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from glitbuild.clip import saved
+from glitbuild.clip.load import DEMO, ClipSpec
+from glitbuild.errors import ExportError, GlitbuildError, ModelError
+from glitbuild.stages.export import hf, open_clip
+from glitbuild.stages.export.options import ExportOptions
+from glitbuild.stages.export.target import appearing, check_target
+from glitbuild.stages.export.verify import Encoder, verify
+
+FORMATS: dict[str, ModuleType] = {"hf": hf, "open_clip": open_clip}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: the target.
+        context_length: tokens that the model reads.
+        cosine: the least between an embedding of the source and the export's of the same input.
+        bytes: size of all files.
+    """
+
+    folder: Path
+    context_length: int
+    cosine: float
+    bytes: int
+
+
+def run_export(options: ExportOptions) -> Exported:
+    """Write a run's model as a folder for another library.
+
+    Raises:
+        ModelError: there is no model, or none that the format can express.
+        ConfigError: the target can't be written to, or is not empty.
+        ExportError: what was written is not the model; the target is as it was.
+    """
+    spec = parse_run(options.run)
+    target = Path(options.to).expanduser().resolve()
+    check_target(target, None if spec.model == DEMO else Path(spec.model), options.overwrite)
+    format = FORMATS[options.format]
+    model = spec.load("cpu")
+    model_cfg = spec.model_cfg()
+    format.check(model, model_cfg)
+    source = open_clip.OpenClipEncoder(model, spec.architecture)
+    with appearing(target) as folder:
+        _log.info("writing %s", target)
+        format.write(folder, model, model_cfg)
+        _log.info("reading it back and comparing")
+        exported = _read(format, folder, str(target))
+        cosine = verify(source, exported, model.visual.image_size[0], str(target))
+        size = sum(path.stat().st_size for path in folder.iterdir())
+    return Exported(target, model.context_length, cosine, size)
+
+
+def parse_run(run: str) -> ClipSpec:
+    """Name the model of a run's folder, or the embedded one.
+
+    Raises:
+        ModelError: there is no such folder, or no model in it.
+    """
+    folder = Path(run).expanduser()
+    if run == DEMO or saved.is_saved(folder):
+        return ClipSpec.parse(run)
+    fix = f"give the folder of a finished run, or {DEMO}"
+    if not folder.exists():
+        raise ModelError(run, "no such folder", fix)
+    raise ModelError(run, f"no model there ({saved.CONFIG} and {saved.WEIGHTS})", fix)
+
+
+def _read(format: ModuleType, folder: Path, name: str) -> Encoder:
+    try:
+        encoder: Encoder = format.read(folder)
+    except GlitbuildError:
+        raise
+    except Exception as error:  # whatever the library raises at a folder it can't read
+        why = f"it can't be read back ({str(error).partition(chr(10))[0] or type(error).__name__})"
+        raise ExportError(name, why, "nothing was written; please report it") from error
+    return encoder

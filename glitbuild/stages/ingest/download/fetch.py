@@ -1,0 +1,187 @@
+"""One request for one address: a picture's bytes, another address, or the reason there is none."""
+
+import asyncio
+import ssl
+import zlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from glitbuild import __version__
+from glitbuild.records import SkipReason
+from glitbuild.stages.ingest.download.address import AddressRefusedError
+from glitbuild.stages.ingest.download.opt_out import opted_out
+from glitbuild.stages.ingest.download.options import DownloadOptions
+from glitbuild.stages.ingest.download.url import parse_url
+from glitbuild.stages.ingest.source import Rejected
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+    from yarl import URL
+
+ROBOT = "glitbuild"
+REDIRECTS = (301, 302, 303, 307, 308)
+CHUNK = 1 << 16
+
+
+class Transient(Rejected):
+    """A rejection that trying again may help.
+
+    Args:
+        reason: as of any rejection.
+        detail: likewise.
+        wait: seconds that the server asks to wait; None where it doesn't say.
+    """
+
+    def __init__(self, reason: SkipReason, detail: str, wait: float | None = None) -> None:
+        super().__init__(reason, detail)
+        self.wait = wait
+
+
+def headers(options: DownloadOptions) -> dict[str, str]:
+    """Return what every request says: who asks, and that pictures are wanted as they are."""
+    token = f" (compatible; {options.user_agent_token})" if options.user_agent_token else ""
+    return {
+        "User-Agent": f"{ROBOT}/{__version__}{token}",
+        "Accept": "image/*, */*;q=0.5",
+        "Accept-Encoding": "identity",
+    }
+
+
+async def fetch(session: "ClientSession", url: "URL", options: DownloadOptions) -> "bytes | URL":
+    """Ask once.
+
+    Args:
+        session: its sockets are guarded, and it neither decompresses nor keeps cookies.
+        url: of http or https.
+        options: of the command.
+
+    Returns:
+        The body, or the address that the server redirects to.
+
+    Raises:
+        Rejected: with the reason; a Transient where trying again may help.
+    """
+    import aiohttp
+
+    host = url.host
+    try:
+        async with (
+            asyncio.timeout(options.total_timeout),
+            session.get(url, allow_redirects=False) as response,
+        ):
+            _check_opt_out(response, options)
+            if response.status in REDIRECTS and (location := response.headers.get("Location")):
+                return _redirected(url, location)
+            _check_status(response)
+            return await _read(response, options.max_download_bytes)
+    except Rejected:
+        raise
+    except aiohttp.ServerTimeoutError as error:
+        detail = f"{host}: no byte for {options.timeout:g} s"
+        raise Transient(SkipReason.DOWNLOAD_TIMEOUT, detail) from error
+    except TimeoutError as error:
+        detail = f"{host}: not done in {options.total_timeout:g} s"
+        raise Transient(SkipReason.DOWNLOAD_TIMEOUT, detail) from error
+    except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, ValueError) as error:
+        raise _explained(error, host) from error
+
+
+def _redirected(url: "URL", location: str) -> "URL":
+    from yarl import URL
+
+    try:
+        return parse_url(str(url.join(URL(location))))
+    except (Rejected, ValueError) as error:  # told without what the server wrote, which may be long
+        detail = f"{url.host}: redirects to no address of http or https"
+        raise Rejected(SkipReason.DOWNLOAD_REFUSED, detail) from error
+
+
+def _check_opt_out(response: "ClientResponse", options: DownloadOptions) -> None:
+    if options.ignore_opt_out:
+        return
+    names = (ROBOT, options.user_agent_token.lower())
+    if directive := opted_out(response.headers.getall("X-Robots-Tag", ()), names):
+        raise Rejected(SkipReason.DOWNLOAD_OPT_OUT, f"X-Robots-Tag: {directive}")
+
+
+def _check_status(response: "ClientResponse") -> None:
+    status = response.status
+    if status == 200:
+        return
+    name = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    detail = f"{response.url.host}: answered {status} {name}".rstrip()
+    if status >= 500 or status in (408, 425, 429):
+        raise Transient(SkipReason.DOWNLOAD_FAILED, detail, retry_after(response.headers.get("Retry-After")))
+    raise Rejected(SkipReason.DOWNLOAD_FAILED, detail)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Return the seconds that the header ``Retry-After`` asks to wait; None where it says nothing."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+async def _read(response: "ClientResponse", limit: int) -> bytes:
+    """Return the body; what is beyond the limit, in bytes, is neither waited for nor unpacked."""
+    if (response.content_length or 0) > limit:
+        raise too_large(limit)
+    chunks, size = [], 0
+    async for chunk in response.content.iter_chunked(CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+    return _unpacked(b"".join(chunks), response, limit)
+
+
+def _unpacked(body: bytes, response: "ClientResponse", limit: int) -> bytes:
+    """Return the body without a compression that wasn't asked for; few servers add one."""
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return body
+    host = response.url.host
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise Rejected(SkipReason.DOWNLOAD_FAILED, f"{host}: compressed, which it was asked not to do")
+    try:
+        data = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, limit + 1)
+    except zlib.error as error:
+        raise Rejected(SkipReason.DOWNLOAD_FAILED, f"{host}: its compression is damaged") from error
+    if len(data) > limit:
+        raise too_large(limit)
+    return data
+
+
+def too_large(limit: int) -> Rejected:
+    """Return why a picture of more than so many bytes is not taken."""
+    return Rejected(SkipReason.DOWNLOAD_TOO_LARGE, f"more than {limit} bytes")
+
+
+def _explained(error: Exception, host: str | None) -> Rejected:
+    """Return the reason of a failed request, in words that don't change from try to try."""
+    import aiohttp
+
+    if isinstance(getattr(error, "os_error", None), AddressRefusedError):
+        return Rejected(SkipReason.DOWNLOAD_REFUSED, f"{host}: not a public address")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Rejected(SkipReason.DOWNLOAD_FAILED, f"{host}: its TLS certificate or handshake is not valid")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: the name leads nowhere")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: takes no connection")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: the answer was cut off")
+    if isinstance(error, aiohttp.ClientConnectionError | OSError):
+        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: the connection was cut")
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.http.HttpProcessingError):
+        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: its answer is not HTTP")
+    return Rejected(SkipReason.DOWNLOAD_FAILED, f"{host}: can't be asked")

@@ -1,0 +1,112 @@
+"""The command ``match``: check, plan, run the workers, write the manifest."""
+
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+
+from glitbuild.clip.load import ClipSpec
+from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
+from glitbuild.engine.derive import Derivation, open_input_and_output
+from glitbuild.engine.progress import Progress
+from glitbuild.engine.result import Result
+from glitbuild.engine.run import running
+from glitbuild.engine.task import ShardReport, ShardTask, Worker, done
+from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.shards.lock import writing
+from glitbuild.shards.manifest import require_captions
+from glitbuild.shards.sidecar import Config
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.match.worker import MatchPlan, MatchWorker
+
+BuildMatchWorker = Callable[[MatchPlan], Worker[ShardTask, ShardReport]]
+
+log = logging.getLogger(__name__)
+
+
+def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorker | None = None) -> Result:
+    """Match a dataset: its regions, sentences and pairs, in a new dataset directory.
+
+    Args:
+        options: of the command.
+        plain: progress as lines, also on a terminal.
+        build: makes the worker from the plan, where it is to run; by default a ``MatchWorker``.
+
+    Raises:
+        ConfigError: the options are wrong; nothing has been written.
+        ShardFailedError: some shards were given up; the others are done, and a new run tries again.
+    """
+    source, manifest, out = open_input_and_output(options.dir, options.out)
+    require_captions(options.dir, manifest)
+    detector = DetectorSpec.parse(options.detector, options.score, options.trust_detector, options.detector_sha256)
+    clip = ClipSpec.parse(options.clip_model, options.clip_pretrained, options.facts)
+    config = _config(options, detector, clip) | manifest.of_columns
+
+    with writing(out):
+        derivation = Derivation(source, manifest, out, config, options.overwrite)
+        if derivation.finished:
+            return derivation.finished
+        if not derivation.todo:
+            derivation.prepare()
+            return derivation.finish(0.0)
+        cluster = choose_cluster(options.workers, options.gpus, options.ray_address, all_here=True)
+        on_gpu = cluster is not None and cluster.gpus_each > 0
+        plan = MatchPlan(
+            source=source.root if source.is_local else source.url,
+            out=out.root if out.is_local else out.url,
+            detector=detector,
+            clip=clip,
+            min_area=options.min_area,
+            max_area=options.max_area,
+            default_regions=options.default_regions,
+            config=config,
+            device="cuda" if on_gpu else "cpu",
+            threads=THREADS_A_GPU if on_gpu else 1,
+        )
+        log.info("match: loading the models")
+        with running(partial(build or build_match_worker, plan), cluster) as runner:
+            derivation.prepare()  # not before the models are there: --overwrite removes what is there
+            workers = cluster.actors if cluster else 1
+            with Progress("match", derivation.images, plain, workers=workers) as progress:
+                for report in done(runner.run(derivation.todo)):
+                    progress.advance(report.samples + report.skipped)
+                    seconds = {stage: round(spent, 3) for stage, spent in report.seconds.items()}
+                    log.debug("shard %s done: %s", report.shard, seconds, extra={"seconds": seconds})
+        return derivation.finish(progress.rate)
+
+
+def build_match_worker(plan: MatchPlan) -> MatchWorker:
+    """Build a worker where it is to run; of the processes of a machine one downloads missing weights."""
+    import tempfile
+    from pathlib import Path
+
+    import open_clip  # noqa: F401 - it takes seconds, which need not be spent holding the lock
+    import torch
+    from filelock import FileLock
+
+    if plan.device == "cpu":
+        # Sums are split by thread: with one, a shard's bytes don't depend on how many workers there are.
+        torch.set_num_threads(1)
+    if plan.detector.is_local and plan.clip.is_local:
+        return MatchWorker(plan)
+    with FileLock(Path(tempfile.gettempdir()) / f"glitbuild-{os.getuid()}.lock"):
+        return MatchWorker(plan)
+
+
+def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Config:
+    from glitbuild.flism.sentences import SentenceSplitter
+
+    return (
+        {
+            "stage": "match",
+            "detector": detector.identity,
+            "score": detector.score,
+            "min_area": options.min_area,
+            "max_area": options.max_area,
+            "clip_model": clip.name,
+            "clip_pretrained": clip.identity,
+            "splitter": SentenceSplitter.name,
+        }
+        | clip.changes
+        | ({} if options.default_regions else {"default_regions": False})
+    )

@@ -1,0 +1,132 @@
+"""The card of a model: front matter that the Hub reads, then what people read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from glitbuild.stages.publish.hub.licences import metadata
+from glitbuild.stages.publish.hub.model_text import TEMPLATE
+from glitbuild.stages.publish.hub.options import PushOptions
+from glitbuild.stages.publish.hub.tables import options_table, table
+
+Figures = dict[str, Any]
+"""What ``glitbuild eval --out`` writes."""
+
+METRICS = {"R": "recall", "mAP": "map"}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is known of a model.
+
+    Attributes:
+        config: open_clip's or transformers' configuration.
+        options: of its training; empty for an export.
+        done: what the training came to, likewise.
+        open_clip: whether open_clip can load it.
+        hf: whether transformers can.
+    """
+
+    config: dict[str, Any]
+    options: dict[str, Any]
+    done: dict[str, Any]
+    open_clip: bool
+    hf: bool
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of a text that it reads."""
+        if self.open_clip:
+            return int(self.config["model_cfg"]["text_cfg"].get("context_length", 77))
+        return int(self.config.get("text_config", {}).get("max_position_embeddings", 77))
+
+
+def model_card(options: PushOptions, model: Model, figures: list[Figures]) -> str:
+    """Return a model's card.
+
+    Args:
+        options: of the command.
+        model: what is known of it.
+        figures: those of its evaluations.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    name = options.repo.partition("/")[2]
+    base = base_model(model.options)
+    results = [result for content in figures for result in _results(content)]
+    card_data = ModelCardData(
+        language="en",
+        library_name="open_clip" if model.open_clip else "transformers",
+        pipeline_tag="zero-shot-image-classification",
+        tags=["glitbuild", "clip", "image-text", "long-captions"],
+        base_model=base,
+        model_name=name if results else None,
+        eval_results=results or None,
+        base_model_relation="finetune" if base else None,
+        **metadata([options.license]),
+    )
+    text: ModelCard = ModelCard.from_template(
+        card_data,
+        template_str=TEMPLATE,
+        name=name,
+        repo=options.repo,
+        context_length=model.context_length,
+        open_clip=model.open_clip,
+        hf=model.hf,
+        figures=[(_headline(content), _tables(content)) for content in figures],
+        trained=options_table(model.options | model.done),
+    )
+    return str(text)
+
+
+def base_model(options: dict[str, Any]) -> str | None:
+    """Return the repository of the model that a training began with, if open_clip got it from the Hub.
+
+    Args:
+        options: of the training.
+    """
+    pretrained = options.get("pretrained", "")
+    if not pretrained or pretrained.startswith("sha256:"):
+        return None
+    import open_clip
+
+    found = open_clip.get_pretrained_cfg(options["model"], pretrained) or {}
+    return "/".join(str(found.get("hf_hub") or "").split("/")[:2]) or None
+
+
+def _results(content: Figures) -> list[Any]:
+    from huggingface_hub import EvalResult
+
+    dataset = content["dataset"]["name"]
+    results = []
+    for suite, items in (("retrieval", ""), ("joint", ", with regions")):
+        for row, columns in content["suites"].get(suite, {}).get("figures", {}).items():
+            for column, value in columns.items():
+                kind, _, at = column.partition("@")
+                result = EvalResult(
+                    task_type="image-text-retrieval",
+                    dataset_type=dataset,
+                    dataset_name=dataset,
+                    metric_type=f"{METRICS[kind]}@{at}",
+                    metric_name=f"{row.replace('_', ' ')} {column}{items}",
+                    metric_value=value,
+                )
+                results.append(result)
+    return results
+
+
+def _headline(content: Figures) -> str:
+    dataset, tokens = content["dataset"], content["model"]["context_length"]
+    what = f"{dataset['samples']:,} captions, {dataset['images']:,} images, {tokens} tokens"
+    return f"On {dataset['name']}: {what}."
+
+
+def _tables(content: Figures) -> list[str]:
+    found = []
+    for suite, of in content["suites"].items():
+        columns = list(dict.fromkeys(column for row in of["figures"].values() for column in row))
+        rows = [
+            [name.replace("_", " "), *(f"{row[column]:.2f}" if column in row else "" for column in columns)]
+            for name, row in of["figures"].items()
+        ]
+        found.append(table([suite, *(column.replace("_", " ") for column in columns)], rows))
+    return found

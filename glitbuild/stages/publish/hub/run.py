@@ -1,0 +1,96 @@
+"""The command ``push``: what is to be in the repository, then make it so."""
+
+from dataclasses import dataclass
+
+from glitbuild.errors import ConfigError, GlitbuildError
+from glitbuild.stages.publish.hub.contents import CARD, Contents
+from glitbuild.stages.publish.hub.failures import client_through_our_log, explained, without_secrets
+from glitbuild.stages.publish.hub.options import PushOptions
+from glitbuild.stages.publish.hub.remote import Remote
+from glitbuild.stages.publish.hub.upload import Sent, Upload, lacking, stale
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push came to.
+
+    Attributes:
+        url: of the repository, or of the pull request.
+        contents: what is there now.
+        sent: what this push sent of it.
+    """
+
+    url: str
+    contents: Contents
+    sent: Sent
+
+
+def run_push(options: PushOptions, plain: bool = False) -> Pushed:
+    """Make a repository on the Hub equal to a folder; what an earlier call sent is not sent again.
+
+    Args:
+        options: of the command; not ``dry_run``.
+        plain: progress as lines, also on a terminal.
+
+    Raises:
+        ConfigError: there is nothing to push, no token, or the token may not write there.
+        DatasetError: the folder is damaged.
+        PushError: the Hub can't be reached, or refuses something.
+    """
+    token = _token()
+    contents = plan_push(options, plain)
+    with client_through_our_log(token):
+        try:
+            return _push(options, contents, token, plain)
+        except Exception as error:
+            known = error if isinstance(error, GlitbuildError) else explained(error, options.repo)
+            if known is None:
+                raise
+            raise type(known)(known.what, without_secrets(known.why, token), known.fix) from error
+
+
+def plan_push(options: PushOptions, plain: bool = False) -> Contents:
+    """Return what the repository would hold; neither the network nor a token is needed.
+
+    Raises:
+        ConfigError: there is nothing to push.
+        DatasetError: the folder is damaged.
+    """
+    from glitbuild.shards.store import Store
+    from glitbuild.stages.publish.hub.dataset import dataset_contents
+    from glitbuild.stages.publish.hub.model import holds_model, model_contents
+
+    if holds_model(Store(options.path)):
+        return model_contents(options)
+    return dataset_contents(options, plain)
+
+
+def _push(options: PushOptions, contents: Contents, token: str, plain: bool) -> Pushed:
+    message = options.message.strip() or f"Upload {contents.kind} with glitbuild"
+    remote = Remote(options.repo, contents.kind, token)
+    remote.create(options.private)
+    tree = remote.tree()
+    card_is_made = any(entry.name == CARD and entry.data is not None for entry in contents.last)
+    if CARD in tree and card_is_made:
+        remote.check_card()
+    if options.create_pr and (lacking(contents, contents, tree) or stale(contents, tree)):
+        remote.open_pull_request(message)
+    upload = Upload(remote, contents, message, plain)
+    upload.run()
+    remote.publish()
+    return Pushed(remote.url, contents, upload.sent)
+
+
+def _token() -> str:
+    """Return the token of the environment or of the login file.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if not token:
+        fix = "log in with hf auth login, or set HF_TOKEN to one from the Hub's settings that may write"
+        raise ConfigError("push", "there is no token for the Hub", fix)
+    return token

@@ -1,0 +1,93 @@
+"""The command ``preview``: a page with the pictures, regions and sentences of a dataset."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from glitbuild.engine.progress import Progress
+from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.records import Sample
+from glitbuild.shards.manifest import Manifest, open_dataset
+from glitbuild.shards.output import check_writable, write_file
+from glitbuild.stages.publish.page.card import BAR_WIDTH, card
+from glitbuild.stages.publish.page.choose import choose, read_chosen
+from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.publish.page.template import render
+from glitbuild.stages.publish.page.thumbnails import data_url, fit, thumbnail
+
+MOST_BYTES = 20_000_000
+"""Of a page; pictures are shrunk until it holds."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A page that was written: where, how many samples of how many it shows, its bytes, pictures shrunk to fit."""
+
+    out: str
+    samples: int
+    of: int
+    bytes: int
+    shrunk: int
+
+
+def run_preview(options: PreviewOptions, plain: bool = False) -> Preview:
+    """Write a page with some of a dataset's samples; the same dataset and options give the same bytes.
+
+    Args:
+        options: of the command.
+        plain: progress as lines, also on a terminal.
+
+    Raises:
+        ConfigError: there is no finished dataset, or the page can't be written, or would be too large.
+        DatasetError: a shard or a picture is damaged.
+    """
+    store, manifest = open_dataset(options.dir)
+    check_writable(options.out, [options.dir])
+    numbers = choose(manifest.totals["samples"], options.samples, options.seed)
+    samples, pictures = [], []
+    with Progress("preview", len(numbers), plain) as progress:
+        for sample, jpeg in read_chosen(store, manifest, numbers):
+            samples.append(sample)
+            pictures.append(_thumbnail(options, sample, jpeg))
+            progress.advance(1)
+    room = MOST_BYTES - len(_page(options, store.name, manifest, samples, [""] * len(samples)))
+    if room < 0:
+        why = f"their captions alone are more than a page's {MOST_BYTES / 1e6:.0f} MB"
+        raise ConfigError(f"{len(samples):,} samples", why, "give fewer --samples")
+    fitting, shrunk = fit(pictures, room)
+    page = _page(options, store.name, manifest, samples, [data_url(picture) for picture in fitting])
+    write_file(options.out, page)
+    if shrunk:
+        log.info(f"{shrunk:,} pictures were made smaller to keep the page below {MOST_BYTES / 1e6:.0f} MB")
+    return Preview(options.out, len(samples), manifest.totals["samples"], len(page), shrunk)
+
+
+def _thumbnail(options: PreviewOptions, sample: Sample, jpeg: bytes) -> bytes:
+    try:
+        return thumbnail(jpeg, options.max_side)
+    except OSError as error:
+        fix = "glitbuild validate lists all that is damaged"
+        raise DatasetError(f"sample {sample.key} of {options.dir}", str(error), fix) from error
+
+
+def _page(
+    options: PreviewOptions, name: str, manifest: Manifest, samples: Sequence[Sample], pictures: Sequence[str]
+) -> bytes:
+    found = [pair.similarity for sample in samples if sample.matched for pair in sample.matched.pairs]
+    low, high = min(found, default=0.0), max(found, default=0.0)
+    return render(
+        "preview.html",
+        ("base.css", "preview.css"),
+        "preview.js",
+        name=name,
+        manifest=manifest,
+        chosen="spread evenly" if options.seed is None else f"drawn with seed {options.seed}",
+        low=low,
+        high=high,
+        matched=any(sample.matched for sample in samples),
+        given=any(sample.matched and sample.boxes for sample in samples),
+        bar_width=BAR_WIDTH,
+        cards=[card(sample, picture, low, high) for sample, picture in zip(samples, pictures, strict=True)],
+    )

@@ -1,0 +1,78 @@
+"""Gradients of a large batch in the memory of a small one."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glitbuild.stages.train.loader import Batch
+from glitbuild.stages.train.objective import Objective
+from glitbuild.stages.train.views import Features
+
+
+def backward(
+    views: Any,
+    batch: Batch,
+    objective: Objective,
+    parts: int,
+    computing: Any = nullcontext,
+    shares: Sequence[int] = (),
+) -> dict[str, Tensor]:
+    """Add a batch's gradients to the model's, and return the losses.
+
+    In several parts the losses are still those of the whole batch, with all its negatives: the features are
+    computed without gradients first, then the losses and their gradients with respect to the features, then
+    each part again with gradients that go on from there (GradCache, arXiv 2101.06983).
+
+    Args:
+        views: ``Views``, or the same wrapped for several processes.
+        batch: on the model's device.
+        objective: of the step.
+        parts: how many the batch is cut into.
+        computing: makes the context in which the model computes, such as autocast.
+        shares: how many samples each of several processes has.
+    """
+    if parts <= 1:
+        with computing():
+            features = views(batch)
+        losses = objective(features, shares)
+        losses["loss"].backward()
+        return losses
+    size = max(1, -(-len(batch) // parts))
+    # A process without samples computes its blank row once: the others wait for its gradients.
+    pieces = [batch.part(start, start + size) for start in range(0, len(batch), size)] or [batch]
+    with torch.no_grad(), computing():
+        known = [views(piece) for piece in pieces]
+    leaves = _joined(known)
+    losses = objective(leaves, shares)
+    losses["loss"].backward()
+    gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    for number, piece in enumerate(pieces):
+        last = number == len(pieces) - 1
+        waiting: AbstractContextManager[Any] = (
+            nullcontext() if last or not hasattr(views, "no_sync") else views.no_sync()
+        )
+        with waiting:
+            with computing():
+                features = views(piece)
+            start = number * size
+            names = [name for name in gradients if name != "logit_scale" or last]
+            names = [name for name in names if features[name].requires_grad]  # others are of a locked tower
+            onward = [
+                gradients[name] if name == "logit_scale" else gradients[name][start : start + len(piece)]
+                for name in names
+            ]
+            if names:
+                torch.autograd.backward([features[name] for name in names], onward)
+    return losses
+
+
+def _joined(parts: list[Features]) -> Features:
+    """Return the features of all parts as leaves of a graph of their own."""
+    leaves: Features = {}
+    for name, first in parts[0].items():
+        value = first if name == "logit_scale" else torch.cat([part[name] for part in parts])
+        leaves[name] = value.detach().requires_grad_(value.is_floating_point())
+    return leaves

@@ -1,0 +1,177 @@
+"""Batches for one process, made by worker processes in an order that none of them changes."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from glitbuild.clip.text import padded
+from glitbuild.errors import GlitbuildError, TrainingError
+from glitbuild.shards.manifest import Manifest
+from glitbuild.stages.train.ahead import Ahead
+from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.example import Example, ExampleMaker
+from glitbuild.stages.train.open_shards import OpenShards
+from glitbuild.stages.train.plan import Place, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples side by side.
+
+    A process that has no samples in a step gets a blank row without a key: so it takes part in what all
+    processes do, and adds nothing. ``len`` counts the samples alone.
+
+    Attributes:
+        keys: of the samples.
+        images: whole pictures, B x S x S x 3, uint8.
+        crops: regions, likewise.
+        ids: of captions, B x L, zeros behind the end of text; L is the batch's longest.
+        sentence_ids: of sentences, B x M, likewise.
+        spans: positions of the sentences in ``ids``, B x 2, half-open.
+        boxes: of the regions, B x 4, xyxy in pixels of the pictures.
+        windows: what the model sees of the pictures, likewise.
+    """
+
+    keys: tuple[str, ...]
+    images: torch.Tensor
+    crops: torch.Tensor
+    ids: torch.Tensor
+    sentence_ids: torch.Tensor
+    spans: torch.Tensor
+    boxes: torch.Tensor
+    windows: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: str) -> "Batch":
+        """Return the batch with its tensors on a device."""
+        names = [field.name for field in fields(self) if field.name != "keys"]
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+    def part(self, start: int, end: int) -> "Batch":
+        """Return some of its samples."""
+        return Batch(**{field.name: getattr(self, field.name)[start:end] for field in fields(self)})
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory from which GPUs copy faster; ``DataLoader`` calls this."""
+        names = [field.name for field in fields(self) if field.name != "keys"]
+        return replace(self, **{name: getattr(self, name).pin_memory() for name in names})
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Put examples side by side."""
+    return Batch(
+        keys=tuple(example.key for example in examples),
+        images=torch.from_numpy(np.stack([example.image for example in examples])),
+        crops=torch.from_numpy(np.stack([example.crop for example in examples])),
+        ids=padded([example.ids for example in examples]),
+        sentence_ids=padded([example.sentence_ids for example in examples]),
+        spans=torch.tensor([example.span for example in examples]),
+        boxes=torch.tensor([example.box for example in examples], dtype=torch.float64),
+        windows=torch.tensor([example.window for example in examples], dtype=torch.float64),
+    )
+
+
+class Batches(Dataset[Batch]):
+    """Turns the places of a batch into the batch, wherever it runs.
+
+    Args:
+        url: of the dataset directory.
+        manifest: of the dataset.
+        maker: makes the examples.
+        plan: the order of the training; its seed decides the choice among several pairs too.
+        cache: of a remote dataset's shards.
+    """
+
+    def __init__(
+        self, url: str, manifest: Manifest, maker: ExampleMaker, plan: Plan, cache: ShardCache | None = None
+    ) -> None:
+        self._maker, self._seed = maker, plan.seed
+        self._shards = OpenShards(url, manifest.shards, plan, cache)
+
+    def __getitem__(self, places: Sequence[Place]) -> Batch:
+        if not places:
+            return replace(collate([self._maker.blank()]), keys=())
+        return collate([self._example(place) for place in places])
+
+    def keys(self, places: Iterable[Place]) -> tuple[str, ...]:
+        """Return the keys of the samples at some places."""
+        return tuple(self._shards.read(place)[0].key for place in places)
+
+    def _example(self, place: Place) -> Example:
+        sample, jpeg = self._shards.read(place)
+        return self._maker.make(sample, jpeg, (self._seed, place.epoch, place.shard, place.row))
+
+
+class _Answers(Dataset[Batch | GlitbuildError]):
+    """Batches, or why there is none: torch can't carry our errors over from a decoding process."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, places: Sequence[Place]) -> Batch | GlitbuildError:
+        try:
+            return self._batches[places]
+        except GlitbuildError as error:
+            return error
+
+
+def load(
+    batches: Batches,
+    steps: Iterable[list[Place]],
+    workers: int,
+    pin_memory: bool = False,
+    ahead: Ahead | None = None,
+) -> Iterator[Batch]:
+    """Yield the batch of each step, in order, made ahead by worker processes.
+
+    Args:
+        batches: makes them.
+        steps: the places of each batch.
+        workers: processes that read, decode and crop; 0 does it in this one.
+        pin_memory: for a GPU.
+        ahead: fetches the shards of a remote dataset.
+
+    Raises:
+        DatasetError: a sample can't be read.
+        TrainingError: a worker process died.
+    """
+    coming: deque[list[Place]] = deque()
+
+    def asked_for() -> Iterator[list[Place]]:
+        for places in steps:
+            if ahead and places and not coming:  # the first; the worker processes have been forked by now
+                ahead.reach(places[0])
+            coming.append(places)
+            yield places
+
+    loader: DataLoader[Batch | GlitbuildError] = DataLoader(
+        _Answers(batches),
+        batch_size=None,
+        sampler=asked_for(),
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+    )
+    try:
+        for answer in loader:
+            if isinstance(answer, GlitbuildError):
+                raise answer
+            places = coming.popleft()
+            if ahead and places:
+                ahead.reach(places[0])
+            yield answer
+    except RuntimeError as error:  # torch has no class for this; what else it says comes from the worker itself
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        why = f"one of the {workers} died; where nobody killed it, memory (/dev/shm too) was too small for it"
+        fix = "run the same command again, with fewer --loader-workers (0: none), to go on from the checkpoint"
+        raise TrainingError("a decoding process", why, fix) from error
+    finally:
+        if ahead:
+            ahead.close()

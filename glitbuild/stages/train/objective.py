@@ -1,0 +1,140 @@
+"""The loss of a step: of the features of all samples, and for programs of a model and a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from glitbuild.stages.train.group import Group
+from glitbuild.stages.train.views import GLOBAL, LOCAL, TSL, Features, Views
+from glitbuild.tsl.loss import TSLLoss
+
+if TYPE_CHECKING:
+    from glitbuild.stages.train.loader import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """L = L_global + 0.5 L_local + L_TSL (FAST-GOAL, arXiv 2605.26615), or a part of it.
+
+    L_global and L_local are CLIP's symmetric cross-entropy. With several processes it is over the samples of all
+    of them, gathered with their gradients, so that a step is the same however many there are and however the
+    samples are shared out. Each process then has a loss of its own: the loss of the step is their mean, and so
+    are its gradients.
+
+    Attributes:
+        weights: of each loss that is computed.
+        group: the processes.
+    """
+
+    weights: dict[str, float]
+    group: Group = field(default_factory=Group)
+
+    def __call__(self, features: Features, shares: Sequence[int] = ()) -> dict[str, Tensor]:
+        """Return each loss, unweighted, and their weighted sum as ``loss``.
+
+        Args:
+            features: of this process's samples, which may be none.
+            shares: how many samples each process has; one process alone needn't say.
+        """
+        losses: dict[str, Tensor] = {}
+        if GLOBAL in self.weights:
+            losses[GLOBAL] = self._contrast(features, "image", "text", shares)
+        if LOCAL in self.weights:
+            losses[LOCAL] = self._contrast(features, "crop", "sentence", shares)
+        if TSL in self.weights:
+            losses[TSL] = self._similarities(features)
+        losses["loss"] = torch.stack([weight * losses[name] for name, weight in self.weights.items()]).sum()
+        return losses
+
+    def _contrast(self, features: Features, image: str, text: str, shares: Sequence[int]) -> Tensor:
+        """Return the cross-entropy of this process's rows against all columns, as its part of the mean."""
+        own = torch.cat([normalize(features[name].float(), dim=-1) for name in (image, text)], dim=1)
+        every = self.group.rows(own, shares)
+        (images, texts), (all_images, all_texts) = own.chunk(2, dim=1), every.chunk(2, dim=1)
+        start = sum(shares[: self.group.rank])
+        labels = torch.arange(start, start + len(own), device=own.device)
+        scale = features["logit_scale"].float()
+        total = cross_entropy(scale * images @ all_texts.T, labels, reduction="sum")
+        total = total + cross_entropy(scale * texts @ all_images.T, labels, reduction="sum")
+        return total / 2 * (self.group.size / max(1, len(every)))
+
+    def _similarities(self, features: Features) -> Tensor:
+        masks = [features["has_patches"], features["has_tokens"]]
+        counts = self.group.table(torch.stack([mask.sum() for mask in masks]).double())
+        # The mean of the processes' losses is that of all samples if all divide by their mean count.
+        boxes, spans = counts.mean(dim=0).float()
+        loss: Tensor = TSLLoss()(
+            patches=features["patches"],
+            tokens=features["tokens"],
+            crops=features["crop"],
+            sentences=features["sentence"],
+            has_box=features["has_patches"],
+            has_span=features["has_tokens"],
+            counts=(boxes, spans),
+        )
+        return loss
+
+
+class GlitLoss(nn.Module):
+    """FAST-GOAL's loss of a model and a batch: L = L_global + 0.5 L_local + L_TSL (arXiv 2605.26615).
+
+    L_global is CLIP's contrastive loss of whole images and long captions, L_local that of the regions and their
+    sentences, L_TSL ties the region within the image to the region alone, and the sentence within the caption to
+    the sentence alone (``TSLLoss``). A loss whose weight is 0 is not computed.
+
+    With several processes the contrast is over the samples of all of them. Give ``rank`` and ``world_size`` then,
+    as to open_clip's ``ClipLoss``, and average the gradients over the processes, as DistributedDataParallel does.
+
+    Args:
+        local_weight: weight of L_local.
+        tsl_weight: weight of L_TSL.
+        rank: rank of this process.
+        world_size: number of processes, whose default group has been started.
+
+    Example:
+        >>> import glitbuild
+        >>> model = glitbuild.load_clip("demo", context_length=248).train()
+        >>> data = glitbuild.GlitDataset("data/pairs", model)
+        >>> losses = glitbuild.GlitLoss()(model, data.collate_fn([data[0], data[1]]))
+        >>> sorted(losses)
+        ['global', 'local', 'loss', 'tsl']
+        >>> losses["loss"].backward()
+    """
+
+    def __init__(
+        self, local_weight: float = 0.5, tsl_weight: float = 1.0, *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__()
+        weights = {GLOBAL: 1.0, LOCAL: local_weight, TSL: tsl_weight}
+        if not all(0 <= weight < float("inf") for weight in weights.values()):
+            raise ValueError(f"weights must be finite and not negative, but are {local_weight} and {tsl_weight}")
+        self._objective = Objective(
+            {name: weight for name, weight in weights.items() if weight}, Group(rank, world_size)
+        )
+
+    def forward(self, model: Any, batch: "Batch") -> dict[str, Tensor]:
+        """Return each loss, not weighted, and their weighted sum as ``loss``: float32 scalars.
+
+        Args:
+            model: open_clip model whose image tower is a vision transformer. DistributedDataParallel must wrap the
+                module that calls this, not the model.
+            batch: batch of a ``GlitDataset``, at least one sample; it is moved to the model's device.
+
+        Raises:
+            TypeError: the model is wrapped, so that its gradients would not be averaged.
+            ModelError: the model gives no states of patches or tokens.
+        """
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            raise TypeError(
+                f"give the model itself and wrap the module that calls the loss in {type(model).__name__}"
+            )
+        device, group = model.logit_scale.device, self._objective.group
+        shares: list[int] = []
+        if group.size > 1:
+            shares = [int(count) for count in group.table(torch.tensor([len(batch)], device=device))[:, 0]]
+        views = Views(model, frozenset(self._objective.weights))
+        return self._objective(views(batch.to(str(device))), shares)

@@ -1,0 +1,96 @@
+"""The shards that a process reads samples from: those of the block that it is at, open."""
+
+import os
+from collections.abc import Sequence
+
+from glitbuild.errors import DatasetError
+from glitbuild.records import Sample
+from glitbuild.shards.layout import tar_path
+from glitbuild.shards.manifest import ShardEntry
+from glitbuild.shards.members import Members
+from glitbuild.shards.reader import read_sample
+from glitbuild.shards.store import Store
+from glitbuild.stages.train.cache import AGAIN, ShardCache
+from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.shard_file import ShardFile
+
+
+class ShardRanges:
+    """A remote shard of which each sample is read by a request of its own.
+
+    Args:
+        store: the dataset directory.
+        shard: the shard's name.
+        members: where its samples lie.
+    """
+
+    def __init__(self, store: Store, shard: str, members: Sequence[Members]) -> None:
+        self._store, self._shard, self._members = store, shard, members
+
+    def read(self, row: int) -> tuple[Sample, bytes]:
+        """Return a sample and its JPEG.
+
+        Raises:
+            DatasetError: what is there is another sample, or none, or it can't be read.
+        """
+        try:
+            return read_sample(self._store, self._shard, self._members[row])
+        except OSError as error:
+            where = self._store.path(tar_path(self._shard))
+            raise DatasetError(where, f"can't be read ({error or type(error).__name__})", AGAIN) from error
+
+
+class OpenShards:
+    """Reads samples at places of a plan, whose blocks it closes behind itself.
+
+    Args:
+        url: of the dataset directory.
+        entries: the manifest's ``shards``.
+        plan: the order of the training.
+        cache: of a remote dataset's shards; None for a local one, whose shards have been checked.
+    """
+
+    def __init__(
+        self, url: str, entries: Sequence[ShardEntry], plan: Plan, cache: ShardCache | None = None
+    ) -> None:
+        self._url, self._entries, self._plan, self._cache = url, entries, plan, cache
+        self._leave()
+
+    def read(self, place: Place) -> tuple[Sample, bytes]:
+        """Return the sample at a place and its JPEG.
+
+        Raises:
+            DatasetError: it can't be read, or its shard is not the manifest's.
+            TrainingError: the disk of the cache is full.
+        """
+        if self._process != os.getpid():
+            self._leave()  # a file that was open before the fork has one position for both processes
+        if self._block != (block := self._plan.block(place)):
+            self._enter(block)
+        shard = self._files.get(place.shard) or self._ranges.get(place.shard) or self._open(place.shard)
+        return shard.read(place.row)
+
+    def _leave(self) -> None:
+        self._process, self._block = os.getpid(), -1
+        self._whole: frozenset[int] = frozenset()
+        self._files: dict[int, ShardFile] = {}
+        self._ranges: dict[int, ShardRanges] = {}
+
+    def _enter(self, block: int) -> None:
+        shards = self._plan.shards(block)
+        self._block, self._whole = block, self._cache.whole(shards, self._entries) if self._cache else shards
+        for number in self._files.keys() - self._whole:
+            self._files.pop(number).close()
+        self._ranges.clear()
+
+    def _open(self, number: int) -> ShardFile | ShardRanges:
+        entry, store = self._entries[number], Store(self._url)
+        path = tar_path(entry.name)
+        if number in self._whole:
+            file = self._cache.open(store, entry) if self._cache else store.open(path)
+            if file:
+                self._files[number] = ShardFile(file, store.path(path), entry.samples)
+                return self._files[number]
+        assert self._cache
+        self._ranges[number] = ShardRanges(store, entry.name, self._cache.index(store, entry))
+        return self._ranges[number]

@@ -1,0 +1,246 @@
+"""The command as users run it: whole, interrupted at any step, in several processes, on what it can't use."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.saved import CONFIG, WEIGHTS
+from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError, TrainingError
+from glitbuild.stages.train import job as job_module
+from glitbuild.stages.train.checkpoint import FOLDER
+from glitbuild.stages.train.options import TrainOptions
+from glitbuild.stages.train.run import run_train
+from tests.run import GLITBUILD, here
+from tests.stages.train.worlds import matched_out_of_sight, matched_scenes, save_small_clip
+
+pytestmark = pytest.mark.slow
+
+
+class InterruptedRunError(Exception):
+    """Stands for whatever ends a run in the middle."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("train")
+    matched_scenes(folder / "pairs")
+    save_small_clip(folder / "base")
+    return folder
+
+
+def options(world: Path, run: Path, **others: object) -> TrainOptions:
+    given = {"epochs": 2, "batch_size": 5, "lr": 1e-3, "loader_workers": 0, "save_every": 2}
+    return TrainOptions(str(world / "pairs"), str(run), str(world / "base"), **(given | others))  # type: ignore[arg-type]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / WEIGHTS)
+
+
+def same(one: Path, two: Path) -> bool:
+    a, b = weights(one), weights(two)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(world: Path) -> Path:
+    run_train(options(world, world / "whole"), plain=True)
+    return world / "whole"
+
+
+def test_a_run_leaves_a_model_that_reads_248_tokens_and_what_it_did(whole: Path, world: Path) -> None:
+    assert ClipSpec.parse(str(whole)).load("cpu").context_length == 248
+    lines = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 9))  # 16 samples: three batches of 5 and one of 1
+    assert [line["epoch"] for line in lines] == [0] * 4 + [1] * 4
+    assert lines[0]["lr"] == pytest.approx(1e-3)
+    assert lines[-1]["lr"] < 1e-4
+    for line in lines:
+        assert line["loss"] == pytest.approx(line["global"] + 0.5 * line["local"] + line["tsl"], rel=1e-5)
+    assert list((whole / "tensorboard").iterdir())
+    content = json.loads((whole / "run.json").read_text())
+    assert content["done"]["steps"] == 8
+    assert "/" not in "".join(map(str, content["config"].values())), (
+        "the folders of this machine are of no use elsewhere"
+    )
+    assert sorted(path.name for path in whole.iterdir()) == sorted(
+        ["log.jsonl", "run.json", "tensorboard", CONFIG, WEIGHTS]
+    )
+    before = load_file(world / "base" / WEIGHTS)
+    assert not torch.equal(weights(whole)["visual.proj"], before["visual.proj"])
+
+
+def test_the_loss_falls_on_what_it_sees_again(world: Path, tmp_path: Path) -> None:
+    run_train(options(world, tmp_path / "run", epochs=12, batch_size=16), plain=True)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("others", [{"loader_workers": 2}, {"save_every": 100}])
+def test_neither_decoding_processes_nor_checkpoints_change_a_bit(
+    others: dict[str, object], world: Path, whole: Path, tmp_path: Path
+) -> None:
+    run_train(options(world, tmp_path / "run", **others), plain=True)
+    assert same(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 7])
+def test_interrupted_at_a_step_and_continued_it_is_the_same_bit_for_bit(
+    steps: int, world: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, taken = job_module.Trainer._step, []
+
+    def interrupted(self: job_module.Trainer, batch: job_module.Batch, shares: list[int]) -> dict[str, float]:
+        if len(taken) == steps:
+            raise InterruptedRunError
+        taken.append(batch.keys)
+        return step(self, batch, shares)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job_module.Trainer, "_step", interrupted)
+        with pytest.raises(InterruptedRunError):
+            run_train(options(world, tmp_path / "run"), plain=True)
+    assert not (tmp_path / "run" / WEIGHTS).exists()
+    assert run_train(options(world, tmp_path / "run", resume=steps >= 2), plain=True).steps == 8
+    assert same(whole, tmp_path / "run")
+    assert [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").open()] == list(range(1, 9))
+
+
+def test_killed_at_a_random_moment_and_run_again_it_is_the_same(world: Path, tmp_path: Path) -> None:
+    command = [
+        GLITBUILD,
+        "train",
+        world / "pairs",
+        "--model",
+        world / "base",
+        "--epochs",
+        "16",
+        "--batch-size",
+        "5",
+    ]
+    command += ["--lr", "1e-3", "--loader-workers", "1", "--save-every", "3", "--out"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = tmp_path / "killed"
+    process = subprocess.Popen([*command, run], env=environment, start_new_session=True)
+    while process.poll() is None and len(list((run / FOLDER).glob("[0-9]*"))) < 2:
+        time.sleep(0.05)
+    time.sleep(random.random())
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, run], env=environment, check=True)
+    subprocess.run([*command, tmp_path / "whole"], env=environment, check=True)
+    assert same(tmp_path / "whole", run)
+
+
+def test_again_there_is_nothing_to_do_and_other_options_are_refused(whole: Path, world: Path) -> None:
+    assert run_train(options(world, whole), plain=True).done_before
+    with pytest.raises(OptionsChangedError, match=r"lr was 0\.001 and is now 0\.002"):
+        run_train(options(world, whole, lr=2e-3), plain=True)
+
+
+def test_overwrite_removes_a_run_and_nothing_else(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError):
+            run_train(options(world, tmp_path / "mine", overwrite=overwrite), plain=True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_resume_wants_a_checkpoint(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        run_train(options(world, tmp_path / "run", resume=True), plain=True)
+
+
+def test_accumulating_takes_the_same_steps(world: Path, whole: Path, tmp_path: Path) -> None:
+    run_train(options(world, tmp_path / "run", accumulate=3), plain=True)
+    one, two = (
+        [json.loads(line)["loss"] for line in (run / "log.jsonl").open()] for run in (whole, tmp_path / "run")
+    )
+    assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_only_what_is_unlocked_is_trained(world: Path, tmp_path: Path) -> None:
+    run_train(options(world, tmp_path / "run", unlocked_image_groups=0, epochs=1), plain=True)
+    before, after = load_file(world / "base" / WEIGHTS), weights(tmp_path / "run")
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("visual."))
+    assert not torch.equal(before["text_projection"], after["text_projection"])
+
+
+def test_a_loss_that_is_not_a_number_stops_with_the_batch_s_keys(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"nan-batch\.json"):
+        run_train(options(world, tmp_path / "run", lr=1e30, epochs=9), plain=True)
+    found = json.loads((tmp_path / "run" / "nan-batch.json").read_text())
+    assert 0 < len(found["keys"]) <= 5
+    assert not (tmp_path / "run" / WEIGHTS).exists()
+
+
+def _broken(checkpoint: Path) -> None:
+    (checkpoint / "optimizer.safetensors").write_bytes(b"broken")
+
+
+def _of_another_model(checkpoint: Path) -> None:
+    state = load_file(checkpoint / "model.safetensors")
+    state["visual.proj"] = state["visual.proj"][:, :8].contiguous()
+    save_file(state, checkpoint / "model.safetensors")
+
+
+def _of_another_schema(checkpoint: Path) -> None:
+    state = json.loads((checkpoint / "state.json").read_text())
+    (checkpoint / "state.json").write_text(json.dumps(state | {"tokens": 1}))
+
+
+@pytest.mark.parametrize("harm", [_broken, _of_another_model, _of_another_schema])
+def test_a_checkpoint_that_does_not_fit_is_named(
+    harm: Callable[[Path], None], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(InterruptedRunError):
+        patched.setattr(job_module, "save_model", _raise)
+        run_train(options(world, tmp_path / "run"), plain=True)
+    folders = sorted((tmp_path / "run" / FOLDER).iterdir())
+    assert len(folders) == 2
+    harm(folders[-1])
+    with pytest.raises(DatasetError, match=folders[-1].name):
+        run_train(options(world, tmp_path / "run"), plain=True)
+
+
+def test_a_run_of_another_schema_is_refused(whole: Path, world: Path, tmp_path: Path) -> None:
+    content = json.loads((whole / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(content | {"schema": "glit-run/9"}))
+    with pytest.raises(DatasetError, match=r"glit-run/9, this version writes glit-run/1"):
+        run_train(options(world, tmp_path), plain=True)
+
+
+def _raise(*_: object) -> None:
+    raise InterruptedRunError
+
+
+def test_unmatched_or_small_datasets_are_refused(world: Path, tmp_path: Path) -> None:
+    here("scenes", "--count", 2, "--out", "scenes", cwd=tmp_path)
+    result = here("train", "scenes", "--out", "run", "--model", world / "base", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "no best_pair" in result.stderr
+    result = here("train", world / "pairs", "--out", "run", "--model", world / "base", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "only 16 samples" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_the_model_does_not_see_is_counted_and_shown(world: Path, tmp_path: Path) -> None:
+    matched_out_of_sight(tmp_path / "pairs")
+    small = ["--batch-size", 2, "--epochs", 3, "--loader-workers", 0]
+    result = here("train", "pairs", "--out", "run", "--model", world / "base", *small, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sentences beyond the last token: 3\n" in result.stdout
+    assert "regions outside of what the model sees: 3\n" in result.stdout

@@ -1,0 +1,145 @@
+"""Trains the embedded CLIP contrastively, as CLIP was: on short texts, with 77 tokens."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+from glitbuild.clip.demo import CONFIG, NAME, ROWS, WEIGHTS, compact, load_demo_clip
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.clip.quiet import quiet_open_clip
+from glitbuild.clip.text import TextEncoder
+from glitbuild.embedded.files import FOLDER, write_checksums
+from glitbuild.stages.train.schedule import parameter_groups, warm_cosine
+from tools.demo_models.pairs import PairMaker, TextedImage
+from tools.demo_models.stream import scene_batches
+
+ARCHITECTURE: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 160, "patch_size": 20, "width": 192, "layers": 5, "head_width": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 160, "heads": 5, "layers": 3},
+}
+
+MOST_SCALE = 100.0
+"""CLIP (arXiv 2103.00020) keeps its logit_scale below this."""
+
+TEXT_BATCH = 32
+
+
+class Trainer:
+    """Trains one CLIP.
+
+    Args:
+        model: an open_clip model of the embedded CLIP's architecture.
+        steps: of the whole training.
+        lr: the learning rate at its highest.
+        hard: whether scenes also give images without a text; see ``PairMaker``.
+
+    Attributes:
+        model: an open_clip model.
+        seen: of each token, whether it was in a text.
+    """
+
+    def __init__(self, model: Any, steps: int, lr: float, hard: bool = False) -> None:
+        self.model = model
+        self._text = TextEncoder(self.model, NAME)
+        self._preprocess = Preprocess.of(self.model)
+        self.pairs = PairMaker(self._preprocess, hard)
+        self.seen = torch.zeros(self.model.vocab_size, dtype=torch.bool)
+        self._optimizer = torch.optim.AdamW(parameter_groups(self.model, 0.1), lr=lr, betas=(0.9, 0.98))
+        self._schedule = warm_cosine(self._optimizer, steps)
+
+    def step(self, pairs: list[TextedImage]) -> tuple[float, float]:
+        """Take a step of the symmetric cross-entropy.
+
+        Returns:
+            The loss, and the share of texts whose best image is their own.
+        """
+        self.model.train()
+        texted = torch.tensor([place for place, (_, text) in enumerate(pairs) if text])
+        tokens = self._text.tokenize([text for _, text in pairs if text])
+        self.seen[torch.tensor([token for text in tokens for token in text.ids])] = True
+        images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], "cpu"))
+        # Each part is padded to its own longest text.
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
+        parts = [order[i : i + TEXT_BATCH] for i in range(0, len(order), TEXT_BATCH)]
+        sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], "cpu") for part in parts])
+        texts = sorted_texts[torch.tensor(order).argsort()]
+        logits = self.model.logit_scale.exp() * normalize(texts, dim=-1) @ normalize(images, dim=-1).T
+        loss = cross_entropy(logits, texted) / 2 + cross_entropy(logits.T[texted], torch.arange(len(texted))) / 2
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._schedule.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=float(torch.tensor(MOST_SCALE).log()))
+        return float(loss.detach()), float((logits.argmax(dim=1) == texted).float().mean())
+
+
+def new_model(folder: Path) -> Any:
+    """Return a model of the architecture with random weights, and write the architecture's file into a folder."""
+    import open_clip
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(json.dumps(ARCHITECTURE, indent=1) + "\n")
+    open_clip.add_model_config(folder / CONFIG)
+    with quiet_open_clip():
+        return open_clip.create_model(NAME)
+
+
+@click.command()
+@click.option("--steps", default=540, show_default=True)
+@click.option("--batch-size", default=48, show_default=True, help="In scenes: four to five pairs each.")
+@click.option("--lr", default=1.2e-3, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=0, help="Of torch; 0: as many as it likes.")
+@click.option("--hard", is_flag=True, help="Go on from what is stored, with images that are easily confused.")
+@click.option("--out", default=str(FOLDER), help="Folder of the embedded models.")
+def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: bool, out: str) -> None:
+    """Train the embedded CLIP and store it."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save
+
+    if threads:
+        torch.set_num_threads(threads)
+    start = time.monotonic()
+    folder = Path(out)
+    torch.manual_seed(seed)
+    trainer = Trainer(load_demo_clip("cpu", folder) if hard else new_model(folder), steps, lr, hard)
+    phases: list[dict[str, float]] = []
+    if hard:
+        trainer.seen[load_file(folder / WEIGHTS)[ROWS].long()] = True
+        with safe_open(folder / WEIGHTS, "pt") as stored:
+            phases = json.loads(stored.metadata()["phases"])
+    pairs = losses = right = 0.0
+    for step, examples in enumerate(scene_batches(trainer.pairs, steps, batch_size, seed), start=1):
+        batch = [pair for example in examples for pair in example]
+        loss, share = trainer.step(batch)
+        pairs, losses, right = pairs + len(batch), losses + loss / 20, right + share / 20
+        if step % 20 == 0:
+            click.echo(f"step {step}: loss {losses:.3f}, right {right:.3f}, {time.monotonic() - start:.0f} s")
+            losses = right = 0.0
+    seconds = time.monotonic() - start
+    phase = {
+        "hard": hard,
+        "steps": steps,
+        "scenes": steps * batch_size,
+        "pairs": int(pairs),
+        "lr": lr,
+        "seed": seed,
+    }
+    phases.append(phase | {"seconds": round(seconds)})
+    state = compact(trainer.model.state_dict(), trainer.seen.nonzero().flatten())
+    (folder / WEIGHTS).write_bytes(save(state, {"phases": json.dumps(phases)}))
+    write_checksums([WEIGHTS, CONFIG], folder)
+    size, tokens = (folder / WEIGHTS).stat().st_size, int(trainer.seen.sum())
+    click.echo(f"{folder / WEIGHTS}: {size} bytes, {tokens} tokens, {phases[-1]}")
+
+
+if __name__ == "__main__":
+    main()
