@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from glitbuild.errors import ModelError
+from glitbuild.flism.detectors.registry import DetectorSpec
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,6 +46,18 @@ def test_torch_is_one_that_torchvision_of_the_same_index_imports_with() -> None:
     assert (major, minor) >= (2, 14)
 
 
+def test_ultralytics_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert "ultralytics" not in config["options"]["install_requires"]
+    assert "ultralytics" in config["options.extras_require"]["yolo"]
+    monkeypatch.setitem(sys.modules, "ultralytics", None)
+    for spec in ("demo", "yolov8n.pt"):
+        with pytest.raises(ModelError, match=rf"--detector {spec}.*AGPL-3.0.*glitbuild\[yolo\].*hf:.*none"):
+            DetectorSpec.parse(spec, None)
+    assert DetectorSpec.parse("none", None).load("cpu").detect([]) == []
+
+
 @pytest.mark.slow
 def test_opencv_and_the_detector_need_no_libgl() -> None:
     code = "import cv2, ultralytics.models; print(open('/proc/self/maps').read())"
@@ -63,4 +78,4 @@ def test_the_wheel_holds_the_package_its_schemas_and_its_marker_of_types(tmp_pat
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "glitbuild").rglob("*.py")}
     schemas = {f"glitbuild/schemas/{path.name}" for path in (ROOT / "schemas").glob("*.json")}
     assert package | schemas | {"glitbuild/py.typed", "glitbuild/stages/caption/prompt.txt"} <= names
-    assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
+    assert not any(name.startswith(("tests/", "benchmarks/", "tools/")) for name in names)

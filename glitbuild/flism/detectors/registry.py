@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from glitbuild.embedded.files import checksum, embedded_file
@@ -50,7 +51,7 @@ class DetectorSpec:
 
         Raises:
             ModelError: a file or folder that the spec names is missing or another than the SHA-256 says, or the
-                embedded model's is.
+                embedded model's is; or the detector needs ultralytics, which isn't installed.
             ConfigError: the score is not between 0 and 1.
         """
         hf = spec.startswith("hf:")
@@ -60,6 +61,8 @@ class DetectorSpec:
             raise ConfigError(f"--score {score}", "a score lies between 0 and 1", "give such a number")
         if spec == "none":
             return cls(spec, score, spec)
+        if not hf:
+            _require_ultralytics(spec)
         identity = _identity(spec, hf)
         if spec == "demo":
             return cls(spec, score, identity)
@@ -99,6 +102,12 @@ class DetectorSpec:
         from glitbuild.flism.detectors.ultralytics import load_ultralytics
 
         return load_ultralytics(self.spec, self.score, device, self.sha256, self.trusted)
+
+
+def _require_ultralytics(spec: str) -> None:
+    if find_spec("ultralytics") is None:
+        fix = "pip install 'glitbuild[yolo]', or use a transformers model (hf:hustvl/yolos-base) or none"
+        raise ModelError(f"--detector {spec}", "it needs ultralytics (AGPL-3.0), which isn't installed", fix)
 
 
 def _identity(spec: str, hf: bool) -> str:
