@@ -63,7 +63,15 @@ def _fail(line: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class InOrder(click.Group):
+    """Lists its commands in the order in which they were added: that of the data."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="glitbuild")
 def cli() -> None:
     """Turn images with long captions into region-sentence pairs, and fine-tune CLIP on them.
@@ -72,13 +80,14 @@ def cli() -> None:
     glitbuild ingest photos/ --out data/raw     checked images and captions, as shards
     glitbuild match data/raw --out data/pairs   regions, sentences, which belongs to which
     glitbuild train data/pairs --out runs/glit  a CLIP for long captions
-    glitbuild eval runs/glit data/pairs         its figures
+    glitbuild eval runs/glit data/pairs         its metrics
     """  # noqa: D301 - \b is the control character: click leaves the next lines as they are
 
 
 COMMANDS = (
-    *(ingest, caption, match, train, evaluate, export, push, preview),
-    *(stats, validate, run, scenes, demo),
+    *(scenes, ingest, caption, match, preview, stats, validate),
+    *(train, evaluate, export, push),
+    *(run, demo),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -42,6 +42,15 @@ def test_every_command_has_help_with_an_example_and_the_common_options(name: str
     assert "--log-json" in help_
 
 
+def test_the_list_of_commands_is_in_the_order_of_the_data_and_whole() -> None:
+    lines = done("--help").split("Commands:\n")[1].splitlines()
+    names = [line.split()[0] for line in lines if line]
+    data = ["scenes", "ingest", "caption", "match", "train", "eval", "export", "push"]
+    assert [name for name in names if name in data] == data
+    assert sorted(names) == sorted(cli.commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines if line)
+
+
 def test_help_imports_nothing_heavy() -> None:
     heavy = {"torch", "ray", "spacy", "ultralytics", "open_clip", "datasets", "pyarrow", "numpy", "PIL", "rich"}
     heavy |= {"openai"}
@@ -60,7 +69,8 @@ class Absent:
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 import glitbuild.stages.match.worker, glitbuild.engine.local_runner, glitbuild.stages.ingest.command
-for part in ("records", "ingest", "flism", "shards", "clip", "scenes", "evaluate", "caption"):
+stages = [f"stages.{name}" for name in ("ingest", "scenes", "evaluate", "caption", "match")]
+for part in ("records", "flism", "shards", "clip", *stages):
     module = importlib.import_module(f"glitbuild.{part}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"glitbuild.{part}."):
         importlib.import_module(found.name)

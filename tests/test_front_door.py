@@ -11,11 +11,14 @@ import pytest
 import torch
 
 import glitbuild
+from glitbuild.cli import cli
 from glitbuild.clip.stretch import stretch_positions
 from glitbuild.errors import ConfigError, ModelError
+from glitbuild.stages.ingest.options import IngestOptions
 from tests.factories import jpeg
 from tests.stages.train.worlds import matched_scenes
 
+EVERY_COMMAND = {"plain", "verbose", "log_json", "help"}
 PUBLIC = [name for name in glitbuild.__all__ if not name.startswith("_")]
 
 
@@ -103,3 +106,23 @@ def test_a_checkpoint_is_read_as_it_is_said_to_be(clip_checkpoint: Path) -> None
     activations = [type(each).__name__ for each in model.modules()]
     assert "QuickGELU" in activations
     assert "GELU" not in activations
+
+
+def test_a_function_has_the_options_of_its_command() -> None:
+    for name in ("scenes", "ingest", "caption", "match", "train", "evaluate", "export", "preview", "push"):
+        options = {option.name for option in cli.commands["eval" if name == "evaluate" else name].params}
+        assert set(inspect.signature(getattr(glitbuild, name)).parameters) == options - EVERY_COMMAND, name
+
+
+def test_one_input_is_as_good_as_a_list_of_one() -> None:
+    one, listed = IngestOptions("photos", "out", exclude="old"), IngestOptions(["photos"], "out", exclude=["old"])  # type: ignore[arg-type]
+    assert one == listed == IngestOptions(("photos",), "out", exclude=("old",))
+    assert one.sources == ("photos",)
+
+
+def test_the_errors_are_those_of_the_command(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such dataset"):
+        glitbuild.match(str(tmp_path / "none"), out=str(tmp_path / "out"))
+    with pytest.raises(TypeError, match="colour"):
+        glitbuild.match("data/raw", out="data/pairs", colour="red")  # type: ignore[call-arg]
+    assert list(tmp_path.iterdir()) == []

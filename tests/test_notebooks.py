@@ -1,4 +1,4 @@
-"""The notebooks run from their first cell to their last, and show pictures; what is stored of them is what comes out."""
+"""The notebooks run from their first cell to their last, and print and show what is stored in them."""
 
 from pathlib import Path
 from typing import Any

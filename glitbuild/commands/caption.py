@@ -10,7 +10,9 @@ from glitbuild.commands.report import report
 EXAMPLE = "glitbuild caption data/images --out data/raw --endpoint http://localhost:8000/v1 --model llava"
 
 
-@click.command(epilog=f"Example: {EXAMPLE}")
+@click.command(
+    short_help="Have a vision model write captions for images that lack them.", epilog=f"Example: {EXAMPLE}"
+)
 @click.argument("dir")
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
 @click.option("--endpoint", required=True, help="Base URL of the API, such as http://localhost:8000/v1.")

@@ -7,7 +7,9 @@ import click
 from glitbuild.commands.common import common, overwrite
 
 
-@click.command(epilog="Example: glitbuild demo --out demo")
+@click.command(
+    short_help="Run every stage on drawn scenes, without a network.", epilog="Example: glitbuild demo --out demo"
+)
 @click.option("--out", default="glitbuild-demo", show_default=True, help="Directory to write.")
 @click.option(
     "--real", is_flag=True, help="Two photographs and real models, which it downloads, instead of scenes."

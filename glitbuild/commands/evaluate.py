@@ -8,7 +8,11 @@ from glitbuild.commands.common import common
 from glitbuild.commands.model_options import model_options
 
 
-@click.command("eval", epilog="Example: glitbuild eval runs/one data/pairs --out figures.json")
+@click.command(
+    "eval",
+    short_help="Measure a model on a dataset.",
+    epilog="Example: glitbuild eval runs/one data/pairs --out figures.json",
+)
 @click.argument("model")
 @click.argument("dir")
 @click.option("--pretrained", help="open_clip tag, or a checkpoint, for an architecture.  [default: openai]")

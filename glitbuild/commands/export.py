@@ -7,7 +7,10 @@ import click
 from glitbuild.commands.common import common
 
 
-@click.command(epilog="Example: glitbuild export runs/glit --to exported --format hf")
+@click.command(
+    short_help="Write the model of a run for open_clip or transformers.",
+    epilog="Example: glitbuild export runs/glit --to exported --format hf",
+)
 @click.argument("run")
 @click.option("--to", required=True, help="Folder to write; it appears when it is whole.")
 @click.option(

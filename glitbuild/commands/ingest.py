@@ -9,7 +9,10 @@ from glitbuild.commands.downloads import downloads
 from glitbuild.commands.report import report
 
 
-@click.command(epilog="Example: glitbuild ingest photos/ --out data/raw")
+@click.command(
+    short_help="Read images with captions and write checked shards.",
+    epilog="Example: glitbuild ingest photos/ --out data/raw",
+)
 @click.argument("source", nargs=-1, required=True)
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
 @click.option(

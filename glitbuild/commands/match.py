@@ -9,7 +9,10 @@ from glitbuild.commands.model_options import model_options
 from glitbuild.commands.report import report
 
 
-@click.command(epilog="Example: glitbuild match data/raw --out data/pairs --gpus 8")
+@click.command(
+    short_help="Pair the sentences of each caption with regions of its image.",
+    epilog="Example: glitbuild match data/raw --out data/pairs --gpus 8",
+)
 @click.argument("dir")
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
 @click.option("--gpus", type=int, help="GPUs, one worker on each.  [default: all there are]")

@@ -7,7 +7,10 @@ import click
 from glitbuild.commands.common import common
 
 
-@click.command(epilog="Example: glitbuild preview data/pairs --out preview.html")
+@click.command(
+    short_help="Write a page with images, regions and sentences to look at.",
+    epilog="Example: glitbuild preview data/pairs --out preview.html",
+)
 @click.argument("dir")
 @click.option("--out", required=True, help="HTML file to write; a local path or an fsspec URL.")
 @click.option("--samples", default=200, show_default=True, help="Samples to show, spread evenly.")

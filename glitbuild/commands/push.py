@@ -7,7 +7,10 @@ import click
 from glitbuild.commands.common import common
 
 
-@click.command(epilog="Example: glitbuild push data/pairs anna/birds --private")
+@click.command(
+    short_help="Send a dataset or a model to the Hugging Face Hub.",
+    epilog="Example: glitbuild push data/pairs anna/birds --private",
+)
 @click.argument("path")
 @click.argument("repo", metavar="NAMESPACE/NAME")
 @click.option("--private", is_flag=True, help="Make the repository private, if it isn't there yet.")

@@ -6,7 +6,9 @@ from glitbuild.commands.common import common
 from glitbuild.commands.report import report, report_training
 
 
-@click.command(epilog="Example: glitbuild run pipelines/pairs.yaml")
+@click.command(
+    short_help="Run the stages of a pipeline file.", epilog="Example: glitbuild run pipelines/pairs.yaml"
+)
 @click.argument("pipeline")
 @common
 def run(plain: bool, pipeline: str) -> None:

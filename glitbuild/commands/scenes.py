@@ -8,7 +8,10 @@ from glitbuild.commands.common import common, overwrite
 from glitbuild.commands.report import report
 
 
-@click.command(epilog="Example: glitbuild scenes --count 1000 --seed 1 --out data/scenes")
+@click.command(
+    short_help="Draw scenes with long captions and the truth about them.",
+    epilog="Example: glitbuild scenes --count 1000 --seed 1 --out data/scenes",
+)
 @click.option("--count", type=int, required=True, help="Scenes to make.")
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
 @click.option("--seed", default=0, show_default=True, help="Everything follows from it.")

@@ -7,7 +7,7 @@ import click
 from glitbuild.commands.common import common, parallel
 
 
-@click.command(epilog="Example: glitbuild stats data/pairs")
+@click.command(short_help="Count what is in a dataset.", epilog="Example: glitbuild stats data/pairs")
 @click.argument("dir")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--html", help="HTML file to write: charts, worst and best pairs; a local path or an fsspec URL.")

@@ -9,7 +9,10 @@ from glitbuild.commands.model_options import model_options
 from glitbuild.commands.report import report_training
 
 
-@click.command(epilog="Example: glitbuild train data/pairs --out runs/glit --gpus 4")
+@click.command(
+    short_help="Fine-tune a CLIP on matched shards for long captions.",
+    epilog="Example: glitbuild train data/pairs --out runs/glit --gpus 4",
+)
 @click.argument("dir")
 @click.option("--out", required=True, help="Folder of the run; the model is written there at its end.")
 @click.option("--model", default="ViT-B-16", show_default=True, help="As in open_clip, a run's folder, or demo.")

@@ -6,7 +6,7 @@ from glitbuild.commands.common import common, parallel
 from glitbuild.errors import DatasetError
 
 
-@click.command(epilog="Example: glitbuild validate data/pairs")
+@click.command(short_help="Check a dataset against its manifest.", epilog="Example: glitbuild validate data/pairs")
 @click.argument("dir")
 @parallel
 @common
