@@ -1,12 +1,13 @@
-"""How many files of the package does one thought cross: those with a function that runs while one row is ingested.
+"""How many files of the package does one thought cross: those with a function that runs while it is done.
 
-    python benchmarks/hops.py
+    python benchmarks/hops.py [--list]
 
-A row whose picture is a URL, and one whose picture is a file, from the call of ``run_ingest`` to its return, in all
-threads. Functions that run while modules are imported don't count.
+Ingesting a row whose picture is a URL, from the call of ``run_ingest`` to its return, in all threads; of this, the
+download alone; matching a shard of two scenes in a worker that has loaded its models; and a step of training, with
+the making of its batch. Each is done once before it is counted. Functions that run while modules are imported don't
+count. With ``--list``, the files and how many different functions ran in each.
 """
 
-import io
 import json
 import sys
 import tempfile
@@ -20,12 +21,25 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
 
 import glitbuild
+from glitbuild.clip.load import ClipSpec
+from glitbuild.engine.task import ShardTask
+from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.match.worker import MatchPlan, MatchWorker
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.job import Job, Trainer
+from glitbuild.stages.train.options import TrainOptions
+from glitbuild.stages.train.plan import Plan
 from tests.factories import jpeg
 from tests.stages.ingest.download.server import Server
 
 PACKAGE = str(Path(glitbuild.__file__).parent)
+DEMO: dict[str, Any] = {"detector": "demo", "clip_model": "demo", "workers": 0}
 
 
 def crossed(action: Callable[[], Any]) -> Counter[str]:
@@ -47,23 +61,74 @@ def crossed(action: Callable[[], Any]) -> Counter[str]:
     return Counter(str(Path(name).relative_to(PACKAGE)) for name, _ in seen)
 
 
+def ingest_url(folder: Path) -> Counter[str]:
+    """Ingest one row whose picture is a URL."""
+    with Server([jpeg()]) as server:
+        (folder / "rows.jsonl").write_text(
+            json.dumps({"image": server.url("ok/0.jpg"), "caption": "Noise."}) + "\n"
+        )
+
+        def run(out: str) -> None:
+            options = IngestOptions((str(folder / "rows.jsonl"),), str(folder / out), allow_private_hosts=True)
+            run_ingest(options, plain=True)
+
+        run("first")
+        return crossed(lambda: run("second"))
+
+
+def match_shard(folder: Path) -> Counter[str]:
+    """Match a shard of two scenes."""
+    run_scenes(ScenesOptions(count=2, out=str(folder / "scenes")), plain=True)
+    run_match(MatchOptions(str(folder / "scenes"), str(folder / "pairs"), **DEMO), plain=True)
+    _, manifest = open_dataset(str(folder / "scenes"))
+    plan = MatchPlan(
+        source=str(folder / "scenes"),
+        out=str(folder / "again"),
+        detector=DetectorSpec.parse("demo", None),
+        clip=ClipSpec.parse("demo"),
+        min_area=0.01,
+        max_area=0.8,
+        config={"stage": "match"},
+    )
+    worker = MatchWorker(plan)
+    task = ShardTask(manifest.shards[0].name, manifest.shards[0].sha256)
+    worker.run(task)
+    return crossed(lambda: worker.run(task))
+
+
+def train_step(folder: Path) -> Counter[str]:
+    """Take a step of training on a matched dataset of two samples."""
+    options = TrainOptions(str(folder / "pairs"), str(folder / "run"), "demo", batch_size=2, loader_workers=0)
+    trainer = Trainer(Job(options, str(folder / "pairs"), str(folder), ClipSpec.parse("demo")), "cpu")
+    places = next(Plan((2,), 0, 2).steps(1))
+
+    def step() -> None:
+        trainer._step(trainer.batches[places], [2])
+
+    step()
+    return crossed(step)
+
+
 def main() -> None:
     """Run and print."""
-    with Server([jpeg()]) as server, tempfile.TemporaryDirectory() as name:
+    listed = "--list" in sys.argv[1:]
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "a.jpg").write_bytes(jpeg())
-        for what, image in (("a URL", server.url("ok/0.jpg")), ("a file", "a.jpg")):
-            (folder / "rows.jsonl").write_text(json.dumps({"image": image, "caption": "Noise."}) + "\n")
-            out = io.StringIO()
-            for repeat in range(2):  # the first imports what comes lazily
-                options = IngestOptions(
-                    (str(folder / "rows.jsonl"),), str(folder / f"{what}-{repeat}"), allow_private_hosts=True
-                )
-                files = crossed(lambda options=options: run_ingest(options, plain=True))  # type: ignore[misc]
-            for file, functions in sorted(files.items()):
-                print(f"  {file}: {functions}", file=out)
-            print(f"{what}: {len(files)} files, {sum(files.values())} functions")
-            print(out.getvalue(), end="")
+        ingested, matched = ingest_url(folder), match_shard(folder)
+        download = Counter({file: n for file, n in ingested.items() if "/download/" in file})
+        counted = {
+            "ingest of a URL": ingested,
+            "of this, the download": download,
+            "match of a shard": matched,
+            "a training step": train_step(folder),
+        }
+    print("| | files | functions |\n| --- | ---: | ---: |")
+    for what, files in counted.items():
+        print(f"| {what} | {len(files)} | {sum(files.values())} |")
+    for what, files in counted.items() if listed else ():
+        print(f"\n{what}")
+        for file, functions in sorted(files.items()):
+            print(f"  {file}: {functions}")
 
 
 if __name__ == "__main__":

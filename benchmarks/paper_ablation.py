@@ -31,8 +31,8 @@ from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.data import Batch, Batches
 from glitbuild.stages.train.job import Job, Trainer
-from glitbuild.stages.train.loader import Batch, Batches
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Place
 from glitbuild.stages.train.run import run_train

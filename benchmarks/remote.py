@@ -31,8 +31,7 @@ from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.write import run_scenes
 from glitbuild.stages.train.ahead import Ahead
 from glitbuild.stages.train.cache import ShardCache
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.loader import Batch, Batches, load
+from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.plan import Plan
 from tests.proxy import CountingProxy
 

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.towers import stretch
 from glitbuild.flism.boxes import pixels
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
@@ -39,12 +39,10 @@ from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.write import run_scenes
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.loader import Batch, Batches, load
-from glitbuild.stages.train.objective import Objective
+from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
+from glitbuild.stages.train.losses import Features, Objective, Views
+from glitbuild.stages.train.optim import parameter_groups
 from glitbuild.stages.train.plan import Plan
-from glitbuild.stages.train.schedule import parameter_groups
-from glitbuild.stages.train.views import Features, Views
 
 WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}
 PLAIN = {"global": 1.0, "local": 0.5}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from glitbuild.clip.load import load_clip
     from glitbuild.dataset import GlitDataset, read
     from glitbuild.flism.flism import FLISM
-    from glitbuild.stages.train.objective import GlitLoss
+    from glitbuild.stages.train.losses import GlitLoss
     from glitbuild.tsl.loss import TSLLoss
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ __all__ = [
 _HOMES = {
     "FLISM": "glitbuild.flism.flism",
     "GlitDataset": "glitbuild.dataset",
-    "GlitLoss": "glitbuild.stages.train.objective",
+    "GlitLoss": "glitbuild.stages.train.losses",
     "TSLLoss": "glitbuild.tsl.loss",
     "caption": "glitbuild.api",
     "evaluate": "glitbuild.api",

@@ -22,10 +22,8 @@ from glitbuild.shards.reader import check_shards, read_shard
 from glitbuild.shards.store import Store
 from glitbuild.stages.ingest.images import open_rgb
 from glitbuild.stages.train.cache import ShardCache, cache_folder, size_in_bytes
-from glitbuild.stages.train.example import PAIRS, Example, ExampleMaker
-from glitbuild.stages.train.loader import Batch, collate
-from glitbuild.stages.train.open_shards import ShardRanges
-from glitbuild.stages.train.shard_file import ShardFile
+from glitbuild.stages.train.data import PAIRS, Batch, Example, ExampleMaker, collate
+from glitbuild.stages.train.open_shards import ShardFile, ShardRanges
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,7 +19,7 @@ from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 from glitbuild.stages.ingest.images import open_rgb
-from glitbuild.stages.train.loader import Batches
+from glitbuild.stages.train.data import Batches
 from glitbuild.stages.train.plan import Place, Plan
 from tests.proxy import CountingProxy
 from tests.run import here

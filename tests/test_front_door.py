@@ -12,7 +12,7 @@ import torch
 
 import glitbuild
 from glitbuild.cli import cli
-from glitbuild.clip.stretch import stretch_positions
+from glitbuild.clip.towers import stretch_positions
 from glitbuild.errors import ConfigError, ModelError
 from glitbuild.stages.ingest.options import IngestOptions
 from tests.factories import jpeg

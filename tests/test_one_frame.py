@@ -23,7 +23,7 @@ from glitbuild.stages.publish.page.options import PreviewOptions
 from glitbuild.stages.publish.page.preview import run_preview
 from glitbuild.stages.publish.page.thumbnails import crop, thumbnail
 from glitbuild.stages.publish.sheet import Example, contact_sheet
-from glitbuild.stages.train.example import ExampleMaker
+from glitbuild.stages.train.data import ExampleMaker
 from tests.stages.ingest.conftest import save
 from tests.stages.ingest.exif_bytes import exif_segment, with_segments, xmp_segment
 from tests.stages.ingest.turns import assert_upright, camera

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.clip.facts import OPENAI, UNKNOWN, Facts
-from glitbuild.clip.stretch import KEPT
+from glitbuild.clip.towers import KEPT
 from glitbuild.errors import ModelError
 from glitbuild.weight_files import not_weights
 

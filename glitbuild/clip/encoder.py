@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.batches import in_batches
+from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
 from glitbuild.clip.names import THE_MODEL, blaming
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT, stretch
 from glitbuild.clip.text import TextEncoder, Tokens
+from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:

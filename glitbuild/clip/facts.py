@@ -10,6 +10,9 @@ from glitbuild.errors import ConfigError
 Colour = tuple[float, float, float]
 """A number for each of red, green and blue, for pixels from 0 to 1."""
 
+CONTEXT, LONG_CONTEXT = 77, 248
+"""Tokens that CLIP's text tower reads, and those that it reads once it is stretched as in Long-CLIP."""
+
 INTERPOLATIONS = ("bicubic", "bilinear")
 RESIZE_MODES = ("shortest", "squash")
 

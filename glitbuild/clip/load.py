@@ -74,7 +74,8 @@ def load_clip(
         >>> glitbuild.load_clip("demo", context_length=248).positional_embedding.shape[0]
         248
     """
-    from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT, stretch
+    from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
+    from glitbuild.clip.towers import stretch
 
     given = FactOptions(
         force_quick_gelu=force_quick_gelu,

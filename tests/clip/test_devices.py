@@ -5,9 +5,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import TextEncoder, Tokens
-from glitbuild.clip.towers import Towers
+from glitbuild.clip.towers import Towers, stretch
 from tests.clip.checkpoints import trained
 
 

@@ -8,7 +8,7 @@ import torch
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import CONFIG, WEIGHTS, save_model
-from glitbuild.clip.stretch import stretch
+from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError
 
 pytestmark = pytest.mark.slow

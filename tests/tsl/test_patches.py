@@ -12,7 +12,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.tsl.patches import patch_mask, to_input
+from glitbuild.tsl.loss import patch_mask, to_input
 
 sizes = st.sampled_from([(224, 16), (224, 32), (336, 14), (160, 20), (100, 16)])
 

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glitbuild.tsl.spans import span_mask, token_span
+from glitbuild.tsl.loss import span_mask, token_span
 
 starts = st.lists(st.integers(0, 200), max_size=60).map(sorted)
 

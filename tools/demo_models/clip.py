@@ -14,7 +14,7 @@ from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.clip.text import TextEncoder
 from glitbuild.embedded.files import FOLDER, write_checksums
-from glitbuild.stages.train.schedule import parameter_groups, warm_cosine
+from glitbuild.stages.train.optim import parameter_groups, warm_cosine
 from tools.demo_models.pairs import PairMaker, TextedImage
 from tools.demo_models.stream import scene_batches
 

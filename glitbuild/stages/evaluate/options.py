@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from glitbuild.clip.facts import FactOptions
-from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
+from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT, FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 

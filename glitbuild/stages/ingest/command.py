@@ -29,8 +29,7 @@ from glitbuild.shards.reader import check_shards, read_skipped
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars, refuse_changes
 from glitbuild.shards.store import Store
 from glitbuild.stages.ingest.accept import Limits
-from glitbuild.stages.ingest.download.fetch import too_large
-from glitbuild.stages.ingest.download.options import DownloadOptions
+from glitbuild.stages.ingest.download.fetch import DownloadOptions, too_large
 from glitbuild.stages.ingest.duplicates import Changes, Sieve, find_changes
 from glitbuild.stages.ingest.exclude import Excluded, HashWorker, open_excluded
 from glitbuild.stages.ingest.formats.webdataset import WebDatasetSource

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
-from glitbuild.stages.ingest.download.options import DownloadOptions
+from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.duplicates import MODES, Mode
 from glitbuild.stages.ingest.given_boxes import FORMATS, XYXY
 from glitbuild.stages.ingest.images import MIN_SIDE

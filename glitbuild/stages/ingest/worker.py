@@ -17,7 +17,7 @@ from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
 from glitbuild.stages.ingest.accept import Limits, accept
-from glitbuild.stages.ingest.download.options import DownloadOptions
+from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.download.pool import Downloads
 from glitbuild.stages.ingest.duplicates import Facts, describe_facts, name_hash, read_facts, same_name
 from glitbuild.stages.ingest.lengths import cut_detail

@@ -17,26 +17,22 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
-from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.train.accumulate import backward
 from glitbuild.stages.train.ahead import Ahead
 from glitbuild.stages.train.cache import ShardCache
 from glitbuild.stages.train.checkpoint import State, load_checkpoint, save_checkpoint
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.group import Group
-from glitbuild.stages.train.loader import Batch, Batches, load
+from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.log import RunLog
+from glitbuild.stages.train.losses import Group, Objective, Views
 from glitbuild.stages.train.memory import model_too_large, step_too_large, too_little_memory
-from glitbuild.stages.train.objective import Objective
+from glitbuild.stages.train.optim import backward, parameter_groups, rate
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
-from glitbuild.stages.train.schedule import parameter_groups, rate
-from glitbuild.stages.train.views import Views
-from glitbuild.tsl.patches import to_input
+from glitbuild.tsl.loss import to_input
 
 MOST_SCALE = math.log(100)
 """CLIP (arXiv 2103.00020) keeps its logit_scale below 100."""

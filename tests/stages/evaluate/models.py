@@ -17,7 +17,7 @@ def save_small_clip(folder: Path, context_length: int = 77, broken: bool = False
     from open_clip.model import CLIP, set_model_preprocess_cfg
 
     from glitbuild.clip.saved import save_model
-    from glitbuild.clip.stretch import stretch
+    from glitbuild.clip.towers import stretch
 
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -19,7 +19,7 @@ from glitbuild.stages.ingest import worker
 from glitbuild.stages.ingest.accept import Limits
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.download import pool
-from glitbuild.stages.ingest.download.options import DownloadOptions
+from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.ingest.plan import IngestTask, Start, cut_sources
 from glitbuild.stages.ingest.registry import SourceOptions, open_sources

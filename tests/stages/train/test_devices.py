@@ -8,16 +8,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.towers import stretch
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.group import Group
-from glitbuild.stages.train.loader import Batch, Batches
-from glitbuild.stages.train.objective import Objective
+from glitbuild.stages.train.data import Batch, Batches, ExampleMaker
+from glitbuild.stages.train.losses import Group, Objective, Views
 from glitbuild.stages.train.plan import Place, Plan
-from glitbuild.stages.train.views import Views
-from glitbuild.tsl.patches import to_input
+from glitbuild.tsl.loss import to_input
 from tests.stages.train.worlds import MODEL_CFG, matched_scenes, small_clip
 
 WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}

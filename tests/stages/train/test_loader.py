@@ -5,8 +5,7 @@ import torch
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.loader import Batches, load
+from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.plan import Plan
 from tests.stages.train.worlds import matched_scenes, small_clip
 

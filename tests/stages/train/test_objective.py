@@ -11,9 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 import glitbuild
 from glitbuild.errors import ModelError
-from glitbuild.stages.train.loader import Batch
-from glitbuild.stages.train.objective import GlitLoss, Objective
-from glitbuild.stages.train.views import Views
+from glitbuild.stages.train.data import Batch
+from glitbuild.stages.train.losses import GlitLoss, Objective, Views
 from tests.stages.train.worlds import matched_scenes, small_clip
 
 pytestmark = pytest.mark.slow
@@ -42,7 +41,9 @@ def test_it_is_the_loss_of_train(pairs: Path) -> None:
     assert found.keys() == expected.keys() == {*weights, "loss"}
     for name, value in expected.items():
         assert torch.equal(found[name], value) and value.dtype == torch.float32
-    assert found["loss"].item() == pytest.approx(sum(weights[name] * found[name].item() for name in weights), rel=1e-6)
+    assert found["loss"].item() == pytest.approx(
+        sum(weights[name] * found[name].item() for name in weights), rel=1e-6
+    )
     found["loss"].backward()
     assert gradients(model).norm() > 0
 

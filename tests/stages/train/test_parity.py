@@ -8,15 +8,13 @@ import torch
 from torch.nn import functional
 
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.stretch import stretch
 from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.towers import stretch
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.train.accumulate import backward
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.loader import Batch, Batches
-from glitbuild.stages.train.objective import Objective
+from glitbuild.stages.train.data import Batch, Batches, ExampleMaker
+from glitbuild.stages.train.losses import Objective, Views
+from glitbuild.stages.train.optim import backward
 from glitbuild.stages.train.plan import Place, Plan
-from glitbuild.stages.train.views import Views
 from tests.stages.train.worlds import matched_scenes, small_clip
 
 pytestmark = pytest.mark.slow

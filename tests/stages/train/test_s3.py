@@ -21,8 +21,7 @@ from glitbuild.stages.train import job as job_module
 from glitbuild.stages.train import plan as plan_module
 from glitbuild.stages.train.ahead import Ahead
 from glitbuild.stages.train.cache import ShardCache
-from glitbuild.stages.train.example import ExampleMaker
-from glitbuild.stages.train.loader import Batches, load
+from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 from glitbuild.stages.train.run import run_train

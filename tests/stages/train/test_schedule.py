@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from glitbuild.stages.train.schedule import parameter_groups, warm_cosine
+from glitbuild.stages.train.optim import parameter_groups, warm_cosine
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:

@@ -1,13 +1,39 @@
-"""Which addresses may be asked: those of the public internet, checked where a connection is made.
+"""Which addresses may be asked: URLs as written, hosts as resolved."""
 
-A name is not an address: it may lead to another one the next time it is looked up. So what is checked is the
-address that the socket is about to be connected to, of each request, redirected ones included.
-"""
-
+import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from glitbuild.records import SkipReason
+from glitbuild.stages.ingest.source import Rejected
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+
+def parse_url(text: str) -> "URL":
+    """Return an address without the credentials and the fragment it may have.
+
+    Raises:
+        Rejected: it is not one of http or https.
+    """
+    from yarl import URL
+
+    text = text.strip()
+    # What a server signed must reach it letter by letter.
+    plain = text.isascii() and text.isprintable() and " " not in text
+    try:
+        url = URL(text, encoded=plain).with_fragment(None)
+        if url.scheme not in ("http", "https") or not url.host:
+            raise Rejected(SkipReason.DOWNLOAD_REFUSED, f"{text}: not an address of http or https")
+        return url.with_user(None)
+    except ValueError as error:
+        raise Rejected(SkipReason.DOWNLOAD_REFUSED, f"{text}: not a valid address") from error
+
 
 METADATA = tuple(
     map(
@@ -98,3 +124,46 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
 
 def _is_in(ip: IPv4Address | IPv6Address, networks: tuple[Any, ...]) -> bool:
     return any(ip in network for network in networks)
+
+
+@dataclass(slots=True)
+class _Host:
+    turns: asyncio.Semaphore
+    users: int = 0
+    resumes: float = 0.0  # the loop's time
+
+
+class Hosts:
+    """Hosts that are being asked. Belongs to one event loop.
+
+    Args:
+        limit: requests to one host at a time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._hosts: dict[str, _Host] = {}
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[None]:
+        """Wait until the host may be asked, and hold its place while the block runs."""
+        host = self._hosts.setdefault(name, _Host(asyncio.Semaphore(self._limit)))
+        host.users += 1
+        try:
+            async with host.turns:
+                while (wait := host.resumes - _now()) > 0:
+                    await asyncio.sleep(wait)
+                yield
+        finally:
+            host.users -= 1
+            if not host.users and host.resumes <= _now():
+                del self._hosts[name]  # an input may name millions of hosts
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Let a host rest. Called while one holds its turn."""
+        host = self._hosts[name]
+        host.resumes = max(host.resumes, _now() + seconds)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,24 +1,99 @@
-"""One request for one address: a picture's bytes, another address, or the reason there is none."""
+"""One download: a request, its redirects, what its headers say, and the bytes."""
 
 import asyncio
+import re
 import ssl
 import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from glitbuild import __version__
+from glitbuild.errors import ConfigError
 from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.download.address import AddressRefusedError
-from glitbuild.stages.ingest.download.opt_out import opted_out
-from glitbuild.stages.ingest.download.options import DownloadOptions
-from glitbuild.stages.ingest.download.url import parse_url
+from glitbuild.stages.ingest.download.address import AddressRefusedError, parse_url
 from glitbuild.stages.ingest.source import Rejected
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
     from yarl import URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadOptions:
+    """How pictures are downloaded. None of it decides what a finished dataset must hold.
+
+    Attributes:
+        connections: requests under way at a time.
+        connections_per_host: of these, to one host.
+        timeout: seconds without a byte, connecting included, after which a request has failed.
+        total_timeout: seconds that a request may take in all.
+        retries: how often a row is tried again where that may help.
+        retry_wait: seconds before the first of these, doubled from one to the next.
+        max_download_bytes: the largest picture, counted while it comes in.
+        user_agent_token: a name of one's own, added to ``glitbuild/VERSION`` in every request.
+        ignore_opt_out: take pictures also where the server's ``X-Robots-Tag`` asks not to.
+        allow_private_hosts: ask hosts in private networks and this machine too.
+    """
+
+    connections: int = 64
+    connections_per_host: int = 16
+    timeout: float = 10.0
+    total_timeout: float = 60.0
+    retries: int = 2
+    retry_wait: float = 1.0
+    max_download_bytes: int = 32 << 20
+    user_agent_token: str = ""
+    ignore_opt_out: bool = False
+    allow_private_hosts: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("connections", "connections_per_host", "max_download_bytes"):
+            if getattr(self, name) < 1:
+                raise _wrong(name, getattr(self, name), "too small", "give at least 1")
+        for name in ("timeout", "total_timeout"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise _wrong(name, getattr(self, name), "no time that passes", "give a number of seconds")
+        if self.retries < 0 or not 0 <= self.retry_wait < float("inf"):
+            raise _wrong("retries", self.retries, "too small", "give 0 or more, and 0 or more for --retry-wait")
+        if not re.fullmatch(r"[\w.+:/@~-]*", self.user_agent_token, re.ASCII):
+            raise _wrong("user_agent_token", self.user_agent_token, "no name for a header", "give one plain word")
+
+
+def _wrong(name: str, value: object, why: str, fix: str) -> ConfigError:
+    return ConfigError(f"--{name.replace('_', '-')} {value}", why, fix)
+
+
+DISALLOWED = ("noai", "noimageai", "noindex", "noimageindex", "none")
+"""The directives that img2dataset heeds, and ``none``, which stands for ``noindex, nofollow``."""
+
+VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
+"""Directives with a value behind a colon, where otherwise a robot's name is in front of one."""
+
+
+def opted_out(headers: Iterable[str], names: Iterable[str]) -> str | None:
+    """Return the first directive by which a server asks not to use its picture, or None.
+
+    Args:
+        headers: the values of all ``X-Robots-Tag`` headers: directives separated by commas, in front of them
+            perhaps the name of the robot they are for (``glitbuild: noai``), which holds up to the next name.
+        names: by which this robot may be called, in lower case; directives for others don't count.
+    """
+    own = set(names)
+    for header in headers:
+        concerned = True
+        for part in header.lower().split(","):
+            name, colon, directive = part.partition(":")
+            if colon and name.strip() not in VALUED:
+                concerned = name.strip() in own
+                part = directive
+            if concerned and part.strip() in DISALLOWED:
+                return part.strip()
+    return None
+
 
 ROBOT = "glitbuild"
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -1,4 +1,4 @@
-"""Many downloads at a time, in an event loop in a thread of its own, for callers that know no event loop."""
+"""Downloads under way at a time, here and from one host, and further tries of those that failed."""
 
 import asyncio
 import random
@@ -8,16 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.download.address import guard
-from glitbuild.stages.ingest.download.fetch import Transient, fetch, headers
-from glitbuild.stages.ingest.download.hosts import Hosts
-from glitbuild.stages.ingest.download.options import DownloadOptions
-from glitbuild.stages.ingest.download.url import parse_url
+from glitbuild.stages.ingest.download.address import Hosts, guard, parse_url
+from glitbuild.stages.ingest.download.fetch import DownloadOptions, Transient, fetch, headers
 from glitbuild.stages.ingest.source import Rejected
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
     from aiohttp.abc import AbstractResolver
+
 
 HELD_BYTES = 256 << 20
 """Pictures that were downloaded and not yet taken; beyond it no further row is begun."""

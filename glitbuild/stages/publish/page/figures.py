@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glitbuild.clip.stretch import CONTEXT, LONG_CONTEXT
+from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.each_shard import each_shard
 from glitbuild.records import MatchedPair, Sample

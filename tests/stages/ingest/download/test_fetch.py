@@ -5,9 +5,8 @@ import pytest
 
 from glitbuild.errors import ConfigError
 from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.download.fetch import retry_after
-from glitbuild.stages.ingest.download.options import DownloadOptions
-from glitbuild.stages.ingest.download.url import parse_url
+from glitbuild.stages.ingest.download.address import parse_url
+from glitbuild.stages.ingest.download.fetch import DownloadOptions, retry_after
 from glitbuild.stages.ingest.source import Rejected
 
 

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from glitbuild.stages.ingest.download import hosts
-from glitbuild.stages.ingest.download.hosts import Hosts
+from glitbuild.stages.ingest.download import address as hosts
+from glitbuild.stages.ingest.download.address import Hosts
 
 
 class Clock:

@@ -1,6 +1,6 @@
 import pytest
 
-from glitbuild.stages.ingest.download.opt_out import opted_out
+from glitbuild.stages.ingest.download.fetch import opted_out
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from glitbuild.records import SkipReason
 from glitbuild.stages.ingest.download import address, pool
-from glitbuild.stages.ingest.download.hosts import Hosts
-from glitbuild.stages.ingest.download.options import DownloadOptions
+from glitbuild.stages.ingest.download.address import Hosts
+from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.download.pool import Downloads
 from glitbuild.stages.ingest.source import Rejected
 from tests.factories import jpeg

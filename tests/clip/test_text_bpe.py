@@ -5,8 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
-from glitbuild.clip.bpe import LONG, merged
-from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.text import LONG, clip_tokenizer, merged
 from tests.work import lines_run
 
 SLOW = SimpleTokenizer()

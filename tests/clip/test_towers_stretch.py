@@ -2,7 +2,7 @@ import open_clip
 import pytest
 import torch
 
-from glitbuild.clip.stretch import stretch, stretch_positions
+from glitbuild.clip.towers import stretch, stretch_positions
 from glitbuild.errors import ModelError
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The loss of a step: of the features of all samples, and for programs of a model and a batch."""
+"""From a model and a batch to the losses: what the towers see, gathered over all processes, and compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,138 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from glitbuild.stages.train.group import Group
-from glitbuild.stages.train.views import GLOBAL, LOCAL, TSL, Features, Views
-from glitbuild.tsl.loss import TSLLoss
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.clip.towers import Towers
+from glitbuild.tsl.loss import TSLLoss, masked_mean, patch_mask, span_mask, to_input
 
 if TYPE_CHECKING:
-    from glitbuild.stages.train.loader import Batch
+    from glitbuild.stages.train.data import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The processes of a training, of which torch's default group has been started if there are several.
+
+    Everything is a sum of tensors of equal shape, in which each process fills its own rows and leaves the others
+    zero. So processes may have different numbers of rows, or none, with any backend, and what is gathered is
+    exactly what was given.
+
+    Attributes:
+        rank: of this process.
+        size: processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def table(self, values: Tensor) -> Tensor:
+        """Return the values of all processes, a row each.
+
+        Args:
+            values: K, of this process.
+        """
+        whole = values.new_zeros(self.size, len(values))
+        whole[self.rank] = values
+        if self.size > 1:
+            torch.distributed.all_reduce(whole)
+        return whole
+
+    def rows(self, own: Tensor, shares: Sequence[int]) -> Tensor:
+        """Return the rows of all processes, in the order of their ranks, with their gradients.
+
+        Args:
+            own: R x D, of this process.
+            shares: R of each process.
+        """
+        if self.size == 1:
+            return own
+        start = sum(shares[: self.rank])
+        gathered: Tensor = _Gather.apply(own, start, sum(shares))
+        return gathered
+
+    def wait(self, device: str) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            self.table(torch.zeros(1, device=device)).sum().item()
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; the gradient of a row is the sum of what all processes do with it."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, start: int, total: int) -> Tensor:
+        whole = own.new_zeros(total, own.shape[1])
+        whole[start : start + len(own)] = own
+        torch.distributed.all_reduce(whole)
+        ctx.own = slice(start, start + len(own))
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        whole = gradient.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(whole)
+        return whole[ctx.own], None, None
+
+
+GLOBAL, LOCAL, TSL = "global", "local", "tsl"
+LOSSES = (GLOBAL, LOCAL, TSL)
+
+Features = dict[str, Tensor]
+"""By name, not normalised, B x D: ``image`` and ``text`` of the whole, ``crop`` and ``sentence`` of the region,
+``patches`` and ``tokens``, the projected means of the whole's states within the region and the sentence.
+``has_patches`` and ``has_tokens``, B, tell where there are any. ``logit_scale``: the factor of the cosines."""
+
+
+class Views(nn.Module):
+    """Computes what the losses need, and nothing else.
+
+    Both pictures of a sample go through the image tower in one pass. So do captions through the text tower, and
+    sentences in another pass that is only as long as they are.
+
+    Args:
+        model: an open_clip model.
+        losses: some of ``global``, ``local``, ``tsl``.
+
+    Raises:
+        ModelError: the model gives no states of patches or tokens.
+    """
+
+    def __init__(self, model: Any, losses: frozenset[str]) -> None:
+        super().__init__()
+        self.towers = Towers(model)
+        self._losses = losses
+        self._preprocess = Preprocess.of(model)
+
+    def forward(self, batch: "Batch") -> Features:
+        """Return the features of a batch, those of a blank row left out."""
+        rows = len(batch.images)
+        whole, local = bool(self._losses & {GLOBAL, TSL}), bool(self._losses & {LOCAL, TSL})
+        found: Features = {"logit_scale": self.towers.model.logit_scale.exp()}
+        pixels = ([batch.images] if whole else []) + ([batch.crops] if local else [])
+        states, embeddings = self.towers.images(self._preprocess.normalise(torch.cat(pixels)))
+        if local:
+            found["crop"] = embeddings[-rows:]
+            found["sentence"] = self.towers.texts(batch.sentence_ids)[1]
+        if whole:
+            found["image"] = embeddings[:rows]
+            token_states, found["text"] = self.towers.texts(batch.ids)
+        if TSL in self._losses:
+            found |= self._within(batch, states[:rows], token_states)
+        if rows > len(batch):
+            found |= {name: value[: len(batch)] for name, value in found.items() if name != "logit_scale"}
+        return found
+
+    def _within(self, batch: "Batch", patch_states: Tensor, token_states: Tensor) -> Features:
+        towers = self.towers
+        boxes = to_input(batch.boxes, batch.windows, towers.image_size)
+        patches = patch_mask(boxes, towers.image_size, towers.patch_size)
+        tokens = span_mask(batch.spans, batch.ids.shape[1])
+        return {
+            "patches": towers.project_patches(masked_mean(patch_states, patches)),
+            "tokens": towers.project_tokens(masked_mean(token_states, tokens)),
+            "has_patches": patches.any(dim=1),
+            "has_tokens": tokens.any(dim=1),
+        }
 
 
 @dataclass(frozen=True, slots=True)

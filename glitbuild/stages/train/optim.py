@@ -1,5 +1,6 @@
-"""Gradients of a large batch in the memory of a small one."""
+"""A step's gradients and what is done with them: parts of a batch, groups of parameters, the learning rate."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -7,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glitbuild.stages.train.loader import Batch
-from glitbuild.stages.train.objective import Objective
-from glitbuild.stages.train.views import Features
+from glitbuild.stages.train.data import Batch
+from glitbuild.stages.train.losses import Features, Objective
 
 
 def backward(
@@ -76,3 +76,27 @@ def _joined(parts: list[Features]) -> Features:
         value = first if name == "logit_scale" else torch.cat([part[name] for part in parts])
         leaves[name] = value.detach().requires_grad_(value.is_floating_point())
     return leaves
+
+
+def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return a model's parameters in two groups: matrices decay; gains, biases and scales don't."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def warm_cosine(
+    optimizer: torch.optim.Optimizer, steps: int, warm: float = 0.05
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return a schedule that rises for a share ``warm`` of the steps, then falls to 0 as a cosine."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps, warm))
+
+
+def rate(step: int, steps: int, warm: float) -> float:
+    """Return the learning rate of a step as a share of the highest: up to it in a line, then a cosine to 0."""
+    rise = round(steps * warm)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
-from glitbuild.clip.offsets import token_starts
+from glitbuild.clip.text import token_starts
 from glitbuild.errors import GlitbuildError
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.tsl.spans import token_span
+from glitbuild.tsl.loss import token_span
 from tests.work import lines_run
 
 TOKENIZER = SimpleTokenizer()
