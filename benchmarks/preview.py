@@ -28,8 +28,7 @@ from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.page.options import PreviewOptions
-from glitbuild.stages.publish.page.preview import MOST_BYTES, run_preview
+from glitbuild.stages.publish.page.preview import MOST_BYTES, PreviewOptions, run_preview
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.write import run_scenes
 

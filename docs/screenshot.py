@@ -13,8 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.page.options import PreviewOptions
-from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.write import run_scenes
 

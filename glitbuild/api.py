@@ -9,11 +9,11 @@ from glitbuild.cli import cli
 from glitbuild.engine.result import Result
 from glitbuild.stages.caption.options import CaptionOptions
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.export.options import ExportOptions
+from glitbuild.stages.export.run import ExportOptions
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.hub.options import PushOptions
-from glitbuild.stages.publish.page.options import PreviewOptions
+from glitbuild.stages.publish.hub.run import PushOptions
+from glitbuild.stages.publish.page.preview import PreviewOptions
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.options import TrainOptions
 

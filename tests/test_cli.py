@@ -68,7 +68,7 @@ class Absent:
         if name.split(".")[0] in ("ray", "click", "ultralytics", "transformers", "openai"):
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
-import glitbuild.stages.match.worker, glitbuild.engine.local_runner, glitbuild.stages.ingest.command
+import glitbuild.stages.match.worker, glitbuild.engine.runners, glitbuild.stages.ingest.command
 stages = [f"stages.{name}" for name in ("ingest", "scenes", "evaluate", "caption", "match")]
 for part in ("records", "flism", "shards", "clip", *stages):
     module = importlib.import_module(f"glitbuild.{part}")

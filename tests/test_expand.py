@@ -1,7 +1,7 @@
 import pytest
 
 from glitbuild.errors import ConfigError
-from glitbuild.expand import expand_home, expand_variables
+from glitbuild.recipe import expand_home, expand_variables
 
 ENVIRONMENT = {"DATA": "/data", "RUN_1": "runs/1", "EMPTY": "", "ODD": "$DATA ~ ${X}"}
 

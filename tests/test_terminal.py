@@ -100,7 +100,7 @@ def test_errors_are_one_line_whatever_they_name(
 
 
 def test_the_tables_of_eval_and_demo_take_any_name(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from glitbuild.demo import table
+    from glitbuild.demo import run as table
     from glitbuild.demo.run import Report as Demo
     from glitbuild.stages.evaluate import report
 

@@ -21,8 +21,7 @@ def demo(plain: bool, **options: Any) -> None:
 
     Ends with what each stage made, how right it was, what the training changed, and a page to look at.
     """
-    from glitbuild.demo.options import DemoOptions
-    from glitbuild.demo.run import run_demo
-    from glitbuild.demo.table import print_report
+    from glitbuild.demo.run import print_report, run_demo
+    from glitbuild.demo.stages import DemoOptions
 
     print_report(run_demo(DemoOptions(**options), plain))

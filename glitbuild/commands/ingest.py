@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from glitbuild.commands.common import common, overwrite
-from glitbuild.commands.downloads import downloads
+from glitbuild.commands.common import common, downloads, overwrite
 from glitbuild.commands.report import report
 
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from glitbuild.commands.common import common, overwrite
-from glitbuild.commands.model_options import model_options
+from glitbuild.commands.common import common, model_options, overwrite
 from glitbuild.commands.report import report
 
 

@@ -22,8 +22,7 @@ def preview(plain: bool, **options: Any) -> None:
 
     It needs nothing beside it and no network. Pointing at a sentence lights its region and the other way round.
     """
-    from glitbuild.stages.publish.page.options import PreviewOptions
-    from glitbuild.stages.publish.page.preview import run_preview
+    from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 
     made = run_preview(PreviewOptions(**options), plain)
     click.echo(f"{made.samples:,} of {made.of:,} samples, {made.bytes / 1e6:.1f} MB. Look at {made.out}")

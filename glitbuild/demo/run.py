@@ -1,4 +1,4 @@
-"""The command ``demo``: every stage in turn, then what came of it."""
+"""The demo: every stage on drawn scenes, or on two photographs, with what it measured."""
 
 import json
 import time
@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glitbuild.demo.options import DemoOptions
-from glitbuild.demo.stages import Step, on_photographs, on_scenes
+from glitbuild.demo.stages import DemoOptions, Step, on_photographs, on_scenes
 from glitbuild.records import Box
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 from glitbuild.stages.evaluate.options import EvalOptions
 from glitbuild.stages.evaluate.run import run_eval
-from glitbuild.stages.publish.page.options import PreviewOptions
-from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from glitbuild.stages.publish.sheet import MOST, Example, contact_sheet
 from glitbuild.stages.scenes.accuracy import Accuracy
 
@@ -125,3 +123,30 @@ def _accuracy(out: Path) -> Accuracy:
 def _truth(out: Path) -> dict[str, dict[str, Any]]:
     lines = [line for path in sorted((out / "scenes" / "truth").glob("[!.]*.jsonl")) for line in path.open("rb")]
     return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def print_report(report: Report) -> None:
+    """Print the stages, the accuracy against truth and where to look."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, emoji=False)
+    steps = Table("stage", "made", "seconds")
+    for step in report.steps:
+        steps.add_row(step.command, step.made, f"{step.seconds:.1f}")
+    console.print(steps)
+    if accuracy := report.accuracy:
+        known = Table("against what is known of the scenes", "right", "of")
+        known.add_row("sentences found in the caption", f"{accuracy.spans_right:.1%}", f"{accuracy.sentences:,}")
+        known.add_row(
+            "regions of sentences about one object", f"{accuracy.regions_right:.1%}", f"{accuracy.about_one:,}"
+        )
+        known.add_row("best pairs", f"{accuracy.best_pairs_right:.1%}", f"{accuracy.scenes:,}")
+        console.print(known)
+    if report.gains:
+        gains = Table("on held-out scenes, in per cent", "before", "after training")
+        for gain in report.gains:
+            gains.add_row(gain.figure, f"{gain.before:.1f}", f"{gain.after:.1f}")
+        console.print(gains)
+    console.print(f"On one sheet: {report.sheet}", soft_wrap=True)
+    console.print(f"Look at {report.page}", soft_wrap=True)

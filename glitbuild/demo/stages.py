@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glitbuild.cpus import usable_cpus
-from glitbuild.demo.options import HELD_OUT, SCENES, DemoOptions
 from glitbuild.demo.photos import write_photos
 from glitbuild.engine.result import Result
 from glitbuild.stages.ingest.command import run_ingest
@@ -17,6 +16,22 @@ from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.write import run_scenes
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.run import run_train
+
+SCENES = 96
+"""Scenes that are matched and trained on."""
+
+HELD_OUT = 200
+"""Scenes of the split ``test`` on which the model is evaluated before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """Options of ``glitbuild demo``; see ``glitbuild demo --help``."""
+
+    out: str = "glitbuild-demo"
+    real: bool = False
+    overwrite: bool = False
+
 
 SEED = 1
 """The embedded models were trained on other scenes: those of seed 0."""

@@ -4,9 +4,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.result import Result, versions_of
 from glitbuild.engine.task import ShardTask
-from glitbuild.engine.versions import versions_of
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import Sample
 from glitbuild.shards.layout import FOLDERS, tar_path

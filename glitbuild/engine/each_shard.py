@@ -6,7 +6,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.run import running
+from glitbuild.engine.runners import running
 from glitbuild.engine.task import done
 from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.store import Store

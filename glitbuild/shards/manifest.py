@@ -10,8 +10,15 @@ from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
 from glitbuild.records import FIRST_SCHEMA, SCHEMA
 from glitbuild.shards.layout import FIRST_SIZES, FOLDERS, MANIFEST, SIZES, shard_of, tar_path
 from glitbuild.shards.schemas import parse
-from glitbuild.shards.sidecar import Config, Sidecar, add_counts, has_captions
-from glitbuild.shards.sources import SourceCounts, add_sources, most_frequent
+from glitbuild.shards.sidecar import (
+    Config,
+    Sidecar,
+    SourceCounts,
+    add_counts,
+    add_sources,
+    has_captions,
+    most_frequent,
+)
 from glitbuild.shards.store import Store
 
 TOTALS = ("samples", "skipped", "bytes")

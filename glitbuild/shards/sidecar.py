@@ -1,17 +1,57 @@
-"""The sidecar of a shard: written last, it says that the shard is done, with what and from what."""
+"""The sidecar of a shard, written last: it says that the shard is whole, and where its samples are from."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from glitbuild.errors import DatasetError, OptionsChangedError
-from glitbuild.records import SCHEMA, to_json
+from glitbuild.records import SCHEMA, Source, to_json
 from glitbuild.shards.layout import sidecar_path
 from glitbuild.shards.members import Members
 from glitbuild.shards.schemas import parse
-from glitbuild.shards.sources import SourceCounts
 from glitbuild.shards.store import Store, StoredFile
+
+FIELDS = ("dataset", "license", "split", "origin")
+
+MOST = 100
+"""Values of a field that the manifest names; an origin may be another one for every sample."""
+
+OTHERS = "(others)"
+
+SourceCounts = dict[str, dict[str, int]]
+"""Samples by the values of each field; the empty value counts those whose input did not say."""
+
+
+def count_sources(sources: Iterable[Source]) -> SourceCounts:
+    """Return the counts over samples, by value in the order of the values."""
+    counters = {name: Counter[str]() for name in FIELDS}
+    for source in sources:
+        for name, counter in counters.items():
+            counter[getattr(source, name)] += 1
+    return {name: dict(sorted(counter.items())) for name, counter in counters.items()}
+
+
+def add_sources(into: SourceCounts, more: Mapping[str, Mapping[str, int]]) -> SourceCounts:
+    """Return two counts added."""
+    added: SourceCounts = {}
+    for name in (*into, *(name for name in more if name not in into)):
+        total = Counter(into.get(name, {}))
+        total.update(more.get(name, {}))
+        added[name] = dict(total)
+    return added
+
+
+def most_frequent(counts: SourceCounts) -> SourceCounts:
+    """Return the counts with the most frequent values first; those beyond ``MOST`` are ``OTHERS`` together."""
+    kept: SourceCounts = {}
+    for name, of in counts.items():
+        ordered = sorted(of.items(), key=lambda item: (-item[1], item[0]))
+        kept[name] = dict(ordered[:MOST])
+        if len(ordered) > MOST:
+            kept[name][OTHERS] = sum(number for _, number in ordered[MOST:])
+    return kept
+
 
 Config = dict[str, Any]
 """The options that decide a dataset's content, by name; equal options are equal JSON."""

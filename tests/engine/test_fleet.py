@@ -14,7 +14,7 @@ import ray.cluster_utils
 
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.each_shard import each_shard
-from glitbuild.engine.run import running
+from glitbuild.engine.runners import running
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError
 from glitbuild.shards.manifest import ShardEntry, open_dataset, write_manifest

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glitbuild.files import is_stray
-from glitbuild.stages.ingest.names import plain, same_file
+from glitbuild.stages.ingest.values import plain, same_file
 from tests.factories import jpeg
 from tests.run import done, here
 

@@ -15,9 +15,8 @@ import ray
 import ray.cluster_utils
 
 from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.local_runner import LocalRunner
 from glitbuild.engine.ray_runner import MAX_TRIES, RayRunner
-from glitbuild.engine.run import running
+from glitbuild.engine.runners import LocalRunner, running
 from glitbuild.engine.task import BuildWorker, ShardFailure, ShardReport, ShardTask, done
 from glitbuild.errors import ConfigError, DatasetError, GlitbuildError, ModelError, ShardFailedError
 from tests.engine.workers import DiesAtStart, Moody, no_model

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glitbuild.shards import column_counts
-from glitbuild.shards.column_counts import MOST_SHOWN, ColumnCount
+from glitbuild.shards import stats as column_counts
+from glitbuild.shards.stats import MOST_SHOWN, ColumnCount
 
 columns = st.one_of(
     st.lists(st.integers(-(10**6), 10**6), min_size=1),

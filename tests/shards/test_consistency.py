@@ -5,7 +5,7 @@ from hypothesis import given
 
 from glitbuild.flism.regions import default_regions
 from glitbuild.records import Given, ImageInfo, Matched, Pair, Region, Sample, Source
-from glitbuild.shards.consistency import inconsistencies
+from glitbuild.shards.shard_check import inconsistencies
 from tests.factories import matched_samples
 
 REGIONS = (*default_regions(100, 80), Region((10.0, 10.0, 50.0, 50.0), "object", "dog", 0.9))

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from glitbuild.records import Sample, Source
 from glitbuild.shards.manifest import open_dataset, write_manifest
-from glitbuild.shards.sidecar import Sidecar
-from glitbuild.shards.sources import MOST, OTHERS, add_sources, count_sources, most_frequent
+from glitbuild.shards.sidecar import MOST, OTHERS, Sidecar, add_sources, count_sources, most_frequent
 from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import write_shard

@@ -21,10 +21,9 @@ from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.records import Sample, Skip, SkipReason, Source
 from glitbuild.shards.manifest import open_dataset, write_manifest
 from glitbuild.shards.members import scan
-from glitbuild.shards.pairs import read_pairs, write_pairs
 from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
-from glitbuild.shards.writer import Outcome, write_shard
+from glitbuild.shards.writer import Outcome, read_pairs, write_pairs, write_shard
 from tests.factories import matched_sample_with_jpeg, sample_with_jpeg
 from tests.run import tree
 from tests.stages.ingest.exif_bytes import exif_segment, with_segments

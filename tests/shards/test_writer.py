@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample, Skip, SkipReason, Source
 from glitbuild.shards.manifest import remove_dataset
-from glitbuild.shards.pairs import pair_rows, read_pairs
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import HashingFile, Store
-from glitbuild.shards.writer import Outcome, write_shard
+from glitbuild.shards.writer import Outcome, pair_rows, read_pairs, write_shard
 from tests.factories import jpeg, matched_sample_with_jpeg, matched_samples, samples
 
 INGEST, MATCH = {"stage": "ingest"}, {"stage": "match"}

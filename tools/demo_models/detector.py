@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from glitbuild.embedded.files import FOLDER, write_checksums
 from glitbuild.flism.detectors.demo import CONFIG, WEIGHTS, build_network
 from glitbuild.stages.scenes.kinds import KINDS
-from glitbuild.stages.scenes.splits import HELD_OUT_KINDS
+from glitbuild.stages.scenes.options import HELD_OUT_KINDS
 from glitbuild.stages.train.optim import parameter_groups, warm_cosine
 from tools.demo_models.stream import scene_batches
 

@@ -12,9 +12,9 @@ from glitbuild.flism.regions import default_regions
 from glitbuild.records import Box
 from glitbuild.stages.scenes.captions import compose
 from glitbuild.stages.scenes.grammar import PATTERN_WORDS
+from glitbuild.stages.scenes.options import phrasings, stream
 from glitbuild.stages.scenes.phrases import noun_phrase
 from glitbuild.stages.scenes.scene import Scene, Thing
-from glitbuild.stages.scenes.splits import phrasings, stream
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -3,13 +3,16 @@
 import unicodedata
 
 from glitbuild.records import SkipReason
-from glitbuild.stages.caption.finish import Finish, finish_of
-from glitbuild.stages.caption.phrases import LOOKED_AT
-from glitbuild.stages.caption.reasoning import thinks_aloud, without_reasoning
-from glitbuild.stages.caption.refusals import is_refusal
+from glitbuild.stages.caption.reasoning import (
+    decoded,
+    leftover,
+    thinks_aloud,
+    without_reasoning,
+    without_template_tokens,
+)
+from glitbuild.stages.caption.refusals import LOOKED_AT, is_refusal
 from glitbuild.stages.caption.repetition import repeated_part
-from glitbuild.stages.caption.response import Answer
-from glitbuild.stages.caption.template_tokens import decoded, leftover, without_template_tokens
+from glitbuild.stages.caption.response import Answer, Finish, finish_of
 from glitbuild.stages.caption.wrappers import NoCaptionError, unwrapped
 from glitbuild.stages.ingest.accept import Limits, check_caption
 from glitbuild.stages.ingest.source import Rejected

@@ -13,8 +13,7 @@ from glitbuild.shards.writer import Outcome
 from glitbuild.stages.caption.answers import check_answer
 from glitbuild.stages.caption.endpoint import Endpoint
 from glitbuild.stages.caption.options import CaptionOptions
-from glitbuild.stages.caption.picture import data_url
-from glitbuild.stages.caption.prompt import Prompt
+from glitbuild.stages.caption.prompt import Prompt, data_url
 from glitbuild.stages.ingest.source import Rejected
 
 SAME_ANSWERS = 3

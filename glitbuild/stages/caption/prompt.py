@@ -1,11 +1,16 @@
-"""What the model is asked: the prompt that comes with the package, or a file's."""
+"""What is asked: the prompt, and the picture as it is sent."""
 
+import base64
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 
 from glitbuild.errors import ConfigError
+from glitbuild.records import SkipReason
+from glitbuild.stages.ingest.jpeg import Jpeg
+from glitbuild.stages.ingest.source import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +40,36 @@ def read_prompt(path: str | None) -> Prompt:
     if not text:
         raise ConfigError(f"--prompt {path}", "it is empty", "write into it what the model is to do")
     return Prompt(text)
+
+
+QUALITY = 95
+
+
+def data_url(jpeg: bytes, max_side: int) -> str:
+    """Return a picture as a data URL; the stored bytes themselves where a model can take them as they are.
+
+    A model sees the pixels as stored, like the detectors and CLIP: of a picture whose EXIF or XMP data ask for a
+    turn, which some servers would make and some not, these data stay behind. Those with a longer side than
+    ``max_side`` are reduced and encoded anew, and other colours become RGB.
+
+    Raises:
+        Rejected: the JPEG is damaged.
+    """
+    from PIL import Image
+
+    try:
+        stored = Jpeg(jpeg)
+        image = stored.open()
+        if max(image.size) <= max_side and image.mode in ("RGB", "L"):
+            jpeg = stored.as_stored()
+        else:
+            image.draft("RGB", (max_side, max_side))  # decodes at the smallest scale that is still larger
+            picture = image.convert("RGB")
+            picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+            picture.info = {}
+            buffer = BytesIO()
+            picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+            jpeg = buffer.getvalue()
+    except Exception as error:  # a hostile file can make a decoder raise almost anything
+        raise Rejected(SkipReason.IMAGE_CORRUPT, f"damaged JPEG: {error}") from error
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -1,8 +1,111 @@
-"""Reasoning that stands in front of an answer, in the markers of the models that write it."""
+"""What reasoning models and templates leave in an answer."""
 
+import html
 import re
 
-from glitbuild.stages.caption.phrases import LOOKED_AT, phrases, plain, quoted
+from glitbuild.stages.caption.refusals import LOOKED_AT, phrases, plain, quoted
+
+_ROLE = r"(?:\s{0,4}(?:assistant|model|bot|gpt|chatbot)\b:?)?"
+
+_NAMES = (
+    r"s|bos|eos|pad|unk|mask|sep|cls|image|img|video|start_of_turn|end_of_turn|start_of_image|end_of_image|"
+    r"end_of_utterance|fake_token_around_image|image_soft_token|row_\d+_col_\d+|global-img|bos_token|eos_token|"
+    r"pad_token|turn|end|begin|unused\d+|extra_id_\d+|imageplaceholder|image_placeholder|image_token"
+)
+_TOKEN = (
+    r"<\|[^|<>\n]{1,40}\|>"  # <|im_end|>, <|eot_id|>, <|endoftext|>
+    r"|<\uff5c[^\uff5c<>\n]{1,40}\uff5c>"  # DeepSeek's, with wide bars
+    rf"|</?(?:{_NAMES})/?>|\[/?(?:INST|IMG|IMG_END|IMG_BREAK|PAD|UNK|CLS|SEP|MASK|EOS|BOS|gMASK|SYSTEM_PROMPT)\]"
+    r"|<</?SYS>>|<\|?end\|?>|<\|>|\|im_end\|>|<\|im_end"
+)
+_LEADING = re.compile(
+    rf"(?:\s{{0,9}}(?:<\|(?:start_header_id|im_start|start|begin)\|>{_ROLE}|<start_of_turn>{_ROLE}|<\|START_OF_TURN_TOKEN\|>"
+    rf"|{_TOKEN}))+\s*"
+)
+_TRAILING = re.compile(rf"\s*(?:{_TOKEN})\s*$")
+_DIALOGUE = re.compile(r"\s{0,9}USER:.{0,5000}?\sASSISTANT:", re.DOTALL)
+"""A server that repeats what it was asked, in the template of LLaVA."""
+
+_ENDS = re.compile(
+    r"<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text|return|eos|end_of_turn|END_OF_TURN_TOKEN|end_of_sentence|"
+    r"im_start|start_header_id|user|endofturn|end_of_role|start_of_role)\|>"
+    r"|<\uff5c(?:end\u2581of\u2581sentence|User)\uff5c>|<end_of_turn>|<end_of_utterance>|<start_of_turn>"
+    r"|(?:(?<=[.!?\"'\u201d\u3002\uff01\uff1f)])|(?<=[.!?\"'\u201d\u3002\uff01\uff1f)]\s))(?:</s>|<eos>|<s>\[INST\]|\[INST\])"
+)
+_LEFT = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|<\uff5c[^\uff5c<>\n]{1,40}\uff5c>|\[/?INST\]|<</?SYS>>|<unk>"
+    r"|</?(?:start|end)_of_(?:turn|image|utterance)>|<extra_id_\d+>|<unused\d+>|<loc_?\d+>|<seg_?\d+>"
+    r"|<(?:box|bbox|ref|quad)>\s{0,4}[\[(]?\d|</?tool_(?:call|response)>|^[ \t]{0,9}</?think(?:ing)?>",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BYTES = re.compile(r"(?:<0x[0-9A-Fa-f]{2}>)+")
+_ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
+_PIECES = re.compile(r"(?<=[\w.,])[\u0120\u2581](?=\w)|\u010a")
+"""A space and a line break as byte-level and SentencePiece vocabularies write them."""
+
+MANY_PIECES = 3
+LONGEST_TOKEN = 60
+
+ENTITY_PASSES = 3
+"""Some answers are escaped twice: ``&amp;quot;``."""
+
+
+def without_template_tokens(text: str) -> str:
+    """Return an answer without the tokens around it; what comes after the end of the model's turn is dropped."""
+    text = _without_leading(text)
+    said = re.search(r"[^\W_]", text)
+    for end in _ENDS.finditer(text, said.start() if said else len(text)):
+        in_string = quoted(text, end.start(), end.end()) or text[end.end() : end.end() + 1] == '"'
+        if not in_string:
+            text = text[: end.start()]
+            break
+    length = len(text.rstrip())
+    while found := _TRAILING.search(text, max(0, length - LONGEST_TOKEN), length):
+        length = found.start()
+    return text[:length].strip()
+
+
+def _without_leading(text: str) -> str:
+    if text.lstrip().startswith(("[INST]", "<s>[INST]", "<s> [INST]")) and "[/INST]" in text:
+        text = text[text.index("[/INST]") + len("[/INST]") :]
+    if assistant := _DIALOGUE.match(text):
+        text = text[assistant.end() :]
+    found = _LEADING.match(text)
+    return text[found.end() :] if found else text
+
+
+def decoded(text: str) -> str:
+    """Return a text with its byte tokens (``<0x0A>``) and HTML entities (``&quot;``) written out.
+
+    Those in quotation marks stay: a screen in the picture may show them.
+    """
+    text = _BYTES.sub(lambda found: _bytes_of(found, text), text)
+    for _ in range(ENTITY_PASSES):
+        unescaped = _ENTITY.sub(lambda found, before=text: _character_of(found, before), text)  # type: ignore[misc]
+        if unescaped == text:
+            break
+        text = unescaped
+    return text
+
+
+def leftover(text: str) -> str:
+    """Return a token that stands within a text, or an empty string: such a text isn't what the model meant."""
+    for found in _LEFT.finditer(text):
+        if not quoted(text, found.start(), found.end()):
+            return found[0]
+    pieces = _PIECES.findall(text[:10_000])
+    return pieces[0] if len(pieces) >= MANY_PIECES else ""
+
+
+def _bytes_of(found: re.Match[str], text: str) -> str:
+    if quoted(text, found.start(), found.end()):
+        return found[0]
+    return bytes(int(code, 16) for code in re.findall(r"0x(..)", found[0])).decode("utf-8", "replace")
+
+
+def _character_of(found: re.Match[str], text: str) -> str:
+    return found[0] if quoted(text, found.start(), found.end()) else html.unescape(found[0])
+
 
 # Names of elements that hold reasoning: think, thinking, seed:think, antThinking, begin_of_thought, reasoning, ...
 _NAME = (

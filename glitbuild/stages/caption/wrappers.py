@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-from glitbuild.stages.caption.phrases import APOSTROPHES, phrases
+from glitbuild.stages.caption.refusals import APOSTROPHES, phrases
 
 LONGEST_LITERAL = 100_000
 

@@ -1,26 +1,144 @@
-"""Run a model over a shard and keep the embeddings."""
+"""From a shard to what the suites need of it: pictures, texts and regions, each embedded once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.clip.encoder import ClipEncoder
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.errors import DatasetError
+from glitbuild.flism.boxes import pixels
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.records import MatchedPair, Sample
+from glitbuild.records import Box, MatchedPair, Sample
+from glitbuild.shards.layout import truth_path
 from glitbuild.shards.manifest import ShardEntry
-from glitbuild.shards.reader import read_shard
+from glitbuild.shards.reader import read_listed, read_shard
+from glitbuild.shards.schemas import parse
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.averaging import average_sentences
 from glitbuild.stages.evaluate.embedded import Embedded, Gathering
 from glitbuild.stages.evaluate.localization import patch_centres, patches_in_boxes
-from glitbuild.stages.evaluate.looks import Look, in_view
 from glitbuild.stages.evaluate.options import AVERAGING
-from glitbuild.stages.evaluate.places import TRUTH, Place, places_of_pairs, places_of_truth, read_truth
-from glitbuild.stages.evaluate.plan import Plan
+from glitbuild.stages.evaluate.plan import TRUTH, Plan
+from glitbuild.stages.evaluate.retrieval import average_sentences
 from glitbuild.stages.evaluate.robustness import SplitCaption
-from glitbuild.stages.evaluate.text_table import TextTable
+
+
+class Place(NamedTuple):
+    """A sentence and the boxes it is about, xyxy in pixels of the stored image."""
+
+    sentence: str
+    boxes: tuple[Box, ...]
+
+
+class TextTable:
+    """Embeddings of a shard's texts, each computed once, however often it occurs.
+
+    Args:
+        texts: in any order, with repetitions.
+        encoder: of the model.
+    """
+
+    def __init__(self, texts: Sequence[str], encoder: ClipEncoder) -> None:
+        self._rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        self._tokens = encoder.tokenize(list(self._rows))
+        self._embeddings = encoder.texts(self._tokens)
+
+    def embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embeddings of some of the texts, M x D."""
+        return self._embeddings[[self._rows[text] for text in texts]]
+
+    def is_truncated(self, text: str) -> bool:
+        """Whether the model doesn't see the end of one of the texts."""
+        return self._tokens[self._rows[text]].truncated
+
+
+@dataclass(slots=True)
+class Look:
+    """A picture of a shard and what is wanted of it.
+
+    Attributes:
+        sample: the first of the shard that has it.
+        jpeg: its bytes.
+        image: its number in the shard.
+        boxes: regions whose crops' embeddings are wanted, xyxy in its pixels.
+        places: sentences that are looked for in it.
+    """
+
+    sample: Sample
+    jpeg: bytes
+    image: int
+    boxes: list[Box] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+    def views(self, preprocess: Preprocess) -> list[NDArray[np.uint8]]:
+        """Return the model's input for the whole picture and for each box.
+
+        Raises:
+            DatasetError: the picture can't be decoded.
+        """
+        from glitbuild.stages.ingest.images import open_rgb
+
+        try:
+            image = open_rgb(self.jpeg)
+        except OSError as error:
+            raise DatasetError(
+                f"image {self.sample.key}", str(error), "see what glitbuild validate says of the dataset"
+            ) from error
+        whole = (0, 0, image.width, image.height)
+        boxes = [whole, *(pixels(box, image.width, image.height) for box in self.boxes)]
+        return [preprocess.crop(image, box) for box in boxes]
+
+
+def in_view(
+    looks: Sequence[Look], preprocess: Preprocess, batch_size: int, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Sequence[Look], list[list[NDArray[Any]]]]]:
+    """Yield batches of pictures with their views; the next batch is decoded meanwhile."""
+    batches = [looks[start : start + batch_size] for start in range(0, len(looks), batch_size)]
+    coming = [pool.submit(look.views, preprocess) for look in batches[0]] if batches else []
+    for number, batch in enumerate(batches):
+        views = [future.result() for future in coming]
+        following = batches[number + 1] if number + 1 < len(batches) else []
+        coming = [pool.submit(look.views, preprocess) for look in following]
+        yield batch, views
+
+
+def places_of_truth(row: dict[str, Any], caption: str) -> list[Place]:
+    """Return the true sentences about one object, from a row of ``truth/``."""
+    places = []
+    for sentence in row["sentences"]:
+        if sentence["about"] == "object" and sentence["true"]:
+            start, end = sentence["span"]
+            places.append(Place(caption[start:end], tuple(tuple(box) for box in sentence["boxes"])))
+    return places
+
+
+def places_of_pairs(sample: Sample) -> list[Place]:
+    """Return the sentence of a matched sample's best pair, with the pair's region."""
+    return [Place(sample.best.text, (sample.best.box,))]
+
+
+def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Return the rows of a shard's file in ``truth/``, one a sample.
+
+    Raises:
+        DatasetError: it is missing, not the one in the sidecar, or about other samples.
+    """
+    path = truth_path(shard)
+    try:
+        rows = [parse("truth", line) for line in read_listed(store, shard, path).splitlines()]
+    except ValueError as error:
+        raise _damaged(store, path, str(error)) from error
+    if [row["key"] for row in rows] != [sample.key for sample in samples]:
+        raise _damaged(store, path, "its rows are not about the samples of the shard, in their order")
+    return rows
+
+
+def _damaged(store: Store, path: str, why: str) -> DatasetError:
+    return DatasetError(store.path(path), why, "make the scenes again with glitbuild scenes --overwrite")
 
 
 def embed_shard(

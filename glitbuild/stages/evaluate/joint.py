@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.errors import EvaluationError
-from glitbuild.stages.evaluate.similarity import BLOCK_CELLS, blocks, check_embeddings
+from glitbuild.stages.evaluate.retrieval import BLOCK_CELLS, blocks, check_embeddings
 
 DEPTH = 10
 

@@ -6,7 +6,9 @@ from glitbuild.errors import ConfigError
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.options import AVERAGING, JOINT, LOCALIZATION, RETRIEVAL, ROBUSTNESS, EvalOptions
-from glitbuild.stages.evaluate.places import PAIRS, TRUTH
+
+TRUTH, PAIRS = "truth", "best pairs"
+"""Where the places of sentences come from."""
 
 
 @dataclass(frozen=True, slots=True)

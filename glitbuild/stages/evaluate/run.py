@@ -19,9 +19,9 @@ from glitbuild.cpus import usable_cpus
 from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
 from glitbuild.engine.each_shard import FIX, ReadTask, in_order
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.run import running
+from glitbuild.engine.result import versions_of
+from glitbuild.engine.runners import running
 from glitbuild.engine.task import Runner, done
-from glitbuild.engine.versions import versions_of
 from glitbuild.shards.layout import MANIFEST, truth_path
 from glitbuild.shards.manifest import Manifest, ShardEntry, open_dataset, require_captions
 from glitbuild.shards.output import check_writable
@@ -32,8 +32,7 @@ from glitbuild.stages.evaluate.cache import EmbeddingCache
 from glitbuild.stages.evaluate.embedded import Embedded, joined
 from glitbuild.stages.evaluate.figures import SuiteReport, Suites
 from glitbuild.stages.evaluate.options import AVERAGING, EvalOptions
-from glitbuild.stages.evaluate.places import TRUTH
-from glitbuild.stages.evaluate.plan import make_plan
+from glitbuild.stages.evaluate.plan import TRUTH, make_plan
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
 
 MOST_THREADS = 16

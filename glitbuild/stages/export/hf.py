@@ -1,17 +1,133 @@
-"""``--format hf``: a folder that transformers opens as a ``CLIPModel``, with tokenizer and image processor."""
+"""``--format hf``: a CLIPModel of transformers with its processors, and the way back."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.errors import ExportError, ModelError
 from glitbuild.stages.export.hf_config import clip_config, obstacle
-from glitbuild.stages.export.hf_processors import save_image_processor, save_tokenizer
-from glitbuild.stages.export.hf_weights import renamed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
+
+
+NAMES = {
+    "logit_scale": "logit_scale",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "ln_final.weight": "text_model.final_layer_norm.weight",
+    "ln_final.bias": "text_model.final_layer_norm.bias",
+    "text_projection": "text_projection.weight",
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "visual.ln_pre.weight": "vision_model.pre_layrnorm.weight",  # the name is theirs
+    "visual.ln_pre.bias": "vision_model.pre_layrnorm.bias",
+    "visual.ln_post.weight": "vision_model.post_layernorm.weight",
+    "visual.ln_post.bias": "vision_model.post_layernorm.bias",
+    "visual.proj": "visual_projection.weight",
+}
+
+IN_BLOCK = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}
+
+MATRICES = ("text_projection", "visual.proj")
+"""In open_clip embeddings are multiplied with these from the left; theirs are linear layers: the transpose."""
+
+BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+?)[._](weight|bias)")
+
+
+def renamed(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """Return the state of an open_clip ``CLIP`` as a ``CLIPModel``'s.
+
+    Queries, keys and values, which open_clip has in one matrix one above the other, become three.
+
+    Raises:
+        ModelError: there is a weight that a ``CLIPModel`` doesn't have.
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name in NAMES:
+            value = value.T if name in MATRICES else value
+            found[NAMES[name]] = value.reshape(()) if name == "logit_scale" else value
+            continue
+        parts = BLOCK.fullmatch(name)
+        if parts is None or parts[3] not in (*IN_BLOCK, "attn.in_proj"):
+            why = "transformers' CLIPModel has no place for this weight"
+            raise ModelError(f"--format hf: {name}", why, "use --format open_clip")
+        tower = "vision_model" if parts[1] else "text_model"
+        layer = f"{tower}.encoder.layers.{parts[2]}"
+        if parts[3] != "attn.in_proj":
+            found[f"{layer}.{IN_BLOCK[parts[3]]}.{parts[4]}"] = value
+            continue
+        for part, third in zip("qkv", value.chunk(3), strict=True):
+            found[f"{layer}.self_attn.{part}_proj.{parts[4]}"] = third
+    # Thirds and transposes are views, which safetensors refuses.
+    return {name: value.detach().cpu().clone().contiguous() for name, value in found.items()}
+
+
+SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+"""What open_clip calls the last two tokens of the vocabulary, and what transformers does."""
+
+
+def save_tokenizer(folder: Path, context_length: int) -> None:
+    """Write a CLIP tokenizer, made from the vocabulary that open_clip ships.
+
+    Args:
+        folder: where to.
+        context_length: texts are cut off there when it is asked to truncate.
+    """
+    import transformers
+    from open_clip.tokenizer import SimpleTokenizer
+
+    known = SimpleTokenizer()
+    vocabulary = {SPECIAL.get(token, token): number for token, number in known.encoder.items()}
+    merges = sorted(known.bpe_ranks, key=known.bpe_ranks.__getitem__)
+    # From these three files every version of transformers makes this tokenizer; the fourth is for fast loading.
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    start, end = SPECIAL.values()
+    names = {"bos_token": start, "eos_token": end, "pad_token": end, "unk_token": end}
+    config = names | {"tokenizer_class": "CLIPTokenizer", "model_max_length": context_length}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+    library: Any = transformers
+    tokenizer = library.CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def save_image_processor(folder: Path, preprocess_cfg: dict[str, Any]) -> None:
+    """Write an image processor that does what open_clip's evaluation transform does.
+
+    Args:
+        folder: where to.
+        preprocess_cfg: of open_clip's image tower, with resize mode ``shortest`` or ``squash``.
+    """
+    from PIL.Image import Resampling
+    from transformers import CLIPImageProcessor
+
+    size = preprocess_cfg["size"]
+    edge = int(size if isinstance(size, int) else size[0])
+    square = {"height": edge, "width": edge}
+    squash = preprocess_cfg["resize_mode"] == "squash"
+    bilinear = preprocess_cfg["interpolation"] == "bilinear"  # with any other word open_clip takes bicubic
+    CLIPImageProcessor(
+        size=square if squash else {"shortest_edge": edge},
+        do_center_crop=not squash,
+        crop_size=square,
+        resample=Resampling.BILINEAR if bilinear else Resampling.BICUBIC,
+        image_mean=list(preprocess_cfg["mean"]),
+        image_std=list(preprocess_cfg["std"]),
+    ).save_pretrained(folder)
+
 
 WEIGHTS = "model.safetensors"
 

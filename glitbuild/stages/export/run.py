@@ -1,4 +1,4 @@
-"""``glitbuild export``: load, write beside the target, read back and compare, then show."""
+"""The command ``export``: convert, read back, compare, and only then let it appear."""
 
 import logging
 from dataclasses import dataclass
@@ -7,11 +7,41 @@ from types import ModuleType
 
 from glitbuild.clip import saved
 from glitbuild.clip.load import DEMO, ClipSpec
-from glitbuild.errors import ExportError, GlitbuildError, ModelError
+from glitbuild.errors import ConfigError, ExportError, GlitbuildError, ModelError
+from glitbuild.records import writable
 from glitbuild.stages.export import hf, open_clip
-from glitbuild.stages.export.options import ExportOptions
 from glitbuild.stages.export.target import appearing, check_target
 from glitbuild.stages.export.verify import Encoder, verify
+
+EXPORT_FORMATS = ("hf", "open_clip")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """Options of ``glitbuild export``; see ``glitbuild export --help``.
+
+    Raises:
+        ConfigError: the format is unknown, or the target is a URL.
+    """
+
+    run: str
+    to: str
+    format: str
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in EXPORT_FORMATS:
+            raise ConfigError(
+                f"--format {self.format}", "unknown format", f"give one of {', '.join(EXPORT_FORMATS)}"
+            )
+        if not self.to or "://" in self.to:
+            fix = "give a folder on this machine; `glitbuild push` publishes it"
+            raise ConfigError(f"--to {self.to}", "not a local folder", fix)
+        if writable(self.to) != self.to:
+            raise ConfigError(
+                f"--to {self.to}", "its name is not UTF-8, as tokenizers needs", "choose another --to"
+            )
+
 
 FORMATS: dict[str, ModuleType] = {"hf": hf, "open_clip": open_clip}
 

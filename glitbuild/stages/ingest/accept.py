@@ -10,9 +10,8 @@ from glitbuild.stages.ingest.files import why
 from glitbuild.stages.ingest.given_boxes import place
 from glitbuild.stages.ingest.images import store_image, upright_size
 from glitbuild.stages.ingest.kept_columns import to_extra
-from glitbuild.stages.ingest.lengths import LONGEST_URL, cut_detail, cut_text
 from glitbuild.stages.ingest.source import Rejected, Row
-from glitbuild.stages.ingest.values import stands_for_nothing
+from glitbuild.stages.ingest.values import LONGEST_URL, cut_detail, cut_text, stands_for_nothing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,10 +8,9 @@ from functools import partial
 
 from glitbuild.engine.cluster import choose_cluster
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import Result
-from glitbuild.engine.run import running
+from glitbuild.engine.result import Result, versions_of
+from glitbuild.engine.runners import running
 from glitbuild.engine.task import done
-from glitbuild.engine.versions import versions_of
 from glitbuild.errors import ConfigError, SourceError
 from glitbuild.records import Skip, SkipReason, writable
 from glitbuild.shards.layout import FOLDERS, shard_of

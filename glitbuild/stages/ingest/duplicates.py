@@ -19,9 +19,9 @@ from glitbuild.shards.layout import sidecar_path
 from glitbuild.shards.reader import read_skipped
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
-from glitbuild.stages.ingest.names import same_file
 from glitbuild.stages.ingest.near import NearHashes, temporary_database
 from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.values import same_file
 
 Mode = Literal["keep", "exact", "near"]
 MODES: tuple[Mode, ...] = ("keep", "exact", "near")

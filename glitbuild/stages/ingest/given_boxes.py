@@ -7,9 +7,8 @@ from typing import Any
 
 from glitbuild.flism.boxes import area, clamp
 from glitbuild.records import Box, Given, SkipReason
-from glitbuild.stages.ingest.lengths import cut_text
 from glitbuild.stages.ingest.source import Rejected
-from glitbuild.stages.ingest.values import is_missing, stands_for_nothing, to_text
+from glitbuild.stages.ingest.values import cut_text, is_missing, stands_for_nothing, to_text
 
 XYXY, XYWH, NORMALIZED = "xyxy", "xywh", "xyxy-normalized"
 FORMATS = (XYXY, XYWH, NORMALIZED)

@@ -13,9 +13,8 @@ from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.records import SkipReason, Source, Value, writable
-from glitbuild.stages.ingest.lengths import cut_text
 from glitbuild.stages.ingest.source import Rejected, RowSource, SourceOptions
-from glitbuild.stages.ingest.values import is_missing, stands_for_nothing, to_text
+from glitbuild.stages.ingest.values import cut_text, is_missing, stands_for_nothing, to_text
 
 ALL = "all"
 """Instead of names: every column that nothing else is made of."""

@@ -1,6 +1,9 @@
-"""Which values of a table are none: NaN, null and the texts that programs write for them."""
+"""From a text of an input to a value: missing ones, lengths, names."""
 
+import hashlib
 import math
+
+from glitbuild.records import writable
 
 PROGRAMS = frozenset(
     [
@@ -63,3 +66,49 @@ def _written(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < WHOLE:
         return str(int(value))  # whole numbers become floats in a pandas column that has missing values
     return str(value)
+
+
+LONGEST = 1000
+"""Characters of a text of ``source``, or of a detail, that a record holds; what is longer is cut."""
+LONGEST_URL = 8000
+"""Characters of an address."""
+
+
+def cut_text(text: str, longest: int = LONGEST) -> str:
+    """Return a text of ``source`` as it is stored; cut ones that begin alike differ in a hash."""
+    text = writable(text)
+    if len(text) <= longest:
+        return text
+    mark = f"…[{len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}]"
+    return text[: longest - len(mark)] + mark
+
+
+def cut_detail(detail: str) -> str:
+    """Return a detail as it is stored; of one that is cut, the beginning and the end, which tells the reason."""
+    detail = writable(detail)
+    if len(detail) <= LONGEST:
+        return detail
+    mark = f"…[{len(detail)} characters]…"
+    head = LONGEST * 3 // 4
+    return detail[:head] + mark + detail[len(detail) - (LONGEST - head - len(mark)) :]
+
+
+def plain(name: str) -> str:
+    """Return a relative path without what leads nowhere: ``./a.jpg`` and ``b//../a.jpg`` are ``a.jpg``.
+
+    A tar's members have no absolute path: what unpacks it takes the slash in front away, and so does this.
+    """
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def same_file(name: str) -> str:
+    """Return what two names of a table have in common where they name one file; an address as it is."""
+    if "://" in name:
+        return name
+    return ("/" if name.startswith("/") else "") + plain(name)

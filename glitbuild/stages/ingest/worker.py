@@ -20,10 +20,10 @@ from glitbuild.stages.ingest.accept import Limits, accept
 from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.download.pool import Downloads
 from glitbuild.stages.ingest.duplicates import Facts, describe_facts, name_hash, read_facts, same_name
-from glitbuild.stages.ingest.lengths import cut_detail
 from glitbuild.stages.ingest.near import perceptual_hash
 from glitbuild.stages.ingest.plan import IngestTask
 from glitbuild.stages.ingest.source import Rejected, Row, RowSource, changed_meanwhile
+from glitbuild.stages.ingest.values import cut_detail
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,7 @@ from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
 from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
-from glitbuild.engine.run import running
+from glitbuild.engine.runners import running
 from glitbuild.engine.task import ShardReport, ShardTask, Worker, done
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.shards.lock import writing

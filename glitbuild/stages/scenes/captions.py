@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from glitbuild.records import Span
-from glitbuild.stages.scenes import whole_grammar
+from glitbuild.stages.scenes import grammar
+from glitbuild.stages.scenes.options import phrasings, pick, stream
 from glitbuild.stages.scenes.phrases import Numbers
 from glitbuild.stages.scenes.scene import Scene
 from glitbuild.stages.scenes.sentences import Sentence, Writer, absent
-from glitbuild.stages.scenes.splits import phrasings, pick, stream
 
 LEAST_SENTENCES, MOST_SENTENCES = 8, 14
 
@@ -44,9 +44,7 @@ def compose(scene: Scene) -> Caption:
         others = [others[int(u[0] * 3)], writer.light] if count < 9 or u[5] < 0.5 else [others[int(u[0] * 4)]]
     units += [[write(numbers[count + 1 + k])] for k, write in enumerate(others)]
     if u[1] < 0.4:
-        units.append(
-            [Sentence(pick(phrasings(scene.split, whole_grammar.NOTHING), u[2]), "nothing", fact="nothing")]
-        )
+        units.append([Sentence(pick(phrasings(scene.split, grammar.NOTHING), u[2]), "nothing", fact="nothing")])
     if scene.false:
         units.append([absent(scene)])
     opening = writer.opening(u)

@@ -1,8 +1,8 @@
 """The parts that sentences are put together from: what a thing is, and where in the picture."""
 
 from glitbuild.stages.scenes import grammar
+from glitbuild.stages.scenes.options import phrasings, pick
 from glitbuild.stages.scenes.scene import Look
-from glitbuild.stages.scenes.splits import phrasings, pick
 
 Numbers = list[float]
 """Random numbers of one part of a caption: each choice has its own, so that one doesn't shift another."""

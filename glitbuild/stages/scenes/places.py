@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from glitbuild.stages.scenes.colours import Rgb
+from glitbuild.stages.scenes.options import pick
 from glitbuild.stages.scenes.scene import Setting
-from glitbuild.stages.scenes.splits import pick
 
 
 @dataclass(frozen=True, slots=True)

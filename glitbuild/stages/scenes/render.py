@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glitbuild.stages.scenes.background import paint_background
+from glitbuild.stages.scenes.options import stream
 from glitbuild.stages.scenes.places import TIMES
 from glitbuild.stages.scenes.scene import Scene
-from glitbuild.stages.scenes.splits import stream
 from glitbuild.stages.scenes.sprites import sprite
 
 if TYPE_CHECKING:

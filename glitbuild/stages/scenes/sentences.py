@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from glitbuild.stages.scenes import grammar, whole_grammar
+from glitbuild.stages.scenes import grammar
 from glitbuild.stages.scenes.colours import COLOURS
 from glitbuild.stages.scenes.kinds import KINDS
+from glitbuild.stages.scenes.options import HELD_OUT_KINDS, phrasings, pick, stream
 from glitbuild.stages.scenes.phrases import Numbers, capital, fill_first, noun_phrase, place_phrase
 from glitbuild.stages.scenes.places import PLACES
 from glitbuild.stages.scenes.relations import Relation, cell, relations
 from glitbuild.stages.scenes.scene import Scene
-from glitbuild.stages.scenes.splits import HELD_OUT_KINDS, phrasings, pick, stream
 
 FEW = 4
 """Up to so many things there is room to say more of each at once."""
@@ -106,11 +106,11 @@ class Writer:
         """Say what the whole is."""
         place = PLACES[self._scene.setting.place]
         preposition = "on" if place.phrase in ("a beach", "a street") else "in"
-        text = self._pick(whole_grammar.OPENINGS, u[10]).format(
+        text = self._pick(grammar.OPENINGS, u[10]).format(
             place=place.phrase,
             at_place=f"{preposition} {place.phrase}",
-            when=self._pick(whole_grammar.TIMES[self._scene.setting.time], u[11]),
-            count=whole_grammar.NUMBERS[len(self._scene.things)],
+            when=self._pick(grammar.TIMES[self._scene.setting.time], u[11]),
+            count=grammar.NUMBERS[len(self._scene.things)],
         )
         return Sentence(text, "whole", fact="opening")
 
@@ -118,7 +118,7 @@ class Writer:
         """Say what things stand on."""
         place = PLACES[self._scene.setting.place]
         floor = place.floors[self._scene.setting.floor]
-        ground = self._pick(whole_grammar.GROUND, u[0])
+        ground = self._pick(grammar.GROUND, u[0])
         noun = place.ground
         if "{ground} that" in ground and noun in ("floor", "ground"):
             noun = f"a {noun}"
@@ -126,22 +126,22 @@ class Writer:
 
     def backdrop(self, u: Numbers) -> Sentence:
         """Say what is behind everything."""
-        form = self._pick(whole_grammar.BACKDROP, u[0])
+        form = self._pick(grammar.BACKDROP, u[0])
         return Sentence(
-            form.format(backdrop=whole_grammar.BACKDROPS[self._scene.setting.place]), "whole", fact="backdrop"
+            form.format(backdrop=grammar.BACKDROPS[self._scene.setting.place]), "whole", fact="backdrop"
         )
 
     def weather(self, u: Numbers) -> Sentence:
         """Say what the sky is like."""
         setting = self._scene.setting
         sky = "the sky outside the window" if PLACES[setting.place].indoor else "the sky"
-        weather = whole_grammar.WEATHERS[setting.weather]
-        text = self._pick(whole_grammar.WEATHER, u[0]).format(sky=sky, Sky=capital(sky), weather=weather)
+        weather = grammar.WEATHERS[setting.weather]
+        text = self._pick(grammar.WEATHER, u[0]).format(sky=sky, Sky=capital(sky), weather=weather)
         return Sentence(text, "whole", fact="weather")
 
     def light(self, u: Numbers) -> Sentence:
         """Say where the light comes from."""
-        text = self._pick(whole_grammar.LIGHT, u[0]).format(light=whole_grammar.LIGHTS[self._scene.setting.light])
+        text = self._pick(grammar.LIGHT, u[0]).format(light=grammar.LIGHTS[self._scene.setting.light])
         return Sentence(text, "whole", fact="light")
 
     def _relation(self, i: int, number: float) -> Relation | None:
@@ -168,6 +168,6 @@ def absent(scene: Scene) -> Sentence:
     kinds = [kind for kind in KINDS if kind not in there and kind not in HELD_OUT_KINDS]
     look = replace(scene.things[0].look, kind=pick(kinds, u[0]), colour=pick(list(COLOURS), u[1]))
     place = place_phrase(scene.split, (int(u[2] * 3), int(u[3] * 3)), u[4])
-    form = pick(phrasings(scene.split, whole_grammar.ABSENT), u[5])
+    form = pick(phrasings(scene.split, grammar.ABSENT), u[5])
     text = fill_first(form, noun_phrase(scene.split, look, u[6:10]), place, "")
     return Sentence(text, "nothing", fact="absent", true=False)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from glitbuild.stages.scenes.captions import compose
+from glitbuild.stages.scenes.options import held_out
 from glitbuild.stages.scenes.scene import Scene
-from glitbuild.stages.scenes.splits import held_out
 
 
 def describe(scene: Scene) -> tuple[str, dict[str, Any]]:

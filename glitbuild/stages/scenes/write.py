@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import Result
-from glitbuild.engine.versions import versions_of
+from glitbuild.engine.result import Result, versions_of
 from glitbuild.records import ImageInfo, Sample, Source, to_json
 from glitbuild.shards.layout import shard_name, shard_of
 from glitbuild.shards.lock import writing

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from glitbuild.records import SkipReason
-from glitbuild.stages.caption.picture import data_url
+from glitbuild.stages.caption.prompt import data_url
 from glitbuild.stages.ingest.source import Rejected
 from tests.stages.ingest.conftest import encode_image, exif, save
 

@@ -18,10 +18,9 @@ from glitbuild.shards.layout import truth_path
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.collect import embed_shard
+from glitbuild.stages.evaluate.collect import Look, embed_shard
 from glitbuild.stages.evaluate.embedded import Embedded, joined
 from glitbuild.stages.evaluate.localization import chance, locate, patch_centres, patches_in_boxes
-from glitbuild.stages.evaluate.looks import Look
 from glitbuild.stages.evaluate.options import AVERAGING, JOINT, LOCALIZATION, RETRIEVAL, ROBUSTNESS
 from glitbuild.stages.evaluate.plan import Plan
 from tests.factories import matched_sample_with_jpeg, sample_with_jpeg

@@ -10,7 +10,7 @@ import open_clip
 import pytest
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from glitbuild.stages.export.hf_processors import save_image_processor, save_tokenizer
+from glitbuild.stages.export.hf import save_image_processor, save_tokenizer
 from tests.stages.export.inputs import captions, pictures
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from glitbuild.records import Sample, Skip, SkipReason, Source
 from glitbuild.stages.ingest.accept import Limits, accept, check_caption
-from glitbuild.stages.ingest.lengths import LONGEST, LONGEST_URL, cut_text
 from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.values import LONGEST, LONGEST_URL, cut_text
 
 from .conftest import encode_image
 

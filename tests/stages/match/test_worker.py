@@ -17,7 +17,7 @@ from glitbuild.flism import flism
 from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.records import Region, Sample, Skip, SkipReason, Source
-from glitbuild.shards.consistency import inconsistencies
+from glitbuild.shards.shard_check import inconsistencies
 from glitbuild.stages.ingest.images import open_rgb, store_image
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 from tests.stages.ingest.exif_bytes import exif_segment, with_segments

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.stages.scenes import grammar, whole_grammar
+from glitbuild.stages.scenes import grammar
 from glitbuild.stages.scenes.kinds import KINDS
-from glitbuild.stages.scenes.options import SPLITS
+from glitbuild.stages.scenes.options import SPLITS, phrasings
 from glitbuild.stages.scenes.phrases import place_phrase
 from glitbuild.stages.scenes.scene import Scene, Thing
-from glitbuild.stages.scenes.splits import phrasings
 from tests.stages.scenes.worlds import world
 
 
@@ -124,7 +123,7 @@ def test_the_caption_begins_with_the_whole() -> None:
     for scene, caption, truth in world():
         opening = truth["sentences"][0]
         assert opening["fact"] == "opening" and opening["boxes"] == [[0, 0, scene.width, scene.height]]
-        assert whole_grammar.NUMBERS[len(scene.things)] in caption[slice(*opening["span"])]
+        assert grammar.NUMBERS[len(scene.things)] in caption[slice(*opening["span"])]
         nothing = [sentence for sentence in truth["sentences"] if sentence["about"] == "nothing"]
         assert not any(sentence["boxes"] for sentence in nothing)
 
@@ -141,7 +140,7 @@ def test_false_sentences_are_marked_and_say_what_is_not_there() -> None:
 
 def test_every_fact_has_phrasings_that_training_does_not_see() -> None:
     lists = [value for name, value in vars(grammar).items() if name in ("FIRST", "WIDER", "NOUN_PHRASES")]
-    lists += [whole_grammar.LIGHT, whole_grammar.OPENINGS, whole_grammar.NOTHING, *whole_grammar.TIMES.values()]
+    lists += [grammar.LIGHT, grammar.OPENINGS, grammar.NOTHING, *grammar.TIMES.values()]
     for forms in [*lists, *grammar.RELATIONS.values(), *grammar.SIZE_WORDS.values()]:
         train, val, test = (set(phrasings(split, forms)) for split in SPLITS)
         assert val - train == {forms[-2]} and test - train == {forms[-1]}

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from glitbuild.stages.scenes.colours import COLOURS, PATTERNS
 from glitbuild.stages.scenes.kinds import KINDS
 from glitbuild.stages.scenes.layout import nearer, occlusion
-from glitbuild.stages.scenes.options import SPLITS, ScenesOptions
+from glitbuild.stages.scenes.options import HELD_OUT_KINDS, SPLITS, ScenesOptions, owner
 from glitbuild.stages.scenes.places import PLACES
 from glitbuild.stages.scenes.render import encode, render
 from glitbuild.stages.scenes.scene import SIZES, Look, Scene
-from glitbuild.stages.scenes.splits import HELD_OUT_KINDS, owner
 from glitbuild.stages.scenes.sprites import drawn_mask, sprite
 from glitbuild.stages.scenes.world import GROUP, make_scene
 from glitbuild.stages.scenes.write import make_sample

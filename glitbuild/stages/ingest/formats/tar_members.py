@@ -13,9 +13,9 @@ from typing import IO, Any
 from glitbuild.files import is_stray
 from glitbuild.records import SkipReason
 from glitbuild.stages.ingest.files import MAX_BYTES, why
-from glitbuild.stages.ingest.names import plain
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
 from glitbuild.stages.ingest.source import Rejected
+from glitbuild.stages.ingest.values import plain
 
 MAX_SPARSE = 1 << 28
 """Bytes of a sparse member with its holes: a tar of a kilobyte may claim terabytes."""

@@ -1,7 +1,8 @@
-"""The command ``preview``: a page with the pictures, regions and sentences of a dataset."""
+"""The page of a preview: which samples it shows, and writing it."""
 
 import logging
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from glitbuild.engine.progress import Progress
@@ -9,11 +10,64 @@ from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.output import check_writable, write_file
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.store import Store
 from glitbuild.stages.publish.page.card import BAR_WIDTH, card
-from glitbuild.stages.publish.page.choose import choose, read_chosen
-from glitbuild.stages.publish.page.options import PreviewOptions
 from glitbuild.stages.publish.page.template import render
 from glitbuild.stages.publish.page.thumbnails import data_url, fit, thumbnail
+
+SIDES = (64, 2048)
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewOptions:
+    """Options of ``glitbuild preview``; see ``glitbuild preview --help``."""
+
+    dir: str
+    out: str
+    samples: int = 200
+    seed: int | None = None
+    max_side: int = 512
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ConfigError(f"--samples {self.samples}", "too small", "give at least 1")
+        if self.seed is not None and self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}", "negative", "give a whole number from 0")
+        if not SIDES[0] <= self.max_side <= SIDES[1]:
+            what = f"--max-side {self.max_side}"
+            raise ConfigError(what, "out of range", f"give {SIDES[0]} to {SIDES[1]} pixels")
+
+
+def choose(total: int, count: int, seed: int | None) -> list[int]:
+    """Return the numbers of at most ``count`` of ``total`` samples, rising: spread evenly, or drawn by a seed."""
+    count = min(total, count)
+    if seed is None:
+        return [number * total // count for number in range(count)]
+    return sorted(random.Random(seed).sample(range(total), count))
+
+
+def read_chosen(store: Store, manifest: Manifest, numbers: Sequence[int]) -> Iterator[tuple[Sample, bytes]]:
+    """Yield the samples of these numbers with their JPEGs.
+
+    A shard with one of them is read to its end, which shows whether it is the manifest's.
+
+    Args:
+        store: the dataset directory.
+        manifest: of the dataset.
+        numbers: running numbers of samples over all shards, rising.
+
+    Raises:
+        DatasetError: a shard is damaged.
+    """
+    first = 0
+    for entry in manifest.shards:
+        wanted = {number - first for number in numbers if first <= number < first + entry.samples}
+        first += entry.samples
+        if wanted:
+            rows = enumerate(read_shard(store, entry.name, entry.sha256))
+            yield from (row for index, row in rows if index in wanted)
+
 
 MOST_BYTES = 20_000_000
 """Of a page; pictures are shrunk until it holds."""

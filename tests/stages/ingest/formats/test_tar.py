@@ -15,8 +15,8 @@ from glitbuild.files import is_stray
 from glitbuild.records import SkipReason
 from glitbuild.stages.ingest.formats.tar import Member, read_member, read_samples
 from glitbuild.stages.ingest.formats.webdataset import WebDatasetSource
-from glitbuild.stages.ingest.names import plain
 from glitbuild.stages.ingest.source import Rejected, SourceOptions
+from glitbuild.stages.ingest.values import plain
 from tests.stages.ingest.conftest import write_tar
 
 

@@ -68,8 +68,7 @@ def _push(url: str, folder: str, commit_files: int, group_bytes: int) -> None:
     from huggingface_hub import constants
 
     from glitbuild.stages.publish.hub import contents, upload
-    from glitbuild.stages.publish.hub.options import PushOptions
-    from glitbuild.stages.publish.hub.run import run_push
+    from glitbuild.stages.publish.hub.run import PushOptions, run_push
 
     os.environ |= {"HF_TOKEN": "hf_annas", "HF_XET_CACHE": f"{folder}-xet"}
     constants.ENDPOINT, constants.HF_HUB_DISABLE_XET = url, not group_bytes

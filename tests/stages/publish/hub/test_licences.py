@@ -1,6 +1,6 @@
 import pytest
 
-from glitbuild.stages.publish.hub.licences import IDENTIFIERS, identifier, metadata
+from glitbuild.stages.publish.hub.survey import IDENTIFIERS, identifier, metadata
 
 
 @pytest.mark.parametrize(

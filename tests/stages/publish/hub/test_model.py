@@ -9,8 +9,7 @@ from huggingface_hub import ModelCard
 
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.stages.publish.hub.contents import CARD, Contents
-from glitbuild.stages.publish.hub.options import PushOptions
-from glitbuild.stages.publish.hub.run import plan_push
+from glitbuild.stages.publish.hub.run import PushOptions, plan_push
 from tests.run import here
 from tests.stages.publish.hub_server import Hub
 from tests.tiny_models import CLIP_CFG

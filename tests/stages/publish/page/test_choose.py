@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.publish.page.choose import choose, read_chosen
+from glitbuild.stages.publish.page.preview import choose, read_chosen
 from tests.factories import sample_with_jpeg
 from tests.stages.publish.page.datasets import write
 

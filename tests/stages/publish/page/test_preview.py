@@ -8,8 +8,7 @@ import pytest
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.records import ImageInfo
 from glitbuild.stages.publish.page import preview
-from glitbuild.stages.publish.page.options import PreviewOptions
-from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from tests.factories import sample_with_jpeg
 from tests.run import here
 from tests.stages.publish.page.datasets import scene, write

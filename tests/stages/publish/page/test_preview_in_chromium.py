@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from glitbuild.stages.publish.page.options import PreviewOptions
-from glitbuild.stages.publish.page.preview import run_preview
+from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from tests.factories import sample_with_jpeg
 from tests.stages.publish.page.conftest import Open
 from tests.stages.publish.page.datasets import scene, write

@@ -1,4 +1,4 @@
-"""Run a worker in this process, without Ray."""
+"""Runners for one process: a worker in threads of this one; and the choice between it and Ray's."""
 
 import logging
 import threading
@@ -8,7 +8,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self
 
-from glitbuild.engine.task import BuildWorker, Report, ShardFailure, TaskT
+from glitbuild.engine.cluster import Cluster
+from glitbuild.engine.task import BuildWorker, Report, Runner, ShardFailure, TaskT
 from glitbuild.errors import GlitbuildError
 
 log = logging.getLogger(__name__)
@@ -92,3 +93,21 @@ class LocalRunner(Generic[TaskT, Report]):
         except Exception as error:
             log.debug("shard %s failed", task.shard, exc_info=True)
             return ShardFailure(task.shard, f"{type(error).__name__}: {error}")
+
+
+def running(
+    build_worker: BuildWorker[TaskT, Report], cluster: Cluster | None, slots: int = 1
+) -> Runner[TaskT, Report]:
+    """Return a runner: of Ray actors on a cluster, or of one worker in this process.
+
+    Args:
+        build_worker: makes a worker where it is to run.
+        cluster: as ``choose_cluster`` returned it; None for this process.
+        slots: tasks that a worker has in flight. More than one is for workers that mostly wait, for downloads
+            say; ``run`` is then called from several threads.
+    """
+    if cluster is None:
+        return LocalRunner(build_worker, slots)
+    from glitbuild.engine.ray_runner import RayRunner
+
+    return RayRunner(build_worker, cluster, slots)
