@@ -30,9 +30,9 @@ from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
-from glitbuild.stages.train.job import Job, Trainer
+from glitbuild.stages.train.loop import Job, Trainer
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 from tests.factories import jpeg

@@ -25,17 +25,17 @@ from numpy.typing import NDArray
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.stages.evaluate.bootstrap import paired_bootstrap
+from glitbuild.stages.evaluate.command import Report, run_eval
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.evaluate.run import Report, run_eval
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batch, Batches
-from glitbuild.stages.train.job import Job, Trainer
+from glitbuild.stages.train.loop import Job, Pieces, Trainer
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Place
-from glitbuild.stages.train.run import run_train
 
 FULL = "global + local + TSL"
 DIRECTIONS = ("text_to_image", "image_to_text")
@@ -112,8 +112,8 @@ def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace)
         run_train(options, plain=True)
     elif not (run / "open_clip_model.safetensors").exists():
         run.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(Job(options, options.dir, str(run), ClipSpec.parse("demo")), "cpu")
-        trainer.batches.__class__ = MisplacedBatches
+        job, pieces = Job(options, options.dir, str(run), ClipSpec.parse("demo")), Pieces(MisplacedBatches)
+        trainer = Trainer(job, "cpu", pieces=pieces)
         trainer.run(lambda images: None)
     return run
 

@@ -29,8 +29,8 @@ from glitbuild.shards.writer import Outcome, write_shard
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.publish.page.preview import MOST_BYTES, PreviewOptions, run_preview
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
 
 SAMPLES = 200
 MOST_SECONDS = 2.0

@@ -27,8 +27,8 @@ from glitbuild.clip.text import clip_tokenizer
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
 from glitbuild.stages.train.ahead import Ahead
 from glitbuild.stages.train.cache import ShardCache
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load

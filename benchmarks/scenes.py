@@ -13,10 +13,10 @@ import sys
 import time
 
 from glitbuild.flism.sentences import SentenceSplitter
+from glitbuild.stages.scenes.command import make_sample
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.truth import describe
 from glitbuild.stages.scenes.world import GROUP, make_scene
-from glitbuild.stages.scenes.write import make_sample
 
 CONTEXT = 77
 

@@ -37,8 +37,8 @@ from glitbuild.shards.reader import read_shard
 from glitbuild.stages.ingest.images import open_rgb
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.losses import Features, Objective, Views
 from glitbuild.stages.train.optim import parameter_groups

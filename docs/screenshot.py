@@ -14,8 +14,8 @@ from playwright.sync_api import sync_playwright
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
 
 OUT = Path(__file__).with_name("preview.png")
 WIDTH, HEIGHT = 1200, 760

@@ -9,21 +9,21 @@ from glitbuild.cli import cli
 from glitbuild.engine.result import Result
 from glitbuild.stages.caption.options import CaptionOptions
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.export.run import ExportOptions
+from glitbuild.stages.export.command import ExportOptions
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.hub.run import PushOptions
+from glitbuild.stages.publish.hub.command import PushOptions
 from glitbuild.stages.publish.page.preview import PreviewOptions
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from glitbuild.stages.evaluate.run import Report
-    from glitbuild.stages.export.run import Exported
+    from glitbuild.stages.evaluate.command import Report
+    from glitbuild.stages.export.command import Exported
+    from glitbuild.stages.publish.hub.command import Pushed
     from glitbuild.stages.publish.hub.contents import Contents
-    from glitbuild.stages.publish.hub.run import Pushed
     from glitbuild.stages.publish.page.preview import Preview
-    from glitbuild.stages.train.run import Trained
+    from glitbuild.stages.train.command import Trained
 
 Given = ParamSpec("Given")
 Options = TypeVar("Options")
@@ -83,7 +83,7 @@ def scenes(options: ScenesOptions) -> Result:
         >>> glitbuild.scenes(count=2, out="data/scenes").manifest.totals["samples"]
         2
     """
-    from glitbuild.stages.scenes.write import run_scenes
+    from glitbuild.stages.scenes.command import run_scenes
 
     return run_scenes(options)
 
@@ -116,7 +116,7 @@ def caption(options: CaptionOptions) -> Result:
         ...     print(error.why)
         its images have captions
     """
-    from glitbuild.stages.caption.run import run_caption
+    from glitbuild.stages.caption.command import run_caption
 
     return run_caption(options)
 
@@ -149,7 +149,7 @@ def train(options: TrainOptions) -> "Trained":
         >>> glitbuild.load_clip("runs/one").context_length
         248
     """
-    from glitbuild.stages.train.run import run_train
+    from glitbuild.stages.train.command import run_train
 
     return run_train(options)
 
@@ -164,8 +164,8 @@ def evaluate(options: EvalOptions) -> "Report":
         >>> list(report.suites)
         ['retrieval']
     """
+    from glitbuild.stages.evaluate.command import run_eval
     from glitbuild.stages.evaluate.report import write_files
-    from glitbuild.stages.evaluate.run import run_eval
 
     report = run_eval(options)
     write_files(report, options)
@@ -181,7 +181,7 @@ def export(options: ExportOptions) -> "Exported":
         >>> glitbuild.export("demo", to="exported", format="open_clip").context_length
         77
     """
-    from glitbuild.stages.export.run import run_export
+    from glitbuild.stages.export.command import run_export
 
     return run_export(options)
 
@@ -211,6 +211,6 @@ def push(options: PushOptions) -> "Pushed | Contents":
         >>> glitbuild.push("data/pairs", "anna/birds", license="cc-by-4.0", dry_run=True).kind
         'dataset'
     """
-    from glitbuild.stages.publish.hub.run import plan_push, run_push
+    from glitbuild.stages.publish.hub.command import plan_push, run_push
 
     return plan_push(options) if options.dry_run else run_push(options)

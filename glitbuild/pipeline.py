@@ -15,7 +15,7 @@ from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from glitbuild.stages.train.run import Trained
+    from glitbuild.stages.train.command import Trained
 
 Options = IngestOptions | CaptionOptions | MatchOptions | ScenesOptions | TrainOptions
 
@@ -80,15 +80,15 @@ def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
 
         return run_ingest(stage.options, plain)
     if isinstance(stage.options, CaptionOptions):
-        from glitbuild.stages.caption.run import run_caption
+        from glitbuild.stages.caption.command import run_caption
 
         return run_caption(stage.options, plain)
     if isinstance(stage.options, ScenesOptions):
-        from glitbuild.stages.scenes.write import run_scenes
+        from glitbuild.stages.scenes.command import run_scenes
 
         return run_scenes(stage.options, plain)
     if isinstance(stage.options, TrainOptions):
-        from glitbuild.stages.train.run import run_train
+        from glitbuild.stages.train.command import run_train
 
         return run_train(stage.options, plain)
     from glitbuild.stages.match.command import run_match

@@ -16,7 +16,7 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
-from glitbuild.stages.publish.hub.run import PushOptions, plan_push
+from glitbuild.stages.publish.hub.command import PushOptions, plan_push
 from tests.factories import jpeg
 from tests.run import here
 from tests.stages.ingest.formats.corpora.layouts import lay_out

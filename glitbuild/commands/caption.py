@@ -33,7 +33,7 @@ def caption(plain: bool, **options: Any) -> None:
     DIR is a dataset directory that `glitbuild ingest --no-captions` finished; the endpoint is any
     OpenAI-compatible API with vision: vLLM, SGLang, Ollama, ... Its key is read from OPENAI_API_KEY.
     """
+    from glitbuild.stages.caption.command import run_caption
     from glitbuild.stages.caption.options import CaptionOptions
-    from glitbuild.stages.caption.run import run_caption
 
     report(run_caption(CaptionOptions(**options), plain), options["out"])

@@ -42,9 +42,9 @@ def evaluate(plain: bool, **options: Any) -> None:
     directory. The suite joint needs the pairs of `glitbuild match`; localization needs them, or the truth of
     `glitbuild scenes`.
     """
+    from glitbuild.stages.evaluate.command import run_eval
     from glitbuild.stages.evaluate.options import EvalOptions
     from glitbuild.stages.evaluate.report import print_report, write_files
-    from glitbuild.stages.evaluate.run import run_eval
 
     given = EvalOptions(**options)
     report = run_eval(given, plain)

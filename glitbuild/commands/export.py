@@ -27,7 +27,7 @@ def export(plain: bool, **options: Any) -> None:
     What was written is read back and compared with the model before it appears. RUN is the folder of
     a run, or demo.
     """
-    from glitbuild.stages.export.run import ExportOptions, run_export
+    from glitbuild.stages.export.command import ExportOptions, run_export
 
     done = run_export(ExportOptions(**options))
     what = f"{done.context_length} tokens, {done.bytes / 1e6:,.0f} MB"

@@ -26,8 +26,8 @@ def push(plain: bool, **options: Any) -> None:
     PATH is a finished dataset directory, or the folder of a run or of an export. The token comes from HF_TOKEN or
     from the file that `hf auth login` writes. Interrupted, the same command sends what is still lacking.
     """
+    from glitbuild.stages.publish.hub.command import PushOptions, plan_push, run_push
     from glitbuild.stages.publish.hub.report import print_plan, print_pushed
-    from glitbuild.stages.publish.hub.run import PushOptions, plan_push, run_push
 
     given = PushOptions(**options)
     if given.dry_run:

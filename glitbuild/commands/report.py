@@ -6,7 +6,7 @@ import click
 
 if TYPE_CHECKING:
     from glitbuild.engine.result import Result
-    from glitbuild.stages.train.run import Trained
+    from glitbuild.stages.train.command import Trained
 
 
 def report_training(done: "Trained", out: str) -> None:

@@ -32,7 +32,7 @@ def scenes(plain: bool, **options: Any) -> None:
 
     What is known is in OUT/truth/, a row a scene; all else is a dataset as `glitbuild ingest` makes it.
     """
+    from glitbuild.stages.scenes.command import run_scenes
     from glitbuild.stages.scenes.options import ScenesOptions
-    from glitbuild.stages.scenes.write import run_scenes
 
     report(run_scenes(ScenesOptions(**options), plain), options["out"])

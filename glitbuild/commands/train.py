@@ -48,7 +48,7 @@ def train(plain: bool, **options: Any) -> None:
     DIR is a dataset directory that `glitbuild match` finished. The same command again goes on where an
     earlier run was interrupted.
     """
+    from glitbuild.stages.train.command import run_train
     from glitbuild.stages.train.options import TrainOptions
-    from glitbuild.stages.train.run import run_train
 
     report_training(run_train(TrainOptions(**options), plain), options["out"])

@@ -10,8 +10,8 @@ from glitbuild.demo.stages import DemoOptions, Step, on_photographs, on_scenes
 from glitbuild.records import Box
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
+from glitbuild.stages.evaluate.command import run_eval
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.evaluate.run import run_eval
 from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from glitbuild.stages.publish.sheet import MOST, Example, contact_sheet
 from glitbuild.stages.scenes.accuracy import Accuracy

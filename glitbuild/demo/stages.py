@@ -12,10 +12,10 @@ from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
+from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.options import TrainOptions
-from glitbuild.stages.train.run import run_train
 
 SCENES = 96
 """Scenes that are matched and trained on."""

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from glitbuild.shards.output import write_file
+from glitbuild.stages.evaluate.command import Report
 from glitbuild.stages.evaluate.figures import SuiteReport
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.evaluate.run import Report
 
 SCHEMA = "glit-eval/1"
 

@@ -14,8 +14,8 @@ from glitbuild.shards.reader import read_shard
 from glitbuild.stages.caption.answers import check_answer
 from glitbuild.stages.caption.response import Answer
 from glitbuild.stages.ingest.source import Rejected
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
 
 CAPTION = "A brown dog sits on a red mat. Behind it, a window lets in daylight."
 

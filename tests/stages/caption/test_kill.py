@@ -10,7 +10,7 @@ import pytest
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.validate import validate
-from glitbuild.stages.caption.run import run_caption
+from glitbuild.stages.caption.command import run_caption
 from tests.run import GLITBUILD, tree
 from tests.stages.caption.conftest import MakeImages
 from tests.stages.caption.standin import Asked, Reply, StandIn, describe

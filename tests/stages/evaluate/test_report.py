@@ -2,9 +2,9 @@ import json
 from contextlib import redirect_stdout
 from io import StringIO
 
+from glitbuild.stages.evaluate.command import Report
 from glitbuild.stages.evaluate.figures import SuiteReport
 from glitbuild.stages.evaluate.report import as_json, as_markdown, print_report
-from glitbuild.stages.evaluate.run import Report
 
 REPORT = Report(
     model="runs/[one]",

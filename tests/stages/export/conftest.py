@@ -8,7 +8,7 @@ import pytest
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.towers import stretch
-from glitbuild.stages.export.run import ExportOptions, run_export
+from glitbuild.stages.export.command import ExportOptions, run_export
 from tests.tiny_models import save_clip
 
 RUNS = ("stretched", "quick-gelu", "squash")

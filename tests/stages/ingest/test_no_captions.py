@@ -18,14 +18,14 @@ from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.stats import collect
 from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import write_shard
+from glitbuild.stages.evaluate.command import run_eval
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.evaluate.run import run_eval
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.options import TrainOptions
-from glitbuild.stages.train.run import run_train
 from tests.factories import jpeg
 from tests.stages.ingest.conftest import write_tar
 

@@ -10,7 +10,7 @@ import torch
 from glitbuild.clip.load import ClipSpec
 from glitbuild.shards.store import Store
 from glitbuild.stages.train.checkpoint import State
-from glitbuild.stages.train.job import Job, Trainer
+from glitbuild.stages.train.loop import Job, Trainer
 from glitbuild.stages.train.options import TrainOptions
 
 MOST_SECONDS = 120

@@ -12,10 +12,10 @@ import torch
 from glitbuild.errors import TrainingError
 from glitbuild.stages.train import data as loader
 from glitbuild.stages.train.data import Batch
+from glitbuild.stages.train.distributed import _cause
 from glitbuild.stages.train.losses import Views
 from glitbuild.stages.train.memory import step_too_large, too_little_memory
 from glitbuild.stages.train.options import TrainOptions
-from glitbuild.stages.train.several import _cause
 from tests.run import here
 from tests.stages.train.worlds import matched_scenes, save_small_clip
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from glitbuild.stages.train.distributed import _images, _in_background
 from glitbuild.stages.train.plan import Plan
-from glitbuild.stages.train.several import _images, _in_background
 
 
 def test_what_runs_in_the_background_is_waited_for_only_as_long_as_one_wants() -> None:

@@ -17,14 +17,14 @@ from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.train import ahead as ahead_module
 from glitbuild.stages.train import cache as cache_module
-from glitbuild.stages.train import job as job_module
+from glitbuild.stages.train import loop
 from glitbuild.stages.train import plan as plan_module
 from glitbuild.stages.train.ahead import Ahead
 from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
-from glitbuild.stages.train.run import run_train
 from tests.proxy import CountingProxy
 from tests.run import here
 from tests.stages.train.worlds import matched_scenes, save_small_clip, small_clip
@@ -82,9 +82,9 @@ def test_interrupted_in_an_epoch_and_continued_it_is_the_local_run(
 ) -> None:
     limit = f"{int(size(world) * part)}B"
     options = given(world, cache=str(tmp_path / "cache"), cache_size=limit)
-    step, taken = job_module.Trainer._step, []
+    step, taken = loop.Trainer._step, []
 
-    def interrupted(self: job_module.Trainer, batch: job_module.Batch, shares: list[int]) -> dict[str, float]:
+    def interrupted(self: loop.Trainer, batch: loop.Batch, shares: list[int]) -> dict[str, float]:
         if len(taken) == 3:
             raise InterruptedRunError
         taken.append(batch.keys)
@@ -92,7 +92,7 @@ def test_interrupted_in_an_epoch_and_continued_it_is_the_local_run(
 
     proxy.take()
     with monkeypatch.context() as patched, pytest.raises(InterruptedRunError):
-        patched.setattr(job_module.Trainer, "_step", interrupted)
+        patched.setattr(loop.Trainer, "_step", interrupted)
         run_train(TrainOptions(url, str(tmp_path / "run"), **options), plain=True)  # type: ignore[arg-type]
     run_train(TrainOptions(url, str(tmp_path / "run"), **options, resume=True), plain=True)  # type: ignore[arg-type]
     assert log(tmp_path / "run") == log(world / "local")

@@ -17,10 +17,10 @@ from glitbuild.shards.manifest import write_manifest
 from glitbuild.shards.sidecar import finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
+from glitbuild.stages.scenes.command import make_sample
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.truth import describe
 from glitbuild.stages.scenes.world import make_scene
-from glitbuild.stages.scenes.write import make_sample
 from tests.factories import jpeg, sample_with_jpeg
 
 MODEL_CFG: dict[str, Any] = {

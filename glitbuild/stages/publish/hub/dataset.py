@@ -11,9 +11,9 @@ from glitbuild.shards.manifest import Manifest, open_dataset, sizes_json
 from glitbuild.shards.reader import VALIDATE, check_files, read_shard
 from glitbuild.shards.sidecar import finished_sidecars
 from glitbuild.shards.store import Store, StoredFile
+from glitbuild.stages.publish.hub.command import PushOptions
 from glitbuild.stages.publish.hub.contents import CARD, Contents, Entry
 from glitbuild.stages.publish.hub.dataset_card import dataset_card
-from glitbuild.stages.publish.hub.run import PushOptions
 from glitbuild.stages.publish.hub.survey import survey
 from glitbuild.stages.publish.sheet import MOST, Example, sheet_png
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import Manifest
-from glitbuild.stages.publish.hub.run import PushOptions
+from glitbuild.stages.publish.hub.command import PushOptions
 from glitbuild.stages.publish.hub.survey import Survey, metadata
 
 

@@ -9,11 +9,11 @@ from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.report import SCHEMA as EVAL_SCHEMA
 from glitbuild.stages.export.target import WRITTEN
+from glitbuild.stages.publish.hub.command import PushOptions
 from glitbuild.stages.publish.hub.contents import CARD, Contents, Entry
 from glitbuild.stages.publish.hub.model_card import Figures, Model, model_card
-from glitbuild.stages.publish.hub.run import PushOptions
+from glitbuild.stages.train.command import RUN
 from glitbuild.stages.train.log import LINES
-from glitbuild.stages.train.run import RUN
 
 HF_CONFIG, HF_WEIGHTS = "config.json", "model.safetensors"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from glitbuild.stages.publish.hub.command import PushOptions
 from glitbuild.stages.publish.hub.dataset_card import options_table, table
-from glitbuild.stages.publish.hub.run import PushOptions
 from glitbuild.stages.publish.hub.survey import metadata
 
 TEMPLATE = """---

@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 import click
 
+from glitbuild.stages.publish.hub.command import Pushed, PushOptions
 from glitbuild.stages.publish.hub.contents import CARD, COMMIT_BYTES, Contents, Entry, chunks
-from glitbuild.stages.publish.hub.run import Pushed, PushOptions
 
 
 def print_plan(contents: Contents, options: PushOptions) -> None:

@@ -54,7 +54,7 @@ def push_in_a_process(url: str, folder: str, commit_files: int, group_bytes: int
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(
-        ["datasets", "tests.stages.publish.hub.folders", "glitbuild.stages.publish.hub.run"]
+        ["datasets", "tests.stages.publish.hub.folders", "glitbuild.stages.publish.hub.command"]
     )
     process = context.Process(target=_push, args=(url, folder, commit_files, group_bytes))
     process.start()
@@ -68,7 +68,7 @@ def _push(url: str, folder: str, commit_files: int, group_bytes: int) -> None:
     from huggingface_hub import constants
 
     from glitbuild.stages.publish.hub import contents, upload
-    from glitbuild.stages.publish.hub.run import PushOptions, run_push
+    from glitbuild.stages.publish.hub.command import PushOptions, run_push
 
     os.environ |= {"HF_TOKEN": "hf_annas", "HF_XET_CACHE": f"{folder}-xet"}
     constants.ENDPOINT, constants.HF_HUB_DISABLE_XET = url, not group_bytes

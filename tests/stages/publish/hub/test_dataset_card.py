@@ -16,8 +16,8 @@ from glitbuild.shards.reader import read_shard
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.formats.corpora import CORPORA
 from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.publish.hub.command import PushOptions, plan_push
 from glitbuild.stages.publish.hub.dataset_card import size_category
-from glitbuild.stages.publish.hub.run import PushOptions, plan_push
 from tests.stages.ingest.formats.corpora.layouts import lay_out
 from tests.stages.publish.hub.folders import REPO, make_dataset
 

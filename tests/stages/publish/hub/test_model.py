@@ -8,8 +8,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.stages.publish.hub.command import PushOptions, plan_push
 from glitbuild.stages.publish.hub.contents import CARD, Contents
-from glitbuild.stages.publish.hub.run import PushOptions, plan_push
 from tests.run import here
 from tests.stages.publish.hub_server import Hub
 from tests.tiny_models import CLIP_CFG

@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,14 @@ from safetensors.torch import load_file, save_file
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.saved import CONFIG, WEIGHTS
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError, TrainingError
-from glitbuild.stages.train import job as job_module
+from glitbuild.stages.train import loop
 from glitbuild.stages.train.checkpoint import FOLDER
+from glitbuild.stages.train.command import run_train
+from glitbuild.stages.train.data import Batch, Batches
+from glitbuild.stages.train.loop import Job, Pieces, Trainer
+from glitbuild.stages.train.losses import Features, Objective
 from glitbuild.stages.train.options import TrainOptions
-from glitbuild.stages.train.run import run_train
+from glitbuild.stages.train.plan import Place
 from tests.run import GLITBUILD, here
 from tests.stages.train.worlds import matched_out_of_sight, matched_scenes, save_small_clip
 
@@ -98,16 +102,16 @@ def test_neither_decoding_processes_nor_checkpoints_change_a_bit(
 def test_interrupted_at_a_step_and_continued_it_is_the_same_bit_for_bit(
     steps: int, world: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, taken = job_module.Trainer._step, []
+    step, taken = loop.Trainer._step, []
 
-    def interrupted(self: job_module.Trainer, batch: job_module.Batch, shares: list[int]) -> dict[str, float]:
+    def interrupted(self: loop.Trainer, batch: loop.Batch, shares: list[int]) -> dict[str, float]:
         if len(taken) == steps:
             raise InterruptedRunError
         taken.append(batch.keys)
         return step(self, batch, shares)
 
     with monkeypatch.context() as patched:
-        patched.setattr(job_module.Trainer, "_step", interrupted)
+        patched.setattr(loop.Trainer, "_step", interrupted)
         with pytest.raises(InterruptedRunError):
             run_train(options(world, tmp_path / "run"), plain=True)
     assert not (tmp_path / "run" / WEIGHTS).exists()
@@ -206,7 +210,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(
     harm: Callable[[Path], None], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched, pytest.raises(InterruptedRunError):
-        patched.setattr(job_module, "save_model", _raise)
+        patched.setattr(loop, "save_model", _raise)
         run_train(options(world, tmp_path / "run"), plain=True)
     folders = sorted((tmp_path / "run" / FOLDER).iterdir())
     assert len(folders) == 2
@@ -244,3 +248,34 @@ def test_what_the_model_does_not_see_is_counted_and_shown(world: Path, tmp_path:
     assert result.returncode == 0, result.stderr
     assert "sentences beyond the last token: 3\n" in result.stdout
     assert "regions outside of what the model sees: 3\n" in result.stdout
+
+
+def test_the_pieces_of_a_training_can_be_replaced(world: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Doubled(Objective):
+        def __call__(self, features: Features, shares: Sequence[int] = ()) -> dict[str, torch.Tensor]:
+            asked.append("objective")
+            losses = super().__call__(features, shares)
+            return losses | {"loss": 2 * losses["loss"]}
+
+    class Counted(Batches):
+        def __getitem__(self, places: Sequence[Place]) -> Batch:
+            asked.append("batches")
+            return super().__getitem__(places)
+
+    logged = []
+    for name, pieces in (("plain", None), ("replaced", Pieces(batches=Counted, objective=Doubled))):
+        (tmp_path / name).mkdir()
+        source = str(world / "pairs")
+        job = Job(
+            options(world, tmp_path / name, epochs=1),
+            source,
+            str(tmp_path / name),
+            ClipSpec.parse(str(world / "base")),
+        )
+        Trainer(job, "cpu", pieces=pieces).run(lambda images: None)
+        logged.append(json.loads((tmp_path / name / "log.jsonl").open().readline()))
+    assert set(asked) == {"objective", "batches"}
+    assert logged[1]["loss"] == pytest.approx(2 * logged[0]["loss"], rel=1e-5)
+    assert logged[1]["tsl"] == pytest.approx(logged[0]["tsl"], rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 from glitbuild.errors import ExportError
 from glitbuild.stages.export import hf
-from glitbuild.stages.export.run import ExportOptions, run_export
+from glitbuild.stages.export.command import ExportOptions, run_export
 from tests.run import here, tree
 
 pytestmark = pytest.mark.slow

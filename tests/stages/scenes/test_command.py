@@ -13,8 +13,8 @@ from PIL import Image
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate
+from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.scenes.write import run_scenes
 from tests.run import here
 
 

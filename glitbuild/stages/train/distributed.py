@@ -13,8 +13,8 @@ from glitbuild.engine.cluster import Cluster, connected, no_gpus
 from glitbuild.engine.lifeline import Lifeline
 from glitbuild.errors import ClusterError, ConfigError, GlitbuildError, TrainingError
 from glitbuild.stages.train.checkpoint import State, last_step
-from glitbuild.stages.train.job import Job, Trainer
 from glitbuild.stages.train.log import LINES
+from glitbuild.stages.train.loop import Job, Trainer
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 

@@ -106,12 +106,12 @@ def _train(
     """Load the model, which finds the last mistakes of the command line; then begin to write, and train."""
     import torch
 
-    from glitbuild.stages.train.job import Job, Trainer
+    from glitbuild.stages.train.loop import Job, Trainer
 
     job, several = Job(options, source, str(folder.path), clip, cache), bool(options.gpus or options.workers)
     device = "cuda" if torch.cuda.is_available() and not several else "cpu"
     if several:
-        from glitbuild.stages.train.several import check_gpus, train_with_ray
+        from glitbuild.stages.train.distributed import check_gpus, train_with_ray
 
         check_gpus(options)
     trainer = Trainer(job, device)

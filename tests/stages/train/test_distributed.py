@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from glitbuild.clip.saved import WEIGHTS
 from glitbuild.errors import TrainingError
-from glitbuild.stages.train.job import BAD_BATCH
+from glitbuild.stages.train.loop import BAD_BATCH
 from glitbuild.stages.train.options import TrainOptions
 from tests.stages.train.ranks import train_as
 from tests.stages.train.worlds import matched_out_of_sight, matched_scenes, save_small_clip

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from glitbuild.stages.evaluate.bootstrap import paired_bootstrap
+from glitbuild.stages.evaluate.command import Report, run_eval
 from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.evaluate.run import Report, run_eval
 from glitbuild.stages.evaluate.worker import EvalWorker
 from tests.run import here
 from tests.stages.evaluate.models import save_small_clip
@@ -158,7 +158,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_grown_dataset_costs_the_shards_that_changed(
     model: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glitbuild.stages.evaluate.run.TEXTS_AT_A_TIME", 3)
+    monkeypatch.setattr("glitbuild.stages.evaluate.command.TEXTS_AT_A_TIME", 3)
     pairs = tmp_path / "pairs"
     cached = EvalOptions(str(model), str(pairs), device="cpu", cache=str(tmp_path / "cache"))
 

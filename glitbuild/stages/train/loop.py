@@ -1,4 +1,4 @@
-"""One process of a training: its model, its part of every batch, its steps."""
+"""One process of a training, from top to bottom: data, model, optimizer, loop, log."""
 
 import json
 import math
@@ -59,6 +59,21 @@ class Job:
     cache: ShardCache | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What an experiment may replace.
+
+    Attributes:
+        batches: makes the batches; called as ``Batches`` is.
+        views: computes the features of a batch; called as ``Views`` is.
+        objective: computes the losses of the features; called as ``Objective`` is.
+    """
+
+    batches: Callable[..., Batches] = Batches
+    views: Callable[..., torch.nn.Module] = Views
+    objective: Callable[..., Objective] = Objective
+
+
 class Trainer:
     """Trains a model on one device.
 
@@ -70,6 +85,7 @@ class Trainer:
         device: a torch device.
         rank: of this process.
         world_size: processes, whose group has been started if there are several.
+        pieces: what is used to make batches, features and losses.
 
     Attributes:
         model: the open_clip model.
@@ -84,8 +100,10 @@ class Trainer:
         TrainingError: the model doesn't fit in memory.
     """
 
-    def __init__(self, job: Job, device: str, rank: int = 0, world_size: int = 1) -> None:
-        options = job.options
+    def __init__(
+        self, job: Job, device: str, rank: int = 0, world_size: int = 1, pieces: Pieces | None = None
+    ) -> None:
+        options, pieces = job.options, pieces or Pieces()
         self._job, self._device, self._group = job, device, Group(rank, world_size)
         try:
             self.model = job.clip.load(device)
@@ -96,9 +114,9 @@ class Trainer:
         with blaming(job.clip.shown):
             stretch(self.model)
             tokenizer, preprocess = clip_tokenizer(job.clip.architecture), Preprocess.of(self.model)
-            self._views: Any = Views(self.model.train(), options.losses)
+            self._views: Any = pieces.views(self.model.train(), options.losses)
         _lock(self.model, options)
-        self._objective = Objective(options.weights, self._group)
+        self._objective = pieces.objective(options.weights, self._group)
         _, manifest = open_dataset(job.source)
         if job.cache:  # on another machine than the command it may be missing
             job.cache.folder.mkdir(parents=True, exist_ok=True)
@@ -112,10 +130,10 @@ class Trainer:
             options.pairs,
         )
         self._size = maker.preprocess.size
-        self.batches = Batches(job.source, manifest, maker, self._plan, job.cache)
+        self.batches = pieces.batches(job.source, manifest, maker, self._plan, job.cache)
         self._shards = manifest.shards
         self.state = State()
-        self._leave_out_what_no_loss_reaches()
+        self._leave_out_what_no_loss_reaches(pieces.objective)
         self._optimizer = torch.optim.AdamW(
             parameter_groups(self.model, options.weight_decay), lr=options.lr, fused=device != "cpu"
         )
@@ -217,7 +235,7 @@ class Trainer:
         fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"
         raise TrainingError(self._job.run, what, fix)
 
-    def _leave_out_what_no_loss_reaches(self) -> None:
+    def _leave_out_what_no_loss_reaches(self, objective: Callable[..., Objective]) -> None:
         """Freeze the parameters that get no gradient, such as logit_scale from ``tsl`` alone.
 
         One process would leave them as they are; several would wait for their gradients.
@@ -226,7 +244,7 @@ class Trainer:
         batch, options = replace(blank, keys=("",)), self._job.options
         with self._computing():
             features = self._views(batch)
-        loss = Objective(options.weights)(features)["loss"]
+        loss = objective(options.weights)(features)["loss"]
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         found = torch.autograd.grad(loss, trained, allow_unused=True) if trained and loss.requires_grad else ()
         if all(gradient is None for gradient in found):
