@@ -27,8 +27,8 @@ from glitbuild.flism.boxes import pixels
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.regions import candidate_regions
 from glitbuild.flism.sentences import SentenceSplitter
+from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.records import Sample, Source
-from glitbuild.stages.ingest.images import open_rgb, store_image
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 
 

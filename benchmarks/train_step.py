@@ -31,10 +31,10 @@ from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.clip.towers import stretch
 from glitbuild.flism.boxes import pixels
+from glitbuild.images.stored import open_rgb
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from glitbuild.stages.ingest.images import open_rgb
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.scenes.command import run_scenes

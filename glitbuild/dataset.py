@@ -15,12 +15,12 @@ from torch.utils.data import Dataset
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import own_tokenizer
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.images.stored import open_rgb
 from glitbuild.records import MatchedPair, Region, Sample, Source
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.reader import check_shards, read_shard
 from glitbuild.shards.store import Store
-from glitbuild.stages.ingest.images import open_rgb
 from glitbuild.stages.train.cache import ShardCache, cache_folder, size_in_bytes
 from glitbuild.stages.train.data import PAIRS, Batch, Example, ExampleMaker, collate
 from glitbuild.stages.train.open_shards import ShardFile, ShardRanges

@@ -60,6 +60,23 @@ class SkipReason(StrEnum):
     CAPTION_MALFORMED = "caption_malformed"
 
 
+class Rejected(Exception):  # noqa: N818 - a row is rejected, nothing went wrong in the program
+    """A row can't become a sample; it becomes a row of ``skipped/``.
+
+    Args:
+        reason: one of the closed list of reasons.
+        detail: what exactly, for people; names files as the input wrote them, never where they lie on
+            this machine, so that the same input gives the same output wherever it is.
+    """
+
+    def __init__(self, reason: SkipReason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
     """What is known of the stored JPEG.

@@ -15,10 +15,10 @@ import glitbuild
 from glitbuild import dataset as dataset_module
 from glitbuild.dataset import DatasetSample
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.images.stored import open_rgb
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from glitbuild.stages.ingest.images import open_rgb
 from glitbuild.stages.train.data import Batches
 from glitbuild.stages.train.plan import Place, Plan
 from tests.proxy import CountingProxy

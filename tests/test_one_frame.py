@@ -23,9 +23,9 @@ from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from glitbuild.stages.publish.page.thumbnails import crop, thumbnail
 from glitbuild.stages.publish.sheet import Example, contact_sheet
 from glitbuild.stages.train.data import ExampleMaker
+from tests.images.exif_bytes import exif_segment, with_segments, xmp_segment
+from tests.images.turns import assert_upright, camera
 from tests.stages.ingest.conftest import save
-from tests.stages.ingest.exif_bytes import exif_segment, with_segments, xmp_segment
-from tests.stages.ingest.turns import assert_upright, camera
 from tests.stages.publish.page.datasets import scene, write
 
 PREPROCESS = Preprocess(32, False, 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

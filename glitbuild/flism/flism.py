@@ -296,8 +296,8 @@ def _captioned(image: "Picture", caption: str) -> CaptionedImage:
     from PIL.ExifTags import Base
     from PIL.Image import Image
 
-    from glitbuild.stages.ingest.images import open_rgb, store_image
-    from glitbuild.stages.ingest.source import Rejected
+    from glitbuild.images.stored import open_rgb, store_image
+    from glitbuild.records import Rejected
 
     if isinstance(image, Image):
         image.load()  # after which a TIFF is upright
@@ -316,8 +316,8 @@ def _captioned(image: "Picture", caption: str) -> CaptionedImage:
 
 
 def _rgb(image: "Image") -> "Image":
-    from glitbuild.stages.ingest.images import to_rgb
-    from glitbuild.stages.ingest.source import Rejected
+    from glitbuild.images.stored import to_rgb
+    from glitbuild.records import Rejected
 
     try:
         return to_rgb(image.copy())

@@ -296,7 +296,7 @@ class ShardCheck:
 
 def _image_problem(sample: Sample, jpeg: bytes) -> str:
     # Not Image.open: it refuses pictures beyond a size of its own, which ingest may have been told to take.
-    from glitbuild.stages.ingest.jpeg import Jpeg
+    from glitbuild.images.jpeg import Jpeg
 
     if hashlib.sha256(jpeg).hexdigest() != sample.image.sha256:
         return "the image's SHA-256 is not the one in the record"

@@ -12,8 +12,8 @@ from glitbuild.errors import ConfigError, GlitbuildError, ModelError
 from glitbuild.flism.flism import FLISM, CaptionedImage, _windows
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
+from tests.images.turns import SHUFFLE
 from tests.run import here
-from tests.stages.ingest.turns import SHUFFLE
 
 CAPTION = "A red ball lies on the left. A dog stands on the right."
 

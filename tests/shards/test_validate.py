@@ -25,8 +25,8 @@ from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import Outcome, read_pairs, write_pairs, write_shard
 from tests.factories import matched_sample_with_jpeg, sample_with_jpeg
+from tests.images.exif_bytes import exif_segment, with_segments
 from tests.run import tree
-from tests.stages.ingest.exif_bytes import exif_segment, with_segments
 
 MATCH = {"stage": "match", "detector": "none", "score": 1.0}
 INGEST = {"stage": "ingest"}

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.caption.reasoning import (
     decoded,
     leftover,
@@ -15,7 +15,6 @@ from glitbuild.stages.caption.repetition import repeated_part
 from glitbuild.stages.caption.response import Answer, Finish, finish_of
 from glitbuild.stages.caption.wrappers import NoCaptionError, unwrapped
 from glitbuild.stages.ingest.accept import Limits, check_caption
-from glitbuild.stages.ingest.source import Rejected
 
 SHOWN = 200
 """Characters of an answer that a skipped row shows."""

@@ -8,13 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 
-from glitbuild.records import Captioned, Sample, Skip, SkipReason
+from glitbuild.records import Captioned, Rejected, Sample, Skip, SkipReason
 from glitbuild.shards.writer import Outcome
 from glitbuild.stages.caption.answers import check_answer
 from glitbuild.stages.caption.endpoint import Endpoint
 from glitbuild.stages.caption.options import CaptionOptions
 from glitbuild.stages.caption.prompt import Prompt, data_url
-from glitbuild.stages.ingest.source import Rejected
 
 SAME_ANSWERS = 3
 """Different pictures of a shard that must not get the same caption."""

@@ -4,10 +4,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from glitbuild.errors import ConfigError, EndpointError
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.caption.options import CaptionOptions
 from glitbuild.stages.caption.response import REASON_LENGTH, Answer, UnreadableError, read_answer
-from glitbuild.stages.ingest.source import Rejected
 
 if TYPE_CHECKING:
     import openai

@@ -8,9 +8,8 @@ from io import BytesIO
 from pathlib import Path
 
 from glitbuild.errors import ConfigError
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.jpeg import Jpeg
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.images.jpeg import Jpeg
+from glitbuild.records import Rejected, SkipReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Look:
         Raises:
             DatasetError: the picture can't be decoded.
         """
-        from glitbuild.stages.ingest.images import open_rgb
+        from glitbuild.images.stored import open_rgb
 
         try:
             image = open_rgb(self.jpeg)

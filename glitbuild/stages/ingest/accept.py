@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from glitbuild.records import Sample, Skip, SkipReason, Source
+from glitbuild.images.stored import store_image, upright_size
+from glitbuild.records import Rejected, Sample, Skip, SkipReason, Source
 from glitbuild.stages.ingest.files import why
 from glitbuild.stages.ingest.given_boxes import place
-from glitbuild.stages.ingest.images import store_image, upright_size
 from glitbuild.stages.ingest.kept_columns import to_extra
-from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.source import Row
 from glitbuild.stages.ingest.values import LONGEST_URL, cut_detail, cut_text, stands_for_nothing
 
 if TYPE_CHECKING:

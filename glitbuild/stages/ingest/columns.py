@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source
+from glitbuild.records import Rejected, SkipReason, Source
 from glitbuild.stages.ingest.embedded import decode_base64, embedded_image
 from glitbuild.stages.ingest.given_boxes import read_boxes
 from glitbuild.stages.ingest.kept_columns import Kept
-from glitbuild.stages.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.stages.ingest.source import Row, SourceOptions
 from glitbuild.stages.ingest.values import is_missing, stands_for_nothing, to_name, to_text
 
 IMAGE_COLUMNS = (

@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from glitbuild.errors import DatasetError
-from glitbuild.records import Sample, SkipReason
+from glitbuild.records import Rejected, Sample, SkipReason
 from glitbuild.shards.layout import sidecar_path
 from glitbuild.shards.reader import read_skipped
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.stages.ingest.near import NearHashes, temporary_database
-from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.source import Row
 from glitbuild.stages.ingest.values import same_file
 
 Mode = Literal["keep", "exact", "near"]

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import unquote_to_bytes
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.records import Rejected, SkipReason
 
 SHORTEST = 32
 """Characters of base64 that the smallest picture has more of."""

@@ -8,11 +8,11 @@ from itertools import islice
 
 from glitbuild.engine.task import ShardTask
 from glitbuild.errors import DatasetError
+from glitbuild.images.stored import open_rgb
 from glitbuild.shards.layout import MANIFEST
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
-from glitbuild.stages.ingest.images import open_rgb
 from glitbuild.stages.ingest.near import perceptual_hash
 
 WINDOW = 32

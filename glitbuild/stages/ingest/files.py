@@ -4,9 +4,8 @@ import json
 import stat
 from typing import Any
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
-from glitbuild.stages.ingest.source import Rejected
 
 MAX_BYTES = 1 << 30
 """Of a picture's file: it is read as a whole, and a few bytes may name a device or a file of terabytes."""

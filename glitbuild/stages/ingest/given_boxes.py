@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from glitbuild.flism.boxes import area, clamp
-from glitbuild.records import Box, Given, SkipReason
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.records import Box, Given, Rejected, SkipReason
 from glitbuild.stages.ingest.values import cut_text, is_missing, stands_for_nothing, to_text
 
 XYXY, XYWH, NORMALIZED = "xyxy", "xywh", "xyxy-normalized"

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source, Value, writable
-from glitbuild.stages.ingest.source import Rejected, RowSource, SourceOptions
+from glitbuild.records import Rejected, SkipReason, Source, Value, writable
+from glitbuild.stages.ingest.source import RowSource, SourceOptions
 from glitbuild.stages.ingest.values import cut_text, is_missing, stands_for_nothing, to_text
 
 ALL = "all"

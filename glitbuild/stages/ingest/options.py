@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
+from glitbuild.images.stored import MIN_SIDE
 from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.duplicates import MODES, Mode
 from glitbuild.stages.ingest.given_boxes import FORMATS, XYXY
-from glitbuild.stages.ingest.images import MIN_SIDE
 from glitbuild.stages.ingest.kept_columns import ALL
 from glitbuild.stages.ingest.near import MAX_DISTANCE
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
-from glitbuild.records import writable
+from glitbuild.records import Rejected, writable
 from glitbuild.shards.layout import FOLDERS, shard_name, shard_of, sidecar_path
 from glitbuild.shards.manifest import refuse_earlier_schema
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
-from glitbuild.stages.ingest.source import DIGEST, Cut, Rejected, RowSource
+from glitbuild.stages.ingest.source import DIGEST, Cut, RowSource
 
 SAME = "give the same input, another --out, or --overwrite"
 EXTEND = "add --extend to take them in, or give the same input, another --out, or --overwrite"

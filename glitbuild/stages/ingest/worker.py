@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from glitbuild.engine.task import ShardReport
 from glitbuild.errors import DatasetError
-from glitbuild.records import Sample, Skip, SkipReason
+from glitbuild.records import Rejected, Sample, Skip, SkipReason
 from glitbuild.shards.layout import skipped_path, tar_path
 from glitbuild.shards.reader import read_listed, read_shard
 from glitbuild.shards.sidecar import Config, Sidecar
@@ -22,7 +22,7 @@ from glitbuild.stages.ingest.download.pool import Downloads
 from glitbuild.stages.ingest.duplicates import Facts, describe_facts, name_hash, read_facts, same_name
 from glitbuild.stages.ingest.near import perceptual_hash
 from glitbuild.stages.ingest.plan import IngestTask
-from glitbuild.stages.ingest.source import Rejected, Row, RowSource, changed_meanwhile
+from glitbuild.stages.ingest.source import Row, RowSource, changed_meanwhile
 from glitbuild.stages.ingest.values import cut_detail
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.flism import FLISM, CaptionedImage
+from glitbuild.images.stored import open_rgb
 from glitbuild.records import Sample, Skip, SkipReason
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.sidecar import Config
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
-from glitbuild.stages.ingest.images import open_rgb
 
 
 @dataclass(frozen=True, slots=True)

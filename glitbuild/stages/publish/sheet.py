@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glitbuild.files import write_whole
+from glitbuild.images.stored import open_rgb
 from glitbuild.records import Box, Sample
-from glitbuild.stages.ingest.images import open_rgb
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont

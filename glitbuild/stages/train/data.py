@@ -82,7 +82,7 @@ class ExampleMaker:
         Raises:
             DatasetError: the sample has no pairs, or its picture can't be decoded.
         """
-        from glitbuild.stages.ingest.images import open_rgb
+        from glitbuild.images.stored import open_rgb
 
         if sample.matched is None:
             raise DatasetError(sample.key, "the record has no best_pair", "run `glitbuild match` on the dataset")

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 from glitbuild.stages.caption.answers import check_answer
 from glitbuild.stages.caption.response import Answer
-from glitbuild.stages.ingest.source import Rejected
 from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
 

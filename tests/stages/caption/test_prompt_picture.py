@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.caption.prompt import data_url
-from glitbuild.stages.ingest.source import Rejected
 from tests.stages.ingest.conftest import encode_image, exif, save
 
 

@@ -4,12 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.records import Sample, Skip, SkipReason, Source
+from glitbuild.records import Rejected, Sample, Skip, SkipReason, Source
 from glitbuild.stages.ingest.accept import Limits, accept, check_caption
-from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.source import Row
 from glitbuild.stages.ingest.values import LONGEST, LONGEST_URL, cut_text
-
-from .conftest import encode_image
+from tests.stages.ingest.conftest import encode_image
 
 LIMITS = Limits()
 JPEG = encode_image()

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.records import ImageInfo, Sample, Skip, SkipReason, Source
+from glitbuild.records import ImageInfo, Rejected, Sample, Skip, SkipReason, Source
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import write_shard
 from glitbuild.stages.ingest.duplicates import Facts, Mode, Sieve, describe_facts, find_changes, read_facts
 from glitbuild.stages.ingest.near import NearHashes
-from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.source import Row
 from tests.factories import sample_with_jpeg
 
 

@@ -5,11 +5,9 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.embedded import embedded_image
-from glitbuild.stages.ingest.source import Rejected
-
-from .conftest import save
+from tests.stages.ingest.conftest import save
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000"]
 

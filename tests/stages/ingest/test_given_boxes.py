@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glitbuild.flism.boxes import area
-from glitbuild.records import Given, SkipReason
+from glitbuild.images.stored import store_image, upright_size
+from glitbuild.records import Given, Rejected, SkipReason
 from glitbuild.stages.ingest.given_boxes import NORMALIZED, XYWH, XYXY, RowBoxes, place, read_boxes
-from glitbuild.stages.ingest.images import store_image, upright_size
-from glitbuild.stages.ingest.source import Rejected
 
 sides = st.integers(8, 3000)
 coordinates = st.floats(-5000, 5000).map(lambda x: round(x, 2))

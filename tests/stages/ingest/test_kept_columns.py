@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source
+from glitbuild.records import Rejected, SkipReason, Source
 from glitbuild.stages.ingest.kept_columns import MOST, Cell, ColumnTypes, Kept, find_types, to_extra
-from glitbuild.stages.ingest.source import Rejected, Row, SourceOptions
+from glitbuild.stages.ingest.source import Row, SourceOptions
 
 NOTHING = [None, float("nan"), float("inf"), "", " ", "NaN"]
 VALUES: dict[str, st.SearchStrategy[Any]] = {

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from glitbuild.stages.ingest.images import open_rgb, store_image
+from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.stages.ingest.near import MAX_DISTANCE, NearHashes, perceptual_hash
+from tests.images.pictures import smooth
+from tests.images.turns import SHUFFLE
 from tests.stages.ingest.conftest import exif, save
-from tests.stages.ingest.pictures import smooth
-from tests.stages.ingest.turns import SHUFFLE
 
 
 def differ(one: int, other: int) -> int:

@@ -11,8 +11,7 @@ import pytest
 from glitbuild.errors import SourceError
 from glitbuild.stages.ingest.registry import FORMATS, SourceOptions, open_sources
 from glitbuild.stages.ingest.source import RowSource
-
-from .conftest import encode_image, write_tar
+from tests.stages.ingest.conftest import encode_image, write_tar
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from glitbuild.errors import SourceError
+from glitbuild.records import Rejected
 from glitbuild.stages.ingest.files import read_file
 from glitbuild.stages.ingest.registry import SourceOptions, open_sources
 from glitbuild.stages.ingest.remote import RemotePath, locate
-from glitbuild.stages.ingest.source import Rejected, Row
+from glitbuild.stages.ingest.source import Row
 from tests.stages.ingest.conftest import encode_image, write_tar
 from tests.stages.ingest.formats.corpora.layouts import PLACES, lay_out
 

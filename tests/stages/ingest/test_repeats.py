@@ -15,8 +15,8 @@ from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
+from tests.images.pictures import smooth
 from tests.run import tree
-from tests.stages.ingest.pictures import smooth
 
 
 @pytest.fixture(scope="module")

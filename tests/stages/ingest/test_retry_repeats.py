@@ -17,9 +17,9 @@ from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
+from tests.images.pictures import smooth
 from tests.run import tree
 from tests.stages.ingest.download.server import Server
-from tests.stages.ingest.pictures import smooth
 from tests.stages.ingest.test_downloads import QUICK
 from tests.stopping import stopped
 

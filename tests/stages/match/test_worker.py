@@ -16,12 +16,12 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.flism import flism
 from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.records import Region, Sample, Skip, SkipReason, Source
 from glitbuild.shards.shard_check import inconsistencies
-from glitbuild.stages.ingest.images import open_rgb, store_image
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
-from tests.stages.ingest.exif_bytes import exif_segment, with_segments
-from tests.stages.ingest.turns import SHUFFLE
+from tests.images.exif_bytes import exif_segment, with_segments
+from tests.images.turns import SHUFFLE
 
 pytestmark = pytest.mark.slow
 

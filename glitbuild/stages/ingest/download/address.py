@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.records import Rejected, SkipReason
 
 if TYPE_CHECKING:
     from yarl import URL

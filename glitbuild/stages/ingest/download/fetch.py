@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from glitbuild import __version__
 from glitbuild.errors import ConfigError
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.download.address import AddressRefusedError, parse_url
-from glitbuild.stages.ingest.source import Rejected
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

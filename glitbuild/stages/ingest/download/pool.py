@@ -7,10 +7,9 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.download.address import Hosts, guard, parse_url
 from glitbuild.stages.ingest.download.fetch import DownloadOptions, Transient, fetch, headers
-from glitbuild.stages.ingest.source import Rejected
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

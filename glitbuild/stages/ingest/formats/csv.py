@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source
+from glitbuild.records import Rejected, SkipReason, Source
 from glitbuild.stages.ingest.columns import Columns, find_columns, is_url, to_row
 from glitbuild.stages.ingest.embedded import embedded_image
 from glitbuild.stages.ingest.files import read_file
@@ -17,16 +17,7 @@ from glitbuild.stages.ingest.formats.quoting import CellRow, QuotedRows, is_blan
 from glitbuild.stages.ingest.formats.text_file import Line, TextFile
 from glitbuild.stages.ingest.kept_columns import Cell
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import (
-    Cut,
-    Rejected,
-    Row,
-    RowSource,
-    SourceOptions,
-    cut_at,
-    digest_text,
-    same_rows,
-)
+from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest_text, same_rows
 
 DELIMITERS = {"csv": ",;\t|", "tsv": "\t,;|"}
 """What may stand between cells, in the order in which it is looked for."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.columns import Columns, find_columns, to_row
 from glitbuild.stages.ingest.files import read_file, why
 from glitbuild.stages.ingest.formats.arrow_columns import nested_columns, with_feature_classes
 from glitbuild.stages.ingest.formats.hf_card import check_card
 from glitbuild.stages.ingest.formats.hf_saved import is_saved, load_saved
 from glitbuild.stages.ingest.formats.parquet import holds_bytes
-from glitbuild.stages.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
+from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest_text
 
 BATCH_ROWS = 16
 """Rows in memory at a time."""

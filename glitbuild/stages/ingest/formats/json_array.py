@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.files import unique_keys, why
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import Rejected
 
 CHUNK = 1 << 20
 """Characters read at a time; what an element needs beyond is read as it is found to be missing."""

@@ -7,12 +7,12 @@ from itertools import islice
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import Source
+from glitbuild.records import Rejected, Source
 from glitbuild.stages.ingest.columns import find_columns, to_row
 from glitbuild.stages.ingest.files import parse_object, read_file
 from glitbuild.stages.ingest.formats.text_file import RawLine, TextFile
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest, same_rows
+from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest, same_rows
 
 _OVER_LINES = re.compile(r"\s*(?:\[\s*\{|[\[{]\s*\Z)")
 

@@ -7,12 +7,12 @@ from itertools import islice
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source, writable
+from glitbuild.records import Rejected, SkipReason, Source, writable
 from glitbuild.stages.ingest.columns import Columns, ReadPath, find_columns, to_row
 from glitbuild.stages.ingest.files import read_file, why
 from glitbuild.stages.ingest.formats.arrow_columns import nested_columns, with_classes
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
-from glitbuild.stages.ingest.source import DIGEST, Cut, Rejected, Row, RowSource, SourceOptions, digest_text
+from glitbuild.stages.ingest.source import DIGEST, Cut, Row, RowSource, SourceOptions, digest_text
 
 BATCH_ROWS = 16
 """Rows in memory at a time: with images of some megabytes each, some tens of megabytes.

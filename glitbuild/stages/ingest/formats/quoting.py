@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.formats.text_file import MAX_LINE, Line
-from glitbuild.stages.ingest.source import Rejected
 
 _OPENING = re.compile(' *"')
 _INSIDE = re.compile(r'(?:[^"]++|"")*+')

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from glitbuild.files import is_stray
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.files import MAX_BYTES, why
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
-from glitbuild.stages.ingest.source import Rejected
 from glitbuild.stages.ingest.values import plain
 
 MAX_SPARSE = 1 << 28

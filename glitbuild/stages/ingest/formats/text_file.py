@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple, cast
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.files import why
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import Rejected
 
 MAX_LINE = 1 << 27
 """Bytes of a line: an image of 100 MB in base64. A longer one is not kept in memory."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from glitbuild.errors import ConfigError
 from glitbuild.flism.boxes import pixels
+from glitbuild.images.stored import open_rgb
 from glitbuild.records import Box
-from glitbuild.stages.ingest.images import open_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -4,10 +4,9 @@ from email.utils import format_datetime
 import pytest
 
 from glitbuild.errors import ConfigError
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.download.address import parse_url
 from glitbuild.stages.ingest.download.fetch import DownloadOptions, retry_after
-from glitbuild.stages.ingest.source import Rejected
 
 
 @pytest.mark.parametrize(

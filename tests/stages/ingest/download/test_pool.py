@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.download import address, pool
 from glitbuild.stages.ingest.download.address import Hosts
 from glitbuild.stages.ingest.download.fetch import DownloadOptions
 from glitbuild.stages.ingest.download.pool import Downloads
-from glitbuild.stages.ingest.source import Rejected
 from tests.factories import jpeg
 from tests.stages.ingest.download import server as served
 from tests.stages.ingest.download.server import FAULTS, Server

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glitbuild.records import Rejected
 from glitbuild.stages.ingest.formats import json_array
 from glitbuild.stages.ingest.formats.json_array import read_array
-from glitbuild.stages.ingest.source import Rejected
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source
+from glitbuild.records import Rejected, SkipReason, Source
 from glitbuild.stages.ingest.accept import Limits, accept
 from glitbuild.stages.ingest.formats.jsonl import JsonlSource
-from glitbuild.stages.ingest.source import Rejected, SourceOptions
+from glitbuild.stages.ingest.source import SourceOptions
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from webdataset import TarWriter
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from glitbuild.files import is_stray
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.formats.tar import Member, read_member, read_samples
 from glitbuild.stages.ingest.formats.webdataset import WebDatasetSource
-from glitbuild.stages.ingest.source import Rejected, SourceOptions
+from glitbuild.stages.ingest.source import SourceOptions
 from glitbuild.stages.ingest.values import plain
 from tests.stages.ingest.conftest import write_tar
 

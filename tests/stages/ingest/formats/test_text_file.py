@@ -3,9 +3,9 @@ import gzip
 import pytest
 
 from glitbuild.errors import SourceError
+from glitbuild.records import Rejected
 from glitbuild.stages.ingest.formats import text_file
 from glitbuild.stages.ingest.formats.text_file import TextFile
-from glitbuild.stages.ingest.source import Rejected
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason, Source
+from glitbuild.records import Rejected, SkipReason, Source
 from glitbuild.stages.ingest.embedded import embedded_image
 from glitbuild.stages.ingest.files import read_file
 from glitbuild.stages.ingest.given_boxes import RowBoxes
 from glitbuild.stages.ingest.kept_columns import ALL
 from glitbuild.stages.ingest.magic import check_content
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import Cut, Rejected, Row, RowSource, SourceOptions, cut_at, digest_text
+from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest_text
 
 T = TypeVar("T")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.files import is_stray
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.columns import to_caption
 from glitbuild.stages.ingest.files import parse_object, read_file
 from glitbuild.stages.ingest.formats.corpora.corpus import CorpusSource, Entry, by_number, value_of
 from glitbuild.stages.ingest.given_boxes import XYXY, RowBoxes, read_boxes
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import Rejected, SourceOptions
+from glitbuild.stages.ingest.source import SourceOptions
 
 UNUSABLE = 2
 """Of ``mask_quality``."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.files import why
 from glitbuild.stages.ingest.formats.corpora.coco import karpathy_entries
 from glitbuild.stages.ingest.formats.corpora.corpus import CorpusSource, Entry
@@ -13,7 +13,7 @@ from glitbuild.stages.ingest.formats.json_array import read_array
 from glitbuild.stages.ingest.formats.quoting import QuotedRows
 from glitbuild.stages.ingest.formats.text_file import TextFile
 from glitbuild.stages.ingest.remote import AnyPath
-from glitbuild.stages.ingest.source import Rejected, SourceOptions
+from glitbuild.stages.ingest.source import SourceOptions
 
 KARPATHY, HUB = "dataset_flickr30k.json", "flickr_annotations_30k.csv"
 

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.embedded import embedded_image
 from glitbuild.stages.ingest.formats.corpora.corpus import CorpusSource, Entry, value_of
 from glitbuild.stages.ingest.formats.json_array import read_array
-from glitbuild.stages.ingest.source import Rejected
 from glitbuild.stages.ingest.values import to_name
 
 

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from glitbuild.files import is_stray
-from glitbuild.records import SkipReason
+from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.ingest.files import decode, read_file
 from glitbuild.stages.ingest.formats.corpora.corpus import CorpusSource, Entry, by_number
-from glitbuild.stages.ingest.source import Rejected
 
 
 class Urban1k(CorpusSource):

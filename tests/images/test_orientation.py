@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from glitbuild.images.jpeg import Jpeg
+from glitbuild.images.orientation import exif_orientation
+from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.records import Sample
 from glitbuild.stages.ingest.command import run_ingest
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.jpeg import Jpeg
 from glitbuild.stages.ingest.options import IngestOptions
-from glitbuild.stages.ingest.orientation import exif_orientation
+from tests.stages.ingest.conftest import exif, save
 
-from .conftest import exif, save
 from .exif_bytes import exif_segment, segment, tiff, with_segments, xmp_segment
 from .turns import SHUFFLE, assert_upright, camera
 

@@ -10,8 +10,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.records import Rejected, SkipReason
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngImageFile

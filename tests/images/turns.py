@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from glitbuild.stages.ingest.images import open_rgb
+from glitbuild.images.stored import open_rgb
 
 CORNERS = {"red": (200, 40, 40), "green": (40, 180, 40), "blue": (40, 40, 200), "grey": (120, 120, 120)}
 SHUFFLE: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {

@@ -12,7 +12,7 @@ from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from glitbuild.stages.ingest.orientation import exif_orientation, xmp_orientation
+from glitbuild.images.orientation import exif_orientation, xmp_orientation
 
 if TYPE_CHECKING:
     from PIL.JpegImagePlugin import JpegImageFile

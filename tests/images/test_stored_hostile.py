@@ -10,12 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest import images
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.source import Rejected
-
-from .conftest import encode_image, exif, save
+from glitbuild.images import stored as images
+from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.records import Rejected, SkipReason
+from tests.stages.ingest.conftest import encode_image, exif, save
 
 LIMIT = 1_000_000
 RED, WHITE = (255, 0, 0), (255, 255, 255)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import ImageChops
 from PIL.Image import Image
 
-from glitbuild.stages.ingest.jpeg import EOI, FRAMES, LEAST_SCANS, PROGRESSIVE, SOS, Jpeg
-from glitbuild.stages.ingest.orientation import upright
+from glitbuild.images.jpeg import EOI, FRAMES, LEAST_SCANS, PROGRESSIVE, SOS, Jpeg
+from glitbuild.images.orientation import upright
 
 Coefficients = NDArray[np.int16] | NDArray[np.int32]
 

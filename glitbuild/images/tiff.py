@@ -8,8 +8,7 @@ import struct
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.records import Rejected, SkipReason
 
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.records import Rejected, SkipReason
 
 from .tiff_bytes import packed, write
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.source import Rejected
-
-from .conftest import encode_image, exif, save
+from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.records import Rejected
+from tests.stages.ingest.conftest import encode_image, exif, save
 
 LIMIT = 1_000_000
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -64,7 +63,8 @@ class TestJpeg:
         assert opened.size == ImageOps.exif_transpose(opened).size == (24, 16)
         assert opened.info == {}
 
-    def test_damage_is_an_os_error(self, jpeg):
+    def test_damage_is_an_os_error(self) -> None:
+        jpeg = encode_image(color=(200, 30, 30))
         with pytest.raises(OSError, match="damaged"):
             open_rgb(jpeg[: len(jpeg) // 2])
         with pytest.raises(OSError, match="damaged"):

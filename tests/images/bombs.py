@@ -1,6 +1,6 @@
 """Small files that cost a careless reader much memory or time; run as a program, it stores each of them.
 
-Usage: ``python -m tests.stages.ingest.bombs [NAME ...]``. It prints one line of JSON per file: its name, ``stored``
+Usage: ``python -m tests.images.bombs [NAME ...]``. It prints one line of JSON per file: its name, ``stored``
 or the reason, the seconds, and the process's peak memory so far in megabytes.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.records import Rejected
 
 from .exif_bytes import exif_segment, segment, with_segments
 from .png_bytes import chunk

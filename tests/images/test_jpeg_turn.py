@@ -14,14 +14,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest import jpeg_turn
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.jpeg import Jpeg
-from glitbuild.stages.ingest.jpeg_turn import TOLERANCE, TURNS, Turn, can_be_encoded, turn_array
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.images import jpeg_turn as jpeg_turn
+from glitbuild.images.jpeg import Jpeg
+from glitbuild.images.jpeg_turn import TOLERANCE, TURNS, Turn, can_be_encoded, turn_array
+from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.records import Rejected, SkipReason
+from tests.stages.ingest.conftest import save
 
-from .conftest import save
 from .exif_bytes import exif_segment, segment, with_segments, xmp_segment
 from .turns import SHUFFLE
 
@@ -387,5 +386,5 @@ def test_it_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_library_is_loaded_only_for_a_turn() -> None:
-    code = "import sys, glitbuild.stages.ingest.images; print({'jpegio', 'numpy'} & set(sys.modules))"
+    code = "import sys, glitbuild.images.stored; print({'jpegio', 'numpy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

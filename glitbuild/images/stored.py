@@ -7,12 +7,11 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from glitbuild.records import ImageInfo, SkipReason
-from glitbuild.stages.ingest.jpeg import Jpeg
-from glitbuild.stages.ingest.orientation import stated_orientation, upright
-from glitbuild.stages.ingest.png import MAX_PROFILE, open_png
-from glitbuild.stages.ingest.source import Rejected
-from glitbuild.stages.ingest.tiff import INVERTED, depth, open_tiff
+from glitbuild.images.jpeg import Jpeg
+from glitbuild.images.orientation import stated_orientation, upright
+from glitbuild.images.png import MAX_PROFILE, open_png
+from glitbuild.images.tiff import INVERTED, depth, open_tiff
+from glitbuild.records import ImageInfo, Rejected, SkipReason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -185,7 +184,7 @@ def _orientation(image: "ImageFile") -> int:
 
 
 def _turned(jpeg: Jpeg, image: "Image", orientation: int) -> bytes | None:
-    from glitbuild.stages.ingest.jpeg_turn import turn_losslessly
+    from glitbuild.images.jpeg_turn import turn_losslessly
 
     return turn_losslessly(jpeg, image, orientation)
 

@@ -18,7 +18,7 @@ def outcomes() -> dict[str, dict[str, object]]:
         resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    command = [sys.executable, "-W", "ignore", "-m", "tests.stages.ingest.bombs"]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.images.bombs"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, preexec_fn=limit)
     assert done.returncode == 0, done.stderr[-2000:]
     return {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}

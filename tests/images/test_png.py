@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from glitbuild.records import SkipReason
-from glitbuild.stages.ingest.images import open_rgb, store_image
-from glitbuild.stages.ingest.source import Rejected
+from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.records import Rejected, SkipReason
 
 from .exif_bytes import tiff
 from .png_bytes import CHANNELS, chunk, write
