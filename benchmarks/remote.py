@@ -6,7 +6,7 @@ Moto's S3 server runs in a process of its own, behind a proxy that counts all by
 included. The loader reads the same matched scenes from there, through an empty cache of `--cache-size` times the
 dataset's bytes, and from the disk. The two take turns, an epoch each, so that what else the machine does meets them
 alike. Printed are the bytes of each epoch as a share of the dataset's and, from the second epoch on, the median of
-images a second behind the first batch. At the end, what `glitbuild match` moves of the same samples over S3.
+images per second behind the first batch. At the end, what `glitbuild match` moves of the same samples over S3.
 """
 
 import argparse
@@ -45,7 +45,7 @@ input()
 
 
 def rate(steps: Iterator[Batch]) -> float:
-    """Take the batches of an epoch; return images a second, from the first batch on."""
+    """Take the batches of an epoch; return images per second, from the first batch on."""
     next(steps)
     start = time.perf_counter()
     count = sum(len(batch) for batch in steps)

@@ -114,7 +114,7 @@ def measure(
     total: int,
     splitters: dict[str, Callable[[], Split]],
 ) -> tuple[dict[str, dict[str, list[float]]], dict[str, float]]:
-    """Return each splitter's scores by group of captions, and its speed in sentences a second.
+    """Return each splitter's scores by group of captions, and its speed in sentences per second.
 
     Args:
         captions: all captions, by file and id.

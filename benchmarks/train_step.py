@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py [--model demo] [--batch-size 32] [--repeat 12] [--device cpu]
 
-A step is forward, backward and AdamW on two views and two texts a sample. Beside glitbuild's step: a plain CLIP
+A step is forward, backward and AdamW on two views and two texts per sample. Beside glitbuild's step: a plain CLIP
 step on the same views and texts (both contrastive losses, no states of patches or tokens), and one that runs both
 towers twice, once for the embeddings and once for the states. The loader is compared with decoding and resizing the
 same pictures in as many processes and nothing else. Steps take turns, so that what else the machine does meets them

@@ -32,7 +32,7 @@ def in_batches(
             if not out_of_memory(error) or len(batch) == 1:
                 raise
             batch_size = (len(batch) + 1) // 2
-            log.warning("out of memory: going on with batches of %d", batch_size)
+            log.warning("out of memory: continuing with batches of %d", batch_size)
         # Outside the except clause: while it is handled, the error's traceback keeps the tensors alive.
         _free_device_memory()
     return results

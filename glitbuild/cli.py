@@ -41,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; run the same command again to go on", 130)
+        _fail("interrupted; run the same command again to resume", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain again
         sys.exit(1)

@@ -83,7 +83,7 @@ class ImageInfo:
 
     Attributes:
         width: pixels of the stored image, which is upright.
-        height: likewise.
+        height: same as above.
         sha256: of the stored bytes, in hex.
         source_format: what the input was, in lower case: ``jpeg``, ``png``, ``webp``, ...
         reencoded: false where the picture data are those of the input's own JPEG, possibly turned without loss.

@@ -36,7 +36,7 @@ class ClipEncoder:
         clip: what names a model, or an open_clip model in memory, in evaluation mode, with CLIP's own tokenizer.
         device: torch device, such as ``cpu`` or ``cuda:0``; a model in memory must be on it.
         image_batch: number of crops that are computed together; halved where memory is too small for them.
-        text_batch: number of texts that are computed together, likewise.
+        text_batch: number of texts that are computed together, same as above.
         context_length: number of tokens that are read, or None for as many as the model reads. 248 stretches a
             model of 77 as Long-CLIP does; 77 cuts longer texts, whatever the model could read.
         patches: whether ``images_with_patches`` is needed, for which the model must be a vision transformer.
@@ -144,7 +144,7 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda", "torch finds no GPU here", "leave it away, or give cpu")
+        raise ConfigError("--device cuda", "torch finds no GPU here", "omit it, or give cpu")
     return device
 
 

@@ -140,7 +140,7 @@ class ClipSpec:
         folder = Path(model).expanduser()
         if model == DEMO or saved.is_saved(folder):
             if pretrained:
-                fix = "leave the weights away, or name an architecture of open_clip"
+                fix = "omit the weights, or name an architecture of open_clip"
                 raise ConfigError(f"{model} with the weights {pretrained}", "it has its own weights", fix)
             if model == DEMO:
                 _refuse_facts(facts, "the embedded model")
@@ -348,4 +348,4 @@ def _refuse_facts(given: Facts, where: str, known: Facts | None = None) -> None:
         if value is None or (known and value == getattr(known, fact)):
             continue
         written = "--no-force-quick-gelu" if value is False else option(name, None if value is True else value)
-        raise ConfigError(written, f"{where} itself says how it is read", "leave it away")
+        raise ConfigError(written, f"{where} itself says how it is read", "omit it")

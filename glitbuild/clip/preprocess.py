@@ -29,7 +29,7 @@ class Preprocess:
         squash: both edges are resized to ``size``; otherwise the shorter one is, and the centre is cut out.
         resample: Pillow's number of the filter.
         mean: of the three channels, for pixels from 0 to 1.
-        std: likewise.
+        std: same as above.
     """
 
     size: int

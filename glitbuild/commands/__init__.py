@@ -1,1 +1,1 @@
-"""The commands, one a file: options, help, and a call of what does the work."""
+"""The commands, one per file: options, help, and a call of what does the work."""

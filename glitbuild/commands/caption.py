@@ -16,15 +16,24 @@ EXAMPLE = "glitbuild caption data/images --out data/raw --endpoint http://localh
 @click.argument("dir")
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
 @click.option("--endpoint", required=True, help="Base URL of the API, such as http://localhost:8000/v1.")
-@click.option("--model", required=True, help="A vision model's name there.")
-@click.option("--prompt", help="A text file with what to ask.  [default: the package's]")
-@click.option("--max-side", default=1024, show_default=True, help="Larger pictures are sent reduced to it, pixels.")
-@click.option("--max-tokens", default=512, show_default=True, help="An answer that reaches it is skipped.")
-@click.option("--temperature", default=0.0, show_default=True, help="0 takes the likeliest token every time.")
-@click.option("--seed", type=int, help="Sent where given, for endpoints that take one.")
-@click.option("--concurrency", default=16, show_default=True, help="Requests at a time.")
-@click.option("--retries", default=5, show_default=True, help="More tries of a request that fails.")
-@click.option("--timeout", default=120.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--model", required=True, help="Name of the vision model at the endpoint.")
+@click.option("--prompt", help="Text file with the prompt.  [default: the package's]")
+@click.option(
+    "--max-side", default=1024, show_default=True, help="Longest side of an image as it is sent, in pixels."
+)
+@click.option(
+    "--max-tokens", default=512, show_default=True, help="Most tokens of an answer; one that reaches it is skipped."
+)
+@click.option(
+    "--temperature",
+    default=0.0,
+    show_default=True,
+    help="Sampling temperature; 0 always takes the likeliest token.",
+)
+@click.option("--seed", type=int, help="Sampling seed, for endpoints that take one.")
+@click.option("--concurrency", default=16, show_default=True, help="Number of concurrent requests.")
+@click.option("--retries", default=5, show_default=True, help="Retries per failed request.")
+@click.option("--timeout", default=120.0, show_default=True, help="Timeout of a request in seconds.")
 @overwrite
 @common
 def caption(plain: bool, **options: Any) -> None:

@@ -33,7 +33,7 @@ overwrite = click.option("--overwrite", is_flag=True, help="Remove what an earli
 def parallel(command: Command) -> Command:
     """Add the options of commands that read shards in this process, or on request in several."""
     ray_address = click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine]")
-    workers = click.option("--workers", type=int, help="Processes to spread the shards over.  [default: this one]")
+    workers = click.option("--workers", type=int, help="Number of worker processes.  [default: this process]")
     return workers(ray_address(command))
 
 
@@ -43,10 +43,12 @@ MODEL_OPTIONS = (
         default=None,
         help="Whether a checkpoint was trained with QuickGELU.  [default: what it or its neighbours say]",
     ),
-    click.option("--image-mean", type=float, nargs=3, help="Of its pictures' pixels, for each of R, G, B."),
-    click.option("--image-std", type=float, nargs=3, help="Deviation of these, likewise."),
-    click.option("--image-interpolation", help="How its pictures are resized: bicubic or bilinear."),
-    click.option("--image-resize-mode", help="shortest: the centre is cut out; squash: both sides are resized."),
+    click.option(
+        "--image-mean", type=float, nargs=3, help="Mean of the pixels that it was trained with, for R, G and B."
+    ),
+    click.option("--image-std", type=float, nargs=3, help="Standard deviation of these pixels, for R, G and B."),
+    click.option("--image-interpolation", help="Interpolation of its resize: bicubic or bilinear."),
+    click.option("--image-resize-mode", help="Its resize: shortest (with a center crop) or squash (both sides)."),
 )
 
 
@@ -58,16 +60,30 @@ def model_options(command: Command) -> Command:
 
 
 DOWNLOAD_OPTIONS = (
-    click.option("--connections", default=64, show_default=True, help="Downloads at a time."),
-    click.option("--connections-per-host", default=16, show_default=True, help="Of these, from one host."),
-    click.option("--timeout", default=10.0, show_default=True, help="Seconds without a byte."),
-    click.option("--total-timeout", default=60.0, show_default=True, help="Seconds a request may take in all."),
-    click.option("--retries", default=2, show_default=True, help="Further tries of a download that failed."),
-    click.option("--retry-wait", default=1.0, show_default=True, help="Seconds before the first; then doubled."),
-    click.option("--max-download-bytes", default=32 << 20, show_default=True, help="Larger files are skipped."),
-    click.option("--user-agent-token", default="", help="Your own name, sent beside glitbuild's."),
-    click.option("--ignore-opt-out", is_flag=True, help="Take images whose servers say noai or noindex."),
-    click.option("--allow-private-hosts", is_flag=True, help="Ask this machine and private networks, too."),
+    click.option("--connections", default=64, show_default=True, help="Number of concurrent downloads."),
+    click.option("--connections-per-host", default=16, show_default=True, help="Concurrent downloads per host."),
+    click.option(
+        "--timeout", default=10.0, show_default=True, help="Seconds without a byte after which a request fails."
+    ),
+    click.option(
+        "--total-timeout", default=60.0, show_default=True, help="Seconds that a request may take in total."
+    ),
+    click.option("--retries", default=2, show_default=True, help="Retries per failed download."),
+    click.option(
+        "--retry-wait",
+        default=1.0,
+        show_default=True,
+        help="Seconds before the first retry, doubled for each further one.",
+    ),
+    click.option(
+        "--max-download-bytes",
+        default=32 << 20,
+        show_default=True,
+        help="Largest download in bytes; larger ones are skipped.",
+    ),
+    click.option("--user-agent-token", default="", help="Your own user agent, sent beside glitbuild's."),
+    click.option("--ignore-opt-out", is_flag=True, help="Download images whose servers say noai or noindex."),
+    click.option("--allow-private-hosts", is_flag=True, help="Allow URLs on this machine and in private networks."),
 )
 
 

@@ -14,7 +14,7 @@ from glitbuild.commands.common import common, model_options
 )
 @click.argument("model")
 @click.argument("dir")
-@click.option("--pretrained", help="open_clip tag, or a checkpoint, for an architecture.  [default: openai]")
+@click.option("--pretrained", help="Tag of open_clip, or checkpoint file, of an architecture.  [default: openai]")
 @model_options
 @click.option(
     "--suite",
@@ -23,17 +23,21 @@ from glitbuild.commands.common import common, model_options
     "  [default: all that DIR can serve]",
 )
 @click.option("--out", help="JSON file to write; a local path or an fsspec URL.")
-@click.option("--markdown", help="Markdown file to write, likewise.")
-@click.option("--context-length", default=248, show_default=True, help="Tokens of a text that are read: 77 or 248.")
-@click.option("--joint-pairs", default="best", show_default=True, help="Pairs an image in joint: best, or all.")
-@click.option("--batch-size", default=64, show_default=True, help="Images or texts computed together.")
+@click.option("--markdown", help="Markdown file to write; a local path or an fsspec URL.")
+@click.option("--context-length", default=248, show_default=True, help="Number of tokens read per text: 77 or 248.")
+@click.option(
+    "--joint-pairs", default="best", show_default=True, help="Pairs per image in the suite joint: best or all."
+)
+@click.option("--batch-size", default=64, show_default=True, help="Images or texts per batch.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: a GPU if there is one.")
-@click.option("--cache", help="Folder where shards' embeddings are kept for the next run; local or an fsspec URL.")
-@click.option("--cache-size", default=10.0, show_default=True, help="Most gigabytes in --cache.")
-@click.option("--gpus", type=int, help="GPUs, one worker on each, through Ray.  [default: this process]")
-@click.option("--workers", type=int, help="CPU workers instead, through Ray.")
+@click.option(
+    "--cache", help="Folder that keeps the embeddings of shards for the next run; a path or an fsspec URL."
+)
+@click.option("--cache-size", default=10.0, show_default=True, help="Largest size of --cache in gigabytes.")
+@click.option("--gpus", type=int, help="Number of GPUs, one worker each, through Ray.  [default: this process]")
+@click.option("--workers", type=int, help="Number of CPU workers instead, through Ray.")
 @click.option("--ray-address", help="Ray cluster to join.  [default: Ray on this machine, for this run]")
-@click.option("--seed", default=0, show_default=True, help="Of the false sentences and the bootstrap.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the false sentences and of the bootstrap.")
 @common
 def evaluate(plain: bool, **options: Any) -> None:
     """Measure a model on a dataset: retrieval, localization, robustness.

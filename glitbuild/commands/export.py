@@ -12,7 +12,7 @@ from glitbuild.commands.common import common
     epilog="Example: glitbuild export runs/glit --to exported --format hf",
 )
 @click.argument("run")
-@click.option("--to", required=True, help="Folder to write; it appears when it is whole.")
+@click.option("--to", required=True, help="Folder to write; it appears only when it is complete.")
 @click.option(
     "--format",
     required=True,

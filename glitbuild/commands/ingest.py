@@ -37,11 +37,22 @@ from glitbuild.commands.report import report
     help="How boxes are written: xyxy or xywh in pixels, or xyxy-normalized from 0 to 1.",
 )
 @click.option("--shard-size", default=1000, show_default=True, help="Rows per shard.")
-@click.option("--max-pixels", default=100_000_000, show_default=True, help="Larger pictures are skipped.")
-@click.option("--max-side", type=int, help="Make the longer side at most so many pixels.  [default: as it is]")
-@click.option("--duplicates", default="exact", show_default=True, help="Skip what came before: keep, exact, near.")
-@click.option("--near-distance", default=4, show_default=True, help="Bits of 64 that near hashes may differ in.")
-@click.option("--exclude", multiple=True, help="Dataset directory whose pictures are skipped, near ones too.")
+@click.option(
+    "--max-pixels", default=100_000_000, show_default=True, help="Most pixels of an image; larger ones are skipped."
+)
+@click.option(
+    "--max-side", type=int, help="Shrink images whose longer side has more pixels.  [default: keep their size]"
+)
+@click.option(
+    "--duplicates", default="exact", show_default=True, help="Duplicates to skip: keep (none), exact or near."
+)
+@click.option(
+    "--near-distance",
+    default=4,
+    show_default=True,
+    help="Most bits of 64 in which hashes of near duplicates differ.",
+)
+@click.option("--exclude", multiple=True, help="Dataset directory whose images are skipped, near duplicates too.")
 @click.option(
     "--captions/--no-captions",
     default=True,
@@ -49,9 +60,9 @@ from glitbuild.commands.report import report
     help="Without: images alone, for `glitbuild caption`; captions that the input has are left out.",
 )
 @downloads
-@click.option("--retry-skipped", is_flag=True, help="Then try failed downloads again, in their shards.")
-@click.option("--extend", is_flag=True, help="Take in rows that were added to the last input, and further inputs.")
-@click.option("--workers", type=int, help="Ray workers.  [default: threads of this process, without Ray]")
+@click.option("--retry-skipped", is_flag=True, help="Retry failed downloads, in their shards.")
+@click.option("--extend", is_flag=True, help="Add rows that were appended to the last input, and further inputs.")
+@click.option("--workers", type=int, help="Number of Ray workers.  [default: threads of this process, without Ray]")
 @click.option("--ray-address", help="Ray cluster to join.  [default: this machine]")
 @overwrite
 @common

@@ -14,8 +14,8 @@ from glitbuild.commands.report import report
 )
 @click.argument("dir")
 @click.option("--out", required=True, help="Dataset directory to write; a local path or an fsspec URL.")
-@click.option("--gpus", type=int, help="GPUs, one worker on each.  [default: all there are]")
-@click.option("--workers", type=int, help="CPU workers instead; 0 runs in this process, without Ray.")
+@click.option("--gpus", type=int, help="Number of GPUs, one worker each.  [default: all there are]")
+@click.option("--workers", type=int, help="Number of CPU workers instead; 0 runs in this process, without Ray.")
 @click.option(
     "--detector",
     default="yolov8n.pt",
@@ -23,13 +23,22 @@ from glitbuild.commands.report import report
     help="An ultralytics name or file (.pt, .onnx), hf:NAME_OR_DIR (YOLOS, DETR, ...), none, or demo.",
 )
 @click.option("--trust-detector", is_flag=True, help="Let a .pt file, which is a pickle, run the code in it.")
-@click.option("--detector-sha256", help="The detector's file must have it; such a file is trusted.")
-@click.option("--clip-model", default="ViT-L-14-336", show_default=True, help="As in open_clip, or demo.")
-@click.option("--clip-pretrained", help="open_clip tag, or a checkpoint.  [default: openai]")
+@click.option("--detector-sha256", help="SHA-256 that the detector's file must have; such a file is trusted.")
+@click.option(
+    "--clip-model",
+    default="ViT-L-14-336",
+    show_default=True,
+    help="Architecture of open_clip, folder of a model, or demo.",
+)
+@click.option("--clip-pretrained", help="Tag of open_clip, or checkpoint file.  [default: openai]")
 @model_options
-@click.option("--score", type=float, help="Weaker detections are dropped.  [default: 0.25; 0.5 for hf:]")
-@click.option("--min-area", default=0.01, show_default=True, help="Smallest detection, as a share of the image.")
-@click.option("--max-area", default=0.8, show_default=True, help="Largest detection, likewise.")
+@click.option("--score", type=float, help="Lowest score of a detection.  [default: 0.25; 0.5 for hf:]")
+@click.option(
+    "--min-area", default=0.01, show_default=True, help="Smallest area of a detection, as a share of the image."
+)
+@click.option(
+    "--max-area", default=0.8, show_default=True, help="Largest area of a detection, as a share of the image."
+)
 @click.option(
     "--default-regions/--no-default-regions",
     default=True,

@@ -13,9 +13,9 @@ from glitbuild.commands.common import common
 )
 @click.argument("dir")
 @click.option("--out", required=True, help="HTML file to write; a local path or an fsspec URL.")
-@click.option("--samples", default=200, show_default=True, help="Samples to show, spread evenly.")
-@click.option("--seed", type=int, help="Draw the samples by this seed instead.")
-@click.option("--max-side", default=512, show_default=True, help="Longest edge of a picture, in pixels.")
+@click.option("--samples", default=200, show_default=True, help="Number of samples, spread evenly.")
+@click.option("--seed", type=int, help="Draw the samples at random with this seed instead.")
+@click.option("--max-side", default=512, show_default=True, help="Longest side of an image in pixels.")
 @common
 def preview(plain: bool, **options: Any) -> None:
     """Write one HTML file with pictures, their regions and their sentences, to look at.

@@ -13,12 +13,14 @@ from glitbuild.commands.common import common
 )
 @click.argument("path")
 @click.argument("repo", metavar="NAMESPACE/NAME")
-@click.option("--private", is_flag=True, help="Make the repository private, if it isn't there yet.")
-@click.option("--create-pr", is_flag=True, help="Send everything to one pull request, which others can merge.")
-@click.option("--license", default="", help="The Hub's name of one.  [default: those that the samples say]")
-@click.option("--eval", default="", help="Figures for a model's card: what `glitbuild eval --out` wrote.")
-@click.option("--message", default="", help="Of the last commit, and the title of a pull request.")
-@click.option("--dry-run", is_flag=True, help="Print what would be sent, and the card; no network, no token.")
+@click.option("--private", is_flag=True, help="Create the repository as private, if it doesn't exist.")
+@click.option("--create-pr", is_flag=True, help="Upload to a pull request, which others can merge.")
+@click.option("--license", default="", help="License under its name on the Hub.  [default: those of the samples]")
+@click.option("--eval", default="", help="Metrics for the model card: the file of `glitbuild eval --out`.")
+@click.option("--message", default="", help="Message of the last commit, and title of the pull request.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print what would be uploaded, and the card, without network or token."
+)
 @common
 def push(plain: bool, **options: Any) -> None:
     """Send a dataset or a model to the Hugging Face Hub, with a card.

@@ -96,7 +96,7 @@ def connected(cluster: Cluster) -> Iterator[Lifeline]:
 
     Raises:
         ConfigError: see ``connect``.
-        ClusterError: likewise.
+        ClusterError: same as above.
     """
     with Lifeline(local=cluster.address is None) as lifeline:
         connect(cluster, lifeline)

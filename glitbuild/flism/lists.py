@@ -1,4 +1,4 @@
-"""The items of a caption's lists: numbered, lettered or with bullets, one a line or all in one line.
+"""The items of a caption's lists: numbered, lettered or with bullets, one per line or all in one line.
 
 A mark such as ``1.``, ``(b)`` or ``•`` is taken for an item's only if others in their order speak for it or
 a line begins with it: "number 1. The" and "panel (a)" are no items. Every mark is looked at once.

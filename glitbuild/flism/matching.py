@@ -42,7 +42,7 @@ def best_pairs(cosines: NDArray[np.float64]) -> tuple[tuple[Pair, ...], int]:
         cosines: M sentences x N regions, M and N at least 1.
 
     Returns:
-        One pair a sentence, in order, and the index of the best of them.
+        One pair per sentence, in order, and the index of the best of them.
     """
     chosen = cosines.argmax(axis=1)
     pairs = tuple(Pair(row, int(column), float(cosines[row, column])) for row, column in enumerate(chosen))

@@ -17,7 +17,7 @@ def default_regions(width: int, height: int, sentence: str | None = None) -> tup
 
     Args:
         width: of the stored image in pixels.
-        height: likewise.
+        height: same as above.
         sentence: ``""`` in a dataset with boxes, None in any other.
     """
     w, h = float(width), float(height)
@@ -52,9 +52,9 @@ def candidate_regions(
     Args:
         detections: boxes in pixels of the stored image.
         width: of the stored image in pixels.
-        height: likewise.
+        height: same as above.
         min_area: share of the image's area, 0 to 1.
-        max_area: likewise.
+        max_area: same as above.
         defaults: without them there are only given regions and detections, unless there is none.
         given: regions that came with the image; None in a dataset without boxes.
     """

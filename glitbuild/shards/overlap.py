@@ -61,7 +61,7 @@ def refuse_overlap(inputs: Iterable[str], out: str, option: str = "--out") -> No
 
     Args:
         inputs: paths and fsspec URLs of files and directories; names that are neither are passed over.
-        out: the dataset directory, likewise.
+        out: the dataset directory, same as above.
         option: the option that names it.
 
     Raises:
@@ -80,7 +80,7 @@ def refuse_read_file(datasets: Iterable[str], files: Iterable[str], file: str, o
     Args:
         datasets: dataset directories that are about to be read.
         files: other files that are, as paths or fsspec URLs.
-        file: the file to write, likewise.
+        file: the file to write, same as above.
         option: the option that names it.
 
     Raises:

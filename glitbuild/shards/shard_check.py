@@ -76,7 +76,7 @@ def _is_within(box: Box, width: int, height: int) -> bool:
 
 def _pair_problems(matched: Matched) -> Iterator[str]:
     if [pair.sentence for pair in matched.pairs] != list(range(len(matched.sentences))):
-        yield "pairs are not one a sentence, in order"
+        yield "pairs are not one per sentence, in order"
     for index, pair in enumerate(matched.pairs):
         if pair.region >= len(matched.regions):
             yield f"pair {index} names region {pair.region} of {len(matched.regions)}"

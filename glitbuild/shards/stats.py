@@ -139,9 +139,9 @@ class Stats:
     """Distributions over a dataset.
 
     Attributes:
-        words: white-space separated words a caption.
+        words: white-space separated words per caption.
         sentences: a caption.
-        regions: candidates an image.
+        regions: candidates per image.
         similarity: cosine of every pair.
         best_similarity: of each image's best pair.
         area: of each pair's region, as a share of the image.

@@ -1,4 +1,4 @@
-"""The table of truth beside a shard of generated scenes: a row a sample, in the same order."""
+"""The table of truth beside a shard of generated scenes: a row per sample, in the same order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

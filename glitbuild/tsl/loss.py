@@ -28,7 +28,7 @@ def to_input(boxes: "Tensor", windows: "Tensor", size: int) -> "Tensor":
 
     Args:
         boxes: B x 4, xyxy in pixels of the picture.
-        windows: B x 4, the part of the picture that becomes the input, likewise.
+        windows: B x 4, the part of the picture that becomes the input, same as above.
         size: edge S of the input.
 
     Returns:

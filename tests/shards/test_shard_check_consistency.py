@@ -36,7 +36,7 @@ def test_a_good_record_has_no_problems() -> None:
         ({"regions": REGIONS[1:]}, "default regions are not all there"),
         ({"regions": (replace(REGIONS[0], label="dog"), *REGIONS[1:])}, "label or a score"),
         ({"pairs": (Pair(0, 6, 0.3), Pair(1, 2, 0.2))}, "names region 6 of 6"),
-        ({"pairs": (Pair(0, 5, 0.3),)}, "one a sentence"),
+        ({"pairs": (Pair(0, 5, 0.3),)}, "one per sentence"),
         ({"best_pair": 1}, "not the first pair"),
         ({"best_pair": 2}, "best_pair 2 of 2"),
     ],

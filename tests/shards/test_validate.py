@@ -451,7 +451,7 @@ def test_pictures_beyond_pillows_own_limit_are_fine(dataset: Path, monkeypatch: 
         (lambda record: record["regions"][5].update(score=float("inf")), "Infinity"),
         (lambda record: record["sentences"][0].__setitem__(1, 11.0), "integer"),
         (lambda record: record["pairs"][0].update(region=7), "names region 7 of 6"),
-        (lambda record: record["pairs"][0].update(sentence=2), "not one a sentence"),
+        (lambda record: record["pairs"][0].update(sentence=2), "not one per sentence"),
     ],
 )
 def test_a_record_that_cannot_be_used_is_the_one_problem(

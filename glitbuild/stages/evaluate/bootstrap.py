@@ -34,9 +34,9 @@ def paired_bootstrap(
 
     Queries are drawn again with replacement, both arms together. How often each distinct difference is drawn is
     multinomial, and hits take few distinct values, so that is what is drawn: the same distribution, with a few
-    numbers a resample instead of one a query.
+    numbers a resample instead of one per query.
 
-    Queries count as independent. Where they aren't (five captions an image), give the mean of each image's.
+    Queries count as independent. Where they aren't (five captions per image), give the mean of each image's.
 
     Args:
         before: Q, what each query scored in the first arm.

@@ -122,7 +122,7 @@ def places_of_pairs(sample: Sample) -> list[Place]:
 
 
 def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """Return the rows of a shard's file in ``truth/``, one a sample.
+    """Return the rows of a shard's file in ``truth/``, one per sample.
 
     Raises:
         DatasetError: it is missing, not the one in the sidecar, or about other samples.

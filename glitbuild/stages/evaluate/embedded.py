@@ -40,7 +40,7 @@ class Embedded:
         crops: G x D, the regions of the pairs, each once.
         crop_image: G, the number of each one's image.
         sentences: P x D, the sentences of the pairs.
-        sentence_image: P, likewise.
+        sentence_image: P, same as above.
         located: what became of the sentences that were looked for.
         split: the captions with their sentences.
         truncated: captions of which the model doesn't see the end.

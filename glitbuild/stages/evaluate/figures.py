@@ -139,7 +139,7 @@ class Suites:
             sign: 1 where it is the other kind less the whole captions, -1 the other way round.
 
         Returns:
-            A row a direction, with the bounds of the paired bootstrap, and one of their means; and all hits of
+            A row per direction, with the bounds of the paired bootstrap, and one of their means; and all hits of
             the other kind.
         """
         plain, changed = _directions(self._whole_captions()), _directions(other)

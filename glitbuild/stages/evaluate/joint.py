@@ -34,8 +34,8 @@ def average_precision(
     Args:
         queries: Q x D, L2-normalised.
         query_image: Q, the number of each query's image; the gallery has something of every one.
-        gallery: G x D, likewise.
-        gallery_image: G, likewise.
+        gallery: G x D, same as above.
+        gallery_image: G, same as above.
         depth: length of the lists.
         block_cells: cosines a block.
 

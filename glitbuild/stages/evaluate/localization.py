@@ -55,7 +55,7 @@ def locate(
 
     Args:
         patches: N x D, an image's projected patches, L2-normalised.
-        sentences: M x D, likewise.
+        sentences: M x D, same as above.
         inside: M x N, the patches whose centres lie in the sentence's boxes.
         ks: numbers of patches to look at.
 
@@ -72,7 +72,7 @@ def chance(inside: NDArray[np.bool_], ks: Sequence[int] = KS) -> NDArray[np.floa
 
     Args:
         inside: M x N, as for ``locate``.
-        ks: likewise.
+        ks: same as above.
 
     Returns:
         M x len(ks).

@@ -45,7 +45,7 @@ def as_json(report: Report) -> bytes:
 
 
 def as_markdown(report: Report) -> str:
-    """Return a report as Markdown: a table a suite."""
+    """Return a report as Markdown: a table per suite."""
     parts = [f"{_headline(report)}, tokens read: {report.context_length}."]
     for name, suite in report.suites.items():
         columns = _columns(suite)

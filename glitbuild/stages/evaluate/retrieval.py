@@ -46,7 +46,7 @@ def blocks(
 
     Args:
         queries: Q x D, L2-normalised.
-        gallery: G x D, likewise.
+        gallery: G x D, same as above.
         block_cells: at most so many cosines a block, unless a single query has more.
 
     Yields:
@@ -140,7 +140,7 @@ def retrieve(
 
     Args:
         images: N x D, L2-normalised.
-        captions: M x D, likewise.
+        captions: M x D, same as above.
         image_of: M, the number of the image that each caption belongs to; an image may have several.
         ks: sizes of the lists to look at.
         block_cells: cosines a block.
@@ -185,7 +185,7 @@ def rank(
 
     Args:
         queries: Q x D, L2-normalised.
-        gallery: G x D, likewise.
+        gallery: G x D, same as above.
         offsets: Q + 1, rising: where in ``relevant`` each query's items begin; every query has at least one.
         relevant: numbers of items of the gallery.
         block_cells: cosines a block.

@@ -87,7 +87,7 @@ def _detect(spec: str, path: AnyPath) -> str:
     kind = kind or kind_of(path)
     if kind is None:
         check_content(path, "")
-        problem = f"its suffix tells no format; known are {', '.join(SUFFIXES)}"
+        problem = f"unknown file extension; known are {', '.join(SUFFIXES)}"
         raise SourceError(spec, problem, "name the format with --format")
     return kind
 

@@ -68,7 +68,7 @@ def pattern_mask(pattern: str, width: int, height: int, step: int) -> "NDArray[n
     Args:
         pattern: its name.
         width: in pixels.
-        height: likewise.
+        height: same as above.
         step: width of a stripe; everything else follows from it.
     """
     y, x = np.ogrid[0:height, 0:width]

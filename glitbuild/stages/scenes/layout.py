@@ -31,7 +31,7 @@ class Layout:
 
     Args:
         width: of the picture.
-        height: likewise.
+        height: same as above.
         horizon: where the ground begins, as a share of the height.
     """
 

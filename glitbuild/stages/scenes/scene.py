@@ -73,7 +73,7 @@ class Scene:
         index: its running number in its split.
         base: the scene whose random numbers it shares: its own index, or the first of its contrast group.
         width: of the picture, in pixels.
-        height: likewise.
+        height: same as above.
         setting: what is behind the things.
         things: at least one.
         differs: in what it differs from the others of its contrast group: ``colour``, ``pattern`` or

@@ -28,7 +28,7 @@ PART = re.compile(rf"(?:{CACHED.pattern})\.(\d+)\.part")
 BYTES_PER_MEMBERS = 128
 """Room for a sample in an index."""
 
-AGAIN = "run the same command again to go on from the last checkpoint"
+AGAIN = "run the same command again to resume from the last checkpoint"
 
 
 CACHE_SIZE = "50GB"

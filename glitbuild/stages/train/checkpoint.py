@@ -74,7 +74,7 @@ def load_checkpoint(run: Path, model: Any, optimizer: Any) -> State:
         _unflatten(load_file(folder / "optimizer.safetensors"), model, optimizer)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         why = str(error).partition("\n")[0] or type(error).__name__
-        fix = "remove this checkpoint to go on from the one before it, or start again with --overwrite"
+        fix = "remove this checkpoint to resume from the one before it, or start again with --overwrite"
         raise DatasetError(str(folder), f"the checkpoint is damaged or of another model ({why})", fix) from error
     return state
 

@@ -31,10 +31,10 @@ class Trained:
 
     Attributes:
         steps: of the whole training.
-        epochs: likewise.
+        epochs: same as above.
         samples: of the dataset.
         sentences_beyond: local sentences that stood behind the last token, over all steps.
-        boxes_outside: regions of which the model's centre crop left nothing, likewise.
+        boxes_outside: regions of which the model's centre crop left nothing, same as above.
         done_before: nothing was left to do.
         images_per_second: of this run.
     """
@@ -74,7 +74,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
     cache = None if store.is_local else ShardCache(options.cache_folder, options.cache_limit)
     if store.is_local and (options.cache or options.cache_size):
         name = "--cache" if options.cache else "--cache-size"
-        raise ConfigError(name, f"{options.dir} is on this machine, so no shard is fetched", f"leave {name} away")
+        raise ConfigError(name, f"{options.dir} is on this machine, so no shard is fetched", f"omit {name}")
     reads = [options.dir, *([str(cache.folder)] if cache else [])]
     folder.check([*reads, *(name for name in (clip.model, clip.pretrained) if Path(name).is_absolute())])
     with locked(folder.path, options.out):

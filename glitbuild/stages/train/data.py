@@ -37,12 +37,12 @@ class Example:
     Attributes:
         key: of the sample.
         image: the whole picture, S x S x 3, 0 to 255.
-        crop: the region, likewise.
+        crop: the region, same as above.
         ids: of the caption, start and end of text included, cut to the context length.
-        sentence_ids: of the region's sentence, likewise.
+        sentence_ids: of the region's sentence, same as above.
         span: positions of the sentence in ``ids``, half-open; empty where it is beyond the last token.
         box: of the region, xyxy in pixels of the picture.
-        window: what the model sees of the picture, likewise.
+        window: what the model sees of the picture, same as above.
     """
 
     key: str
@@ -129,12 +129,12 @@ class Batch:
     Attributes:
         keys: of the samples.
         images: whole pictures, B x S x S x 3, uint8.
-        crops: regions, likewise.
+        crops: regions, same as above.
         ids: of captions, B x L, zeros behind the end of text; L is the batch's longest.
-        sentence_ids: of sentences, B x M, likewise.
+        sentence_ids: of sentences, B x M, same as above.
         spans: positions of the sentences in ``ids``, B x 2, half-open.
         boxes: of the regions, B x 4, xyxy in pixels of the pictures.
-        windows: what the model sees of the pictures, likewise.
+        windows: what the model sees of the pictures, same as above.
     """
 
     keys: tuple[str, ...]
@@ -271,7 +271,7 @@ def load(
         if not str(error).startswith("DataLoader worker (pid"):
             raise
         why = f"one of the {workers} died; where nobody killed it, memory (/dev/shm too) was too small for it"
-        fix = "run the same command again, with fewer --loader-workers (0: none), to go on from the checkpoint"
+        fix = "run the same command again, with fewer --loader-workers (0: none), to resume from the checkpoint"
         raise TrainingError("a decoding process", why, fix) from error
     finally:
         if ahead:

@@ -27,7 +27,7 @@ DEATHS = frozenset(
 )
 """What Ray calls the end of a process; the others then fail of having lost it."""
 
-GO_ON = "run the same command again to go on from its checkpoint"
+GO_ON = "run the same command again to resume from its checkpoint"
 
 RAY, STATE = "ray", "state.json"
 """Where Ray Train keeps its own files in a run's folder while it lasts, and there, how far the run came."""

@@ -84,7 +84,7 @@ class RunFolder:
             if not (self.path / RUN).exists():
                 raise ConfigError(f"--out {options.out}", "not a run, so it is not removed", "choose another --out")
         elif options.resume and last_step(self.path) is None:
-            raise ConfigError(f"--resume {options.out}", "there is no checkpoint", "leave --resume away to begin")
+            raise ConfigError(f"--resume {options.out}", "there is no checkpoint", "omit --resume to begin")
         there = next(path for path in (self.path, *self.path.parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             why = f"{there} is no folder that can be written to"

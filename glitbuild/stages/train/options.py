@@ -79,7 +79,7 @@ class TrainOptions(FactOptions):
         if self.pairs not in PAIRS:
             raise ConfigError(f"--pairs {self.pairs}", "unknown", "give " + ", ".join(PAIRS))
         if self.pairs != "best" and self.losses == {"global"}:
-            raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "leave it away")
+            raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "omit it")
         if self.cache is not None and (not self.cache or "://" in self.cache):
             raise ConfigError(f"--cache {self.cache}", "not a local folder", "give a folder on this machine")
         if not self.cache_limit:

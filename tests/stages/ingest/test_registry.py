@@ -94,7 +94,7 @@ def test_the_format_can_be_named(inputs):
         (["gone"], {}, "no such file or folder; for a dataset on the Hugging Face Hub add --format hf"),
         (["gone"], {"format": "csv"}, "gone: no such file or folder"),
         (["photos"], {"format": "zip"}, f"--format zip: unknown; the formats are: {', '.join(FORMATS)}"),
-        (["photos/a.txt"], {}, "its suffix tells no format"),
+        (["photos/a.txt"], {}, "unknown file extension"),
         (["photos"], {"format": "jsonl"}, "it is a folder, and --format is jsonl"),
         (["rows.csv"], {"format": "folder"}, "it is a file, and --format is folder"),
         (["photos"], {"format": "webdataset"}, "no .tar file in this folder"),

@@ -60,7 +60,7 @@ class Hub:
         xorbs: the chunks that arrived together over Xet, by the name of the whole.
         xet_tokens: what they allow to write to.
         fault: says what goes wrong with a request, by its kind and its number.
-        check: may refuse one, likewise.
+        check: may refuse one, same as above.
         part_size: larger objects are asked for in parts of so many bytes.
     """
 

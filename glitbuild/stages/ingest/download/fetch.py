@@ -104,7 +104,7 @@ class Transient(Rejected):
 
     Args:
         reason: as of any rejection.
-        detail: likewise.
+        detail: same as above.
         wait: seconds that the server asks to wait; None where it doesn't say.
     """
 
@@ -251,7 +251,7 @@ def _explained(error: Exception, host: str | None) -> Rejected:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: the name leads nowhere")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: takes no connection")
+        return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: connection refused")
     if isinstance(error, aiohttp.ClientPayloadError):
         return Transient(SkipReason.DOWNLOAD_FAILED, f"{host}: the answer was cut off")
     if isinstance(error, aiohttp.ClientConnectionError | OSError):

@@ -32,7 +32,7 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
         DatasetError: a file is missing or is not the one that was written.
     """
     if options.eval:
-        raise ConfigError("--eval", "these are figures of a model, and this is a dataset", "leave it away")
+        raise ConfigError("--eval", "these are figures of a model, and this is a dataset", "omit it")
     store, manifest = open_dataset(options.path)
     files = tuple(_files(store, manifest, plain))
     last = [Entry.stored(store, sizes_path(manifest.schema)), Entry.stored(store, MANIFEST)]

@@ -109,8 +109,8 @@ with tarfile.open(hf_hub_download("{{ repo }}", "{{ first }}", repo_type="datase
 {%- if has_text %}, `KEY.txt`, its caption,{% endif %} and
 `KEY.json`: the caption, the picture's size and SHA-256, and where it is from.
 {%- if matched %} Its `sentences` are character spans of the caption, its `regions` have boxes in pixels
-(x right, y down), its `pairs` are one a sentence, and `best_pair` is the best of them. `pairs/*.parquet` has a row
-a pair, without pixels.{% endif %} `manifest.json` has the figures, the options and the SHA-256 of every shard;
+(x right, y down), its `pairs` are one per sentence, and `best_pair` is the best of them. `pairs/*.parquet` has one
+row per pair, without pixels.{% endif %} `manifest.json` has the totals, the options and the SHA-256 of every shard;
 `skipped/` lists each input that was left out, with the reason.
 {% if boxes is not none %}
 People marked {{ "{:,}".format(boxes) }} regions{% if left_out %} ({{ "{:,}".format(left_out) }} more were empty or

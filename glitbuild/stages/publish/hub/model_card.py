@@ -73,7 +73,7 @@ class Model:
     Attributes:
         config: open_clip's or transformers' configuration.
         options: of its training; empty for an export.
-        done: what the training came to, likewise.
+        done: what the training came to, same as above.
         open_clip: whether open_clip can load it.
         hf: whether transformers can.
     """

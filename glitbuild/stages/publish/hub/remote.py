@@ -58,7 +58,7 @@ class Remote:
         """
         patiently(lambda: self._api.create_repo(**self._at, private=private or None, exist_ok=True), reached=False)
         if private and not patiently(lambda: self._api.repo_info(**self._at)).private:
-            fix = "make it private in its settings, or leave --private away"
+            fix = "make it private in its settings, or omit --private"
             raise ConfigError(self._at["repo_id"], "the repository is there, and it is public", fix)
 
     def tree(self) -> dict[str, "RepoFile"]:

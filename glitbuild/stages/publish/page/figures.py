@@ -85,7 +85,7 @@ class Figures:
         fine: the same, in narrow bins.
         tokens: of CLIP a caption, start and end of text included.
         beyond: captions of more tokens than a CLIP reads, by its context length.
-        worst: the pairs with the lowest similarity, one an image; a few of them.
+        worst: the pairs with the lowest similarity, one per image; a few of them.
         best: with the highest.
     """
 

@@ -111,8 +111,8 @@ def statistics_page(name: str, manifest: Manifest, figures: Figures) -> bytes:
             if counts
         ],
         extremes=[
-            ("Worst pairs", "the lowest similarity, one an image", [_shown(each) for each in worst]),
-            ("Best pairs", "the highest similarity, one an image", [_shown(each) for each in best]),
+            ("Worst pairs", "the lowest similarity, one per image", [_shown(each) for each in worst]),
+            ("Best pairs", "the highest similarity, one per image", [_shown(each) for each in best]),
         ]
         if (worst := figures.worst.in_order()) and (best := figures.best.in_order())
         else [],
@@ -124,10 +124,10 @@ def _charts(figures: Figures) -> list[Chart]:
     all_charts = (
         ("Similarity of all pairs", "pairs", fine.similarity, "{:.2f}".format),
         ("Similarity of best pairs", "images", fine.best_similarity, "{:.2f}".format),
-        ("Words a caption", "captions", fine.words, _whole),
-        ("Tokens a caption", "captions", figures.tokens, _whole),
-        ("Sentences a caption", "captions", fine.sentences, _whole),
-        ("Candidates an image", "images", fine.regions, _whole),
+        ("Words per caption", "captions", fine.words, _whole),
+        ("Tokens per caption", "captions", figures.tokens, _whole),
+        ("Sentences per caption", "captions", fine.sentences, _whole),
+        ("Candidates per image", "images", fine.regions, _whole),
         ("Area of a sentence's region", "pairs", fine.area, "{:.0%}".format),
     )
     return [

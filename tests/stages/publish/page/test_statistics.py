@@ -119,7 +119,7 @@ def test_the_page_has_all_distributions(page_file: Path, open_page: Open) -> Non
         "Words",
         "Tokens",
         "Sentences",
-        "Candidates an",
+        "Candidates",
         "Area",
     ):
         assert any(heading.startswith(words) for heading in headings)
@@ -160,7 +160,7 @@ def test_without_pairs_it_counts_captions_and_what_was_skipped(tmp_path: Path, o
     manifest.skipped["image_<empty>"] = 2
     write_statistics(store, manifest, str(tmp_path / "page.html"))
     page = open_page(tmp_path / "page.html")
-    assert page.locator("h3").all_inner_texts() == ["Words a caption", "Tokens a caption", "Skipped by reason"]
+    assert page.locator("h3").all_inner_texts() == ["Words per caption", "Tokens per caption", "Skipped by reason"]
     expect(page.get_by_role("listitem")).to_contain_text("image_<empty>")
     assert page.locator("img").count() == 0
 

@@ -1,4 +1,4 @@
-"""COCO captions in Karpathy's splits, five captions a picture (https://cocodataset.org)."""
+"""COCO captions in Karpathy's splits, five captions per picture (https://cocodataset.org)."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

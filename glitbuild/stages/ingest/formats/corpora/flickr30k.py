@@ -1,4 +1,4 @@
-"""Flickr30k in Karpathy's splits, five captions a picture (https://shannon.cs.illinois.edu/DenotationGraph)."""
+"""Flickr30k in Karpathy's splits, five captions per picture (https://shannon.cs.illinois.edu/DenotationGraph)."""
 
 import json
 from collections.abc import Iterable, Iterator
