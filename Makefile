@@ -7,7 +7,7 @@ BIN := .venv/bin
 # where the folder is missing; where GLITBUILD_ASSETS is set they fail instead.
 ASSETS ?= ../shared/assets
 
-.PHONY: setup test lint lock demo demo-models screenshot bench clean
+.PHONY: setup test test-fast lint lock demo demo-models screenshot bench clean
 
 setup: .venv/.done
 
@@ -20,6 +20,10 @@ setup: .venv/.done
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
+
+# What needs no models, no processes and no browser.
+test-fast: setup
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .

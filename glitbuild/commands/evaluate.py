@@ -10,7 +10,7 @@ from glitbuild.commands.common import common, model_options
 @click.command(
     "eval",
     short_help="Measure a model on a dataset.",
-    epilog="Example: glitbuild eval runs/one data/pairs --out figures.json",
+    epilog="Example: glitbuild eval runs/one data/pairs --out metrics.json",
 )
 @click.argument("model")
 @click.argument("dir")

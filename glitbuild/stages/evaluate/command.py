@@ -30,7 +30,7 @@ from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.cache import EmbeddingCache
 from glitbuild.stages.evaluate.embedded import Embedded, joined
-from glitbuild.stages.evaluate.figures import SuiteReport, Suites
+from glitbuild.stages.evaluate.metrics import SuiteReport, Suites
 from glitbuild.stages.evaluate.options import AVERAGING, EvalOptions
 from glitbuild.stages.evaluate.plan import TRUTH, make_plan
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask

@@ -5,7 +5,7 @@ from typing import Any
 
 from glitbuild.shards.output import write_file
 from glitbuild.stages.evaluate.command import Report
-from glitbuild.stages.evaluate.figures import SuiteReport
+from glitbuild.stages.evaluate.metrics import SuiteReport
 from glitbuild.stages.evaluate.options import EvalOptions
 
 SCHEMA = "glit-eval/1"

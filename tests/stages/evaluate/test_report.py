@@ -3,7 +3,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 from glitbuild.stages.evaluate.command import Report
-from glitbuild.stages.evaluate.figures import SuiteReport
+from glitbuild.stages.evaluate.metrics import SuiteReport
 from glitbuild.stages.evaluate.report import as_json, as_markdown, print_report
 
 REPORT = Report(

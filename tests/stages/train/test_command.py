@@ -172,7 +172,8 @@ def test_accumulating_takes_the_same_steps(world: Path, whole: Path, tmp_path: P
     one, two = (
         [json.loads(line)["loss"] for line in (run / "log.jsonl").open()] for run in (whole, tmp_path / "run")
     )
-    assert two == pytest.approx(one, rel=1e-4)
+    assert two[0] == pytest.approx(one[0], rel=1e-5)
+    assert two == pytest.approx(one, rel=1e-3)  # rounding grows from step to step
 
 
 def test_only_what_is_unlocked_is_trained(world: Path, tmp_path: Path) -> None:
