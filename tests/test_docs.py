@@ -29,7 +29,7 @@ from tests.tiny_models import save_clip, save_yolos
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ELSEWHERE = ("--ray-address", "--gpus", "NAMESPACE/NAME")
 """Parts of commands that need what a test machine lacks; their one line of error must name one of these.
 
