@@ -1,7 +1,8 @@
-"""Run a model over many items in batches; a batch that does not fit in memory is halved and tried again."""
+"""Batches through a model, halved where memory is too small; windows of pictures, made ahead in threads."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -36,6 +37,24 @@ def in_batches(
         # Outside the except clause: while it is handled, the error's traceback keeps the tensors alive.
         _free_device_memory()
     return results
+
+
+def made_ahead(
+    windows: Sequence[Sequence[Item]], make: Callable[[Item], Result], pool: Executor
+) -> Iterator[tuple[Sequence[Item], list[Result]]]:
+    """Yield each window with what ``make`` gives for its items; the next window is made while one is used.
+
+    Args:
+        windows: items that fit in memory together with those of the next window, once they are made.
+        make: function that runs in the pool, such as one that decodes a picture.
+        pool: threads.
+    """
+    coming = [pool.submit(make, item) for item in windows[0]] if windows else []
+    for number, window in enumerate(windows):
+        made = [future.result() for future in coming]
+        following = windows[number + 1] if number + 1 < len(windows) else []
+        coming = [pool.submit(make, item) for item in following]
+        yield window, made
 
 
 def out_of_memory(error: BaseException) -> bool:

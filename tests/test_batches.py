@@ -1,11 +1,13 @@
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glitbuild.batches import in_batches, out_of_memory
+from glitbuild.batches import in_batches, made_ahead, out_of_memory
 
 
 @given(st.lists(st.integers(), max_size=60), st.integers(1, 20), st.integers(1, 20))
@@ -51,3 +53,23 @@ def test_a_real_failed_allocation_is_recognised() -> None:
 def test_a_batch_that_loses_items_is_an_error() -> None:
     with pytest.raises(ValueError, match="3 gave 2"):
         in_batches(lambda batch: list(batch)[1:], [1, 2, 3], 3)
+
+
+def test_the_next_window_is_made_while_one_is_used() -> None:
+    begun: list[int] = []
+    inside = threading.Event()
+
+    def make(item: int) -> int:
+        begun.append(item)
+        if item == 3:
+            inside.set()
+        return -item
+
+    with ThreadPoolExecutor(1) as pool:
+        windows = made_ahead([[1, 2], [3], [], [4]], make, pool)
+        assert next(windows) == ([1, 2], [-1, -2])
+        assert inside.wait(10)  # though nobody has asked for the second yet
+        assert 4 not in begun
+        assert list(windows) == [([3], [-3]), ([], []), ([4], [-4])]
+        assert list(made_ahead([], make, pool)) == []
+    assert begun == [1, 2, 3, 4]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from glitbuild.batches import in_batches
+from glitbuild.batches import in_batches, made_ahead
 from glitbuild.clip.encoder import ClipEncoder, choose_device
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.names import Names
@@ -236,14 +236,13 @@ class FLISM:
         self, jobs: Sequence[CaptionedImage]
     ) -> Iterator[tuple[tuple[Region, ...], list[NDArray[np.float32]]] | OSError]:
         """Yield each image's candidate regions with the embeddings of their crops."""
-        windows = _windows(jobs)
         with ThreadPoolExecutor(self._threads) as pool:
-            decoding = [pool.submit(_opened, job) for job in windows[0]] if windows else []
-            for number, window in enumerate(windows):
+            windows = made_ahead(_windows(jobs), _opened, pool)
+            while True:
                 with self.timed("decode"):
-                    images = [future.result() for future in decoding]
-                following = windows[number + 1] if number + 1 < len(windows) else []
-                decoding = [pool.submit(_opened, job) for job in following]  # while the models compute
+                    window, images = next(windows, ((), []))
+                if not images:
+                    return
                 pairs = zip(images, window, strict=True)
                 opened = [(image, job) for image, job in pairs if not isinstance(image, OSError)]
                 found = iter(self._detect_and_encode(opened, pool))

@@ -1,6 +1,6 @@
 """From a shard to what the suites need of it: pictures, texts and regions, each embedded once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.batches import made_ahead
 from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.errors import DatasetError
@@ -91,19 +92,6 @@ class Look:
         whole = (0, 0, image.width, image.height)
         boxes = [whole, *(pixels(box, image.width, image.height) for box in self.boxes)]
         return [preprocess.crop(image, box) for box in boxes]
-
-
-def in_view(
-    looks: Sequence[Look], preprocess: Preprocess, batch_size: int, pool: ThreadPoolExecutor
-) -> Iterator[tuple[Sequence[Look], list[list[NDArray[Any]]]]]:
-    """Yield batches of pictures with their views; the next batch is decoded meanwhile."""
-    batches = [looks[start : start + batch_size] for start in range(0, len(looks), batch_size)]
-    coming = [pool.submit(look.views, preprocess) for look in batches[0]] if batches else []
-    for number, batch in enumerate(batches):
-        views = [future.result() for future in coming]
-        following = batches[number + 1] if number + 1 < len(batches) else []
-        coming = [pool.submit(look.views, preprocess) for look in following]
-        yield batch, views
 
 
 def places_of_truth(row: dict[str, Any], caption: str) -> list[Place]:
@@ -230,7 +218,9 @@ class _Collector:
             if sentences:
                 found.sentences.append(texts.embeddings(sentences))
                 found.sentence_image += [look.image] * len(sentences)
-        for batch, views in in_view([look for look, _ in looks], encoder.preprocess, self._batch_size, pool):
+        pictures, size = [look for look, _ in looks], self._batch_size
+        batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+        for batch, views in made_ahead(batches, lambda look: look.views(encoder.preprocess), pool):
             self._whole_images(batch, [of[0] for of in views], texts)
             found.crops += encoder.images([crop for of in views for crop in of[1:]])
             found.crop_image += [look.image for look in batch for _ in look.boxes]
