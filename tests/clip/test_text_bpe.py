@@ -41,7 +41,7 @@ def test_a_quickened_tokenizer_can_be_pickled() -> None:
 
 
 def work(word: str) -> int:
-    return lines_run(lambda: QUICK.bpe(word), "glitbuild/clip/bpe")
+    return lines_run(lambda: QUICK.bpe(word), "glitbuild/clip/text")
 
 
 @pytest.mark.parametrize("unit", ["a", "ab", "the", "qwertyuiopasdfghjklzxcvbnm", "."])

@@ -150,7 +150,7 @@ def test_starts_in_every_real_caption(assets: Path) -> None:
         assert token_starts(TOKENIZER, caption, TOKENIZER.encode(caption)) == starts_of(caption, places)
 
 
-CODE = "glitbuild/clip/offsets"
+CODE = "glitbuild/clip/text"
 HOSTILE = [
     "“”",
     "“a” ",
