@@ -4,7 +4,7 @@ import pytest
 
 from glitbuild.errors import DatasetError
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.publish.hub import dataset as module
+from glitbuild.stages.publish.hub import survey as module
 from glitbuild.stages.publish.hub.survey import survey
 from tests.stages.publish.hub.folders import make_dataset
 
