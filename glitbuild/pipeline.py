@@ -2,30 +2,28 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, StageError
 from glitbuild.recipe import read_recipe
 from glitbuild.shards.schemas import misfit
 from glitbuild.stages.caption.options import CaptionOptions
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.export.command import ExportOptions
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.publish.hub.command import PushOptions
+from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.options import TrainOptions
-
-if TYPE_CHECKING:
-    from glitbuild.stages.train.command import Trained
-
-Options = IngestOptions | CaptionOptions | MatchOptions | ScenesOptions | TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: the command's name and its options."""
+    """One stage: the command's name, and its options as the dataclass of that command."""
 
     name: str
-    options: Options
+    options: Any
 
 
 def load_pipeline(path: str) -> list[Stage]:
@@ -41,12 +39,12 @@ def load_pipeline(path: str) -> list[Stage]:
     return [_stage(name, options) for stage in content["stages"] for name, options in stage.items()]
 
 
-def run_pipeline(stages: list[Stage], plain: bool = False) -> "Iterator[tuple[Stage, Result | Trained]]":
+def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Stage, Any]]:
     """Run the stages in order and yield what each came to; finished ones are passed over by themselves.
 
     Raises:
         ConfigError: a stage's options don't fit what is there, and no stage before it has written anything.
-        StageError: likewise, but one has.
+        StageError: same as above, but one has.
     """
     _check_before(stages)
     written = False
@@ -58,7 +56,7 @@ def run_pipeline(stages: list[Stage], plain: bool = False) -> "Iterator[tuple[St
                 raise
             what = f"stage {number} ({stage.name}): {error.what}"
             raise StageError(what, error.why, f"{error.fix}; the stages before it are finished") from error
-        written = written or not result.done_before
+        written = written or not getattr(result, "done_before", False)
         yield stage, result
 
 
@@ -73,37 +71,59 @@ def _check_before(stages: list[Stage]) -> None:
             read_prompt(stage.options.prompt)
 
 
-def run_stage(stage: Stage, plain: bool = False) -> "Result | Trained":
-    """Run one stage."""
-    if isinstance(stage.options, IngestOptions):
+def run_stage(stage: Stage, plain: bool = False) -> Any:
+    """Run one stage; return what its command reports."""
+    options = stage.options
+    if isinstance(options, IngestOptions):
         from glitbuild.stages.ingest.command import run_ingest
 
-        return run_ingest(stage.options, plain)
-    if isinstance(stage.options, CaptionOptions):
+        return run_ingest(options, plain)
+    if isinstance(options, CaptionOptions):
         from glitbuild.stages.caption.command import run_caption
 
-        return run_caption(stage.options, plain)
-    if isinstance(stage.options, ScenesOptions):
+        return run_caption(options, plain)
+    if isinstance(options, ScenesOptions):
         from glitbuild.stages.scenes.command import run_scenes
 
-        return run_scenes(stage.options, plain)
-    if isinstance(stage.options, TrainOptions):
+        return run_scenes(options, plain)
+    if isinstance(options, TrainOptions):
         from glitbuild.stages.train.command import run_train
 
-        return run_train(stage.options, plain)
+        return run_train(options, plain)
+    if isinstance(options, EvalOptions):
+        from glitbuild.stages.evaluate.command import run_eval
+        from glitbuild.stages.evaluate.report import write_files
+
+        report = run_eval(options, plain)
+        write_files(report, options)
+        return report
+    if isinstance(options, ExportOptions):
+        from glitbuild.stages.export.command import run_export
+
+        return run_export(options)
+    if isinstance(options, PreviewOptions):
+        return run_preview(options, plain)
+    if isinstance(options, PushOptions):
+        from glitbuild.stages.publish.hub.command import plan_push, run_push
+
+        return plan_push(options, plain) if options.dry_run else run_push(options, plain)
     from glitbuild.stages.match.command import run_match
 
-    return run_match(stage.options, plain)
+    return run_match(options, plain)
 
 
 def _stage(name: str, options: dict[str, Any]) -> Stage:
     if isinstance(columns := options.get("keep_columns"), str):
         options = options | {"keep_columns": columns.split(",")}
-    make: dict[str, Callable[..., Options]] = {
+    make: dict[str, Callable[..., Any]] = {
         "ingest": IngestOptions,
         "caption": CaptionOptions,
         "match": MatchOptions,
         "scenes": ScenesOptions,
         "train": TrainOptions,
+        "eval": EvalOptions,
+        "export": ExportOptions,
+        "preview": PreviewOptions,
+        "push": PushOptions,
     }
     return Stage(name, make[name](**options))

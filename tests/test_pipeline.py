@@ -1,3 +1,4 @@
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,16 @@ from glitbuild.errors import ConfigError
 from glitbuild.pipeline import load_pipeline
 from glitbuild.shards.schemas import schema
 from glitbuild.stages.caption.options import CaptionOptions
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.export.command import ExportOptions
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.publish.hub.command import PushOptions
+from glitbuild.stages.publish.page.preview import PreviewOptions
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.options import TrainOptions
 from tests.factories import jpeg
-from tests.run import done
+from tests.run import done, here
 
 RECIPES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
 STAGES: dict[str, Any] = {
@@ -23,6 +28,10 @@ STAGES: dict[str, Any] = {
     "match": MatchOptions,
     "scenes": ScenesOptions,
     "train": TrainOptions,
+    "eval": EvalOptions,
+    "export": ExportOptions,
+    "preview": PreviewOptions,
+    "push": PushOptions,
 }
 
 
@@ -37,10 +46,11 @@ def test_a_stage_has_the_options_of_its_command(stage: str) -> None:
 
 def test_the_defaults_are_those_of_the_command() -> None:
     endpoint = {"endpoint": "http://localhost/v1", "model": "m"}
+    made = ("scenes", "ingest", "caption", "match", "train")
     given = {"scenes": ["--count", "3"], "caption": ["a", *(f"--{key}={value}" for key, value in endpoint.items())]}
     parsed = {
         stage: cli.commands[stage].make_context(stage, [*given.get(stage, ["a"]), "--out", "b"]).params
-        for stage in STAGES
+        for stage in made
     }
     for params in parsed.values():
         assert not params.pop("log_json") and not params.pop("verbose")
@@ -100,3 +110,31 @@ def test_columns_to_keep_are_a_text_or_a_list(written: str, tmp_path: Path) -> N
     (stage,) = load_pipeline(str(path))
     assert isinstance(stage.options, IngestOptions)
     assert stage.options.keep_columns == ("city", "views")
+
+
+@pytest.mark.slow
+def test_a_recipe_goes_from_scenes_to_an_exported_model(tmp_path: Path) -> None:
+    recipe = """
+stages:
+  - scenes: {count: 4, out: scenes}
+  - match: {dir: scenes, out: pairs, detector: demo, clip_model: demo, workers: 0}
+  - preview: {dir: pairs, out: preview.html, samples: 2}
+  - train: {dir: pairs, out: run, model: demo, epochs: 1, batch_size: 4, loader_workers: 0}
+  - eval: {model: run, dir: pairs, suite: retrieval, out: metrics.json}
+  - export: {run: run, to: exported, format: open_clip, overwrite: true}
+  - push: {path: pairs, repo: anna/birds, license: cc-by-4.0, dry_run: true}
+"""
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    for again in (False, True):
+        result = here("run", "recipe.yaml", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert ("nothing to do: run is finished" in result.stdout) == again
+        assert "2 of 4 samples" in result.stdout
+        assert "exported: 248 tokens" in result.stdout
+        assert "nothing was sent" in result.stdout
+    assert "retrieval" in json.loads((tmp_path / "metrics.json").read_text())["suites"]
+    assert (tmp_path / "exported" / "open_clip_config.json").exists()
+    (tmp_path / "recipe.yaml").write_text(recipe.replace("overwrite: true", "overwrite: false"))
+    result = here("run", "recipe.yaml", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "stage 6 (export)" in result.stderr.splitlines()[-1]

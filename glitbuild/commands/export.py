@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common
+from glitbuild.commands.report import report_export
 
 
 @click.command(
@@ -29,6 +30,4 @@ def export(plain: bool, **options: Any) -> None:
     """
     from glitbuild.stages.export.command import ExportOptions, run_export
 
-    done = run_export(ExportOptions(**options))
-    what = f"{done.context_length} tokens, {done.bytes / 1e6:,.0f} MB"
-    click.echo(f"{options['to']}: {what}; its embeddings are the source's (least cosine {done.cosine:.6f})")
+    report_export(run_export(ExportOptions(**options)), options["to"])

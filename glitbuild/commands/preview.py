@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from glitbuild.commands.common import common
+from glitbuild.commands.report import report_preview
 
 
 @click.command(
@@ -24,5 +25,4 @@ def preview(plain: bool, **options: Any) -> None:
     """
     from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
 
-    made = run_preview(PreviewOptions(**options), plain)
-    click.echo(f"{made.samples:,} of {made.of:,} samples, {made.bytes / 1e6:.1f} MB. Look at {made.out}")
+    report_preview(run_preview(PreviewOptions(**options), plain))

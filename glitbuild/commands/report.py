@@ -1,11 +1,14 @@
 """What the commands that write something print at their end."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from glitbuild.engine.result import Result
+    from glitbuild.pipeline import Stage
+    from glitbuild.stages.export.command import Exported
+    from glitbuild.stages.publish.page.preview import Preview
     from glitbuild.stages.train.command import Trained
 
 
@@ -18,6 +21,38 @@ def report_training(done: "Trained", out: str) -> None:
     click.echo(f"{out}: {what}, {done.images_per_second:.1f} images/s")
     click.echo(f"  sentences beyond the last token: {done.sentences_beyond:,}")
     click.echo(f"  regions outside of what the model sees: {done.boxes_outside:,}")
+
+
+def report_export(done: "Exported", to: str) -> None:
+    """Say what was exported."""
+    what = f"{done.context_length} tokens, {done.bytes / 1e6:,.0f} MB"
+    click.echo(f"{to}: {what}; its embeddings are the source's (least cosine {done.cosine:.6f})")
+
+
+def report_preview(made: "Preview") -> None:
+    """Say what a preview shows."""
+    click.echo(f"{made.samples:,} of {made.of:,} samples, {made.bytes / 1e6:.1f} MB. Look at {made.out}")
+
+
+def report_stage(stage: "Stage", result: Any) -> None:
+    """Say what a stage of a pipeline came to, as its command does."""
+    options = stage.options
+    if stage.name == "train":
+        report_training(result, options.out)
+    elif stage.name == "eval":
+        from glitbuild.stages.evaluate.report import print_report
+
+        print_report(result)
+    elif stage.name == "export":
+        report_export(result, options.to)
+    elif stage.name == "preview":
+        report_preview(result)
+    elif stage.name == "push":
+        from glitbuild.stages.publish.hub.report import print_plan, print_pushed
+
+        print_plan(result, options) if options.dry_run else print_pushed(result)
+    else:
+        report(result, options.out)
 
 
 def report(result: "Result", out: str) -> None:

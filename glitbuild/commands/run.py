@@ -3,7 +3,7 @@
 import click
 
 from glitbuild.commands.common import common
-from glitbuild.commands.report import report, report_training
+from glitbuild.commands.report import report_stage
 
 
 @click.command(
@@ -13,11 +13,7 @@ from glitbuild.commands.report import report, report_training
 @common
 def run(plain: bool, pipeline: str) -> None:
     """Run the stages of a PIPELINE file; what is finished is passed over."""
-    from glitbuild.engine.result import Result
     from glitbuild.pipeline import load_pipeline, run_pipeline
 
     for stage, result in run_pipeline(load_pipeline(pipeline), plain):
-        if isinstance(result, Result):
-            report(result, stage.options.out)
-        else:
-            report_training(result, stage.options.out)
+        report_stage(stage, result)
