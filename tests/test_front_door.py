@@ -93,6 +93,19 @@ def test_a_way_of_reading_that_no_model_has_is_refused(clip_checkpoint: Path) ->
             glitbuild.load_clip("ViT-S-32-alt", str(clip_checkpoint), force_quick_gelu=True, **given)
 
 
+def test_errors_name_arguments_and_no_flags(tmp_path: Path) -> None:
+    model = open_clip.create_model("ViT-B-32")  # of which weights with either activation exist
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(ModelError) as ambiguous:
+        glitbuild.load_clip("ViT-B-32", str(tmp_path / "weights.pt"))
+    assert "force_quick_gelu=True (OpenAI, DFN, MetaCLIP) or force_quick_gelu=False" in str(ambiguous.value)
+    with pytest.raises(ConfigError, match=r"^image_std=\(0\.2, 0\.0, 0\.2\): "):
+        glitbuild.load_clip("ViT-B-32", "weights.pt", image_std=(0.2, 0.0, 0.2))
+    with pytest.raises(ConfigError, match=r"^force_quick_gelu=False: the embedded model"):
+        glitbuild.load_clip("demo", force_quick_gelu=False)
+    assert "--" not in str(ambiguous.value)
+
+
 def test_weights_for_a_model_that_has_its_own_are_refused() -> None:
     with pytest.raises(ConfigError, match="openai"):
         glitbuild.load_clip("demo", "openai")

@@ -1,9 +1,9 @@
 """What an architecture's name does not say about weights: their activation, and how pictures are prepared."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from glitbuild.errors import ConfigError
 
@@ -82,9 +82,25 @@ UNKNOWN = Facts()
 OPENAI = replace(DEFAULTS, quick_gelu=True)
 
 
+def option(name: str, value: object = None) -> str:
+    """Return an option as it is written on the command line, with its value where one is given."""
+    words = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
+    return "--" + name.replace("_", "-") + ("" if value is None else f" {words}")
+
+
+def argument(name: str, value: object = None) -> str:
+    """Return an option as it is written in Python, with its value where one is given."""
+    return name if value is None else f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactOptions:
     """The options that say what neither a checkpoint nor its neighbours do.
+
+    Attributes:
+        written: how errors write an option and its value.
 
     Raises:
         ConfigError: an option has a value that no model is read with.
@@ -95,6 +111,7 @@ class FactOptions:
     image_std: Sequence[float] | None = None
     image_interpolation: str | None = None
     image_resize_mode: str | None = None
+    written: ClassVar[Callable[..., str]] = staticmethod(option)
 
     def __post_init__(self) -> None:
         for name in ("image_mean", "image_std"):
@@ -102,13 +119,15 @@ class FactOptions:
             if three is None:
                 continue
             if len(three) != 3 or not all(math.isfinite(number) for number in three):
-                raise ConfigError(option(name, three), "not three numbers", "give one for each of red, green, blue")
+                raise ConfigError(
+                    self.written(name, three), "not three numbers", "give one for each of red, green, blue"
+                )
             if name == "image_std" and not min(three) > 0:
-                raise ConfigError(option(name, three), "pixels are divided by it", "give numbers above 0")
+                raise ConfigError(self.written(name, three), "pixels are divided by it", "give numbers above 0")
         for name, known in (("image_interpolation", INTERPOLATIONS), ("image_resize_mode", RESIZE_MODES)):
             value = getattr(self, name)
             if value is not None and value not in known:
-                raise ConfigError(option(name, value), "not supported", "give " + " or ".join(known))
+                raise ConfigError(self.written(name, value), "not supported", "give " + " or ".join(known))
 
     @property
     def facts(self) -> Facts:
@@ -120,12 +139,6 @@ class FactOptions:
             self.image_interpolation,
             self.image_resize_mode,
         )
-
-
-def option(name: str, value: object = None) -> str:
-    """Return an option as it is written on the command line, with its value where one is given."""
-    words = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-    return "--" + name.replace("_", "-") + ("" if value is None else f" {words}")
 
 
 def colour(value: Any) -> Colour | None:

@@ -1,5 +1,6 @@
 """What open_clip's own tables say of an architecture's weights."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,14 @@ def usual_facts(model: str) -> Facts:
     return replace(DEFAULTS, quick_gelu=bool(open_clip.get_model_config(model).get("quick_gelu")))
 
 
-def by_architecture(model: str, facts: Facts, what: str) -> Facts:
+def by_architecture(model: str, facts: Facts, what: str, written: Callable[..., str] = option) -> Facts:
     """Complete facts by what is known of an architecture's weights, where these leave no choice.
 
     Args:
         model: one of open_clip's architectures.
         facts: what is known for sure of the weights.
         what: the option with the checkpoint, for errors.
+        written: how errors write an option and its value.
 
     Raises:
         ModelError: weights of this architecture exist that differ in what is not known.
@@ -59,7 +61,7 @@ def by_architecture(model: str, facts: Facts, what: str) -> Facts:
     choices = {name: list(dict.fromkeys(getattr(kind, name) for kind in kinds)) for name in facts.unknown}
     open_ones = {name: values for name, values in choices.items() if len(values) > 1}
     if open_ones:
-        raise ModelError(what, _why(model, open_ones), _fix(model, open_ones))
+        raise ModelError(what, _why(model, open_ones), _fix(open_ones, written))
     return facts.filled(kinds[0])
 
 
@@ -75,14 +77,13 @@ def _why(model: str, open_ones: dict[str, list[Any]]) -> str:
     return f"neither the file nor one beside it says {listed}, and weights of {model} differ in that"
 
 
-def _fix(model: str, open_ones: dict[str, list[Any]]) -> str:
+def _fix(open_ones: dict[str, list[Any]], written: Callable[..., str]) -> str:
     ways = []
     for name, values in open_ones.items():
-        written = option(OPTIONS[name])
+        spelled = [written(OPTIONS[name], value) for value in values]
         if name == "quick_gelu":
-            ways.append(f"{written} (OpenAI, DFN, MetaCLIP) or --no-{written[2:]}")
-        else:
-            ways.append(f"{written} " + " or ".join(option("", value)[3:] for value in values))
+            spelled = [f"{written(OPTIONS[name], True)} (OpenAI, DFN, MetaCLIP)", written(OPTIONS[name], False)]
+        ways.append(" or ".join(spelled))
     return "give " + ", ".join(ways) + "; or put the weights' open_clip_config.json beside them"
 
 

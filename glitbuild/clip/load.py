@@ -12,7 +12,7 @@ from glitbuild.clip import saved
 from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
 from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.clip.demo import load_demo_clip
-from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, FactOptions, Facts, option
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, FactOptions, Facts, argument
 from glitbuild.clip.names import LOAD_CLIP, MATCH, Names, blaming
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import checksum, embedded_file
@@ -77,7 +77,7 @@ def load_clip(
     from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
     from glitbuild.clip.towers import stretch
 
-    given = FactOptions(
+    given = _Given(
         force_quick_gelu=force_quick_gelu,
         image_mean=image_mean,
         image_std=image_std,
@@ -94,6 +94,12 @@ def load_clip(
         fix = f"use {own}" + (f" or {LONG_CONTEXT}" if own == CONTEXT else "")
         raise ModelError(f"context_length {context_length}", f"{spec.shown} reads {own} tokens", fix)
     return clip
+
+
+class _Given(FactOptions):
+    """The same options as arguments of ``load_clip``."""
+
+    written = staticmethod(argument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +149,11 @@ class ClipSpec:
                 fix = "omit the weights, or name an architecture of open_clip"
                 raise ConfigError(f"{model} with the weights {pretrained}", "it has its own weights", fix)
             if model == DEMO:
-                _refuse_facts(facts, "the embedded model")
+                _refuse_facts(facts, "the embedded model", names)
                 embedded_file(DEMO_WEIGHTS)
                 return cls(model, "", f"sha256:{checksum(DEMO_WEIGHTS)}", names=names)
             known = saved.saved_facts(folder)
-            _refuse_facts(facts, f"the folder {model}", known)
+            _refuse_facts(facts, f"the folder {model}", names, known)
             return cls(str(folder.resolve()), "", saved.identity(folder), known, known.changes(DEFAULTS), names)
         if folder.exists() and not (folder.name == model and _is_architecture(model)):
             raise ModelError(f"{names.model} {model}", *saved.no_model(folder, names.pretrained))
@@ -166,7 +172,7 @@ class ClipSpec:
             raise ModelError(what, *saved.no_model(path, names.pretrained, names.model))
         if path.name != pretrained or path.suffix in (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz"):
             raise ModelError(what, "no such file", "check the path")
-        _refuse_facts(facts, f"the tag {pretrained}")
+        _refuse_facts(facts, f"the tag {pretrained}", names)
         return cls(model, pretrained, pretrained, names=names)
 
     @classmethod
@@ -193,7 +199,7 @@ class ClipSpec:
         facts = facts.filled(facts_of_file(model, place, sha256))
         if facts.unknown:
             facts = facts.filled(facts_beside(place, model, what))
-        facts = by_architecture(model, facts, what)
+        facts = by_architecture(model, facts, what, names.written)
         changes = facts.changes(usual)
         if tokens := context_length(checkpoint.state, open_clip.get_model_config(model)):
             changes[CONTEXT_LENGTH] = tokens
@@ -337,7 +343,7 @@ def _check_architecture(model: str, names: Names) -> None:
         raise ModelError(f"{names.model} {model}", "unknown architecture", fix)
 
 
-def _refuse_facts(given: Facts, where: str, known: Facts | None = None) -> None:
+def _refuse_facts(given: Facts, where: str, names: Names, known: Facts | None = None) -> None:
     """Refuse options that contradict what is known of a model, or can't be compared with it before it is loaded.
 
     Raises:
@@ -347,5 +353,4 @@ def _refuse_facts(given: Facts, where: str, known: Facts | None = None) -> None:
         value = getattr(given, fact)
         if value is None or (known and value == getattr(known, fact)):
             continue
-        written = "--no-force-quick-gelu" if value is False else option(name, None if value is True else value)
-        raise ConfigError(written, f"{where} itself says how it is read", "omit it")
+        raise ConfigError(names.written(name, value), f"{where} itself says how it is read", "omit it")

@@ -1,9 +1,10 @@
 """What a command calls the options that name its model, for errors that blame the right one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from glitbuild.clip.facts import argument, option
 from glitbuild.errors import ModelError
 
 THE_MODEL = "the CLIP model"
@@ -17,16 +18,18 @@ class Names:
     Attributes:
         model: that of the architecture, the folder or ``demo``.
         pretrained: that of the tag or the checkpoint.
+        written: how any other option is written, with its value.
     """
 
     model: str
     pretrained: str
+    written: Callable[..., str] = option
 
 
 MATCH = Names("--clip-model", "--clip-pretrained")
 TRAIN = Names("--model", "--pretrained")
 EVAL = Names("MODEL", "--pretrained")
-LOAD_CLIP = Names("model", "pretrained")
+LOAD_CLIP = Names("model", "pretrained", argument)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from glitbuild.batches import in_batches, made_ahead
 from glitbuild.clip.encoder import ClipEncoder, choose_device
+from glitbuild.clip.facts import argument
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.names import Names
 from glitbuild.errors import ConfigError, GlitbuildError
@@ -42,7 +43,7 @@ WINDOW_PIXELS = 64 * 10**6
 MAX_PIXELS = 100 * 10**6
 """Largest width times height of an image file."""
 
-CLIP_NAMES = Names("clip", "clip")
+CLIP_NAMES = Names("clip", "clip", argument)
 
 
 @dataclass(frozen=True, slots=True)
