@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc, signature
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from glitbuild.cli import cli
 from glitbuild.engine.result import Result
+from glitbuild.options import declared
 from glitbuild.stages.caption.options import CaptionOptions
 from glitbuild.stages.evaluate.options import EvalOptions
 from glitbuild.stages.export.command import ExportOptions
@@ -18,7 +18,7 @@ from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from glitbuild.stages.evaluate.command import Report
+    from glitbuild.stages.evaluate.report import Report
     from glitbuild.stages.export.command import Exported
     from glitbuild.stages.publish.hub.command import Pushed
     from glitbuild.stages.publish.hub.contents import Contents
@@ -26,47 +26,27 @@ if TYPE_CHECKING:
     from glitbuild.stages.train.command import Trained
 
 Given = ParamSpec("Given")
-Options = TypeVar("Options")
+Taken = TypeVar("Taken")
 Returned = TypeVar("Returned")
-
-ARGUMENTS = {
-    "scenes": {},
-    "ingest": {"source": "Input or inputs: a folder, a file, a glob, a dataset; or a list of them."},
-    "caption": {"dir": "Dataset directory that `ingest` made with captions=False."},
-    "match": {"dir": "Dataset directory that `ingest`, `caption` or `scenes` made."},
-    "train": {"dir": "Dataset directory that `match` made."},
-    "eval": {
-        "model": "Folder with a model, such as a run's; architecture of open_clip; or demo.",
-        "dir": "Dataset directory.",
-    },
-    "export": {"run": "Folder of a run, or demo."},
-    "preview": {"dir": "Dataset directory."},
-    "push": {
-        "path": "Finished dataset directory, or folder of a run or an export.",
-        "repo": "Name on the Hub, as NAMESPACE/NAME.",
-    },
-}
-"""What the arguments are that have no option on the command line, by command."""
 
 
 def command(
-    name: str, options: Callable[Given, Options]
-) -> Callable[[Callable[[Options], Returned]], Callable[Given, Returned]]:
+    options: Callable[Given, Taken],
+) -> Callable[[Callable[[Taken], Returned]], Callable[Given, Returned]]:
     """Make a function of the options of one that takes them as an object, and document each as the command does.
 
     Args:
-        name: name of the command.
-        options: dataclass of its options.
+        options: dataclass of the command's options.
     """
 
-    def decorate(run: Callable[[Options], Returned]) -> Callable[Given, Returned]:
+    def decorate(run: Callable[[Taken], Returned]) -> Callable[Given, Returned]:
         @wraps(run)
         def call(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
             return run(options(*args, **kwargs))
 
         takes = signature(options)
-        helped = {option.name: getattr(option, "help", "") for option in cli.commands[name].params}
-        lines = [f"    {each}: {ARGUMENTS[name].get(each) or helped[each]}" for each in takes.parameters]
+        helps = {each.name: each.option.help for each in declared(cast(type, options))}
+        lines = [f"    {name}: {helps[name]}" for name in takes.parameters]
         call.__doc__ = f"{cleandoc(run.__doc__ or '')}\n\nArgs:\n" + "\n".join(lines)
         call.__signature__ = takes.replace(return_annotation=run.__annotations__["return"])  # type: ignore[attr-defined]
         return call
@@ -74,7 +54,7 @@ def command(
     return decorate
 
 
-@command("scenes", ScenesOptions)
+@command(ScenesOptions)
 def scenes(options: ScenesOptions) -> Result:
     """Make a dataset of drawn scenes whose regions and sentences are known, as ``glitbuild scenes`` does.
 
@@ -88,7 +68,7 @@ def scenes(options: ScenesOptions) -> Result:
     return run_scenes(options)
 
 
-@command("ingest", IngestOptions)
+@command(IngestOptions)
 def ingest(options: IngestOptions) -> Result:
     """Read images with captions and write them as checked WebDataset shards, as ``glitbuild ingest`` does.
 
@@ -103,7 +83,7 @@ def ingest(options: IngestOptions) -> Result:
     return run_ingest(options)
 
 
-@command("caption", CaptionOptions)
+@command(CaptionOptions)
 def caption(options: CaptionOptions) -> Result:
     """Have a vision model write long captions for images that have none, as ``glitbuild caption`` does.
 
@@ -121,7 +101,7 @@ def caption(options: CaptionOptions) -> Result:
     return run_caption(options)
 
 
-@command("match", MatchOptions)
+@command(MatchOptions)
 def match(options: MatchOptions) -> Result:
     """Pair the sentences of each caption with regions of its image, as ``glitbuild match`` does.
 
@@ -137,7 +117,7 @@ def match(options: MatchOptions) -> Result:
     return run_match(options)
 
 
-@command("train", TrainOptions)
+@command(TrainOptions)
 def train(options: TrainOptions) -> "Trained":
     """Fine-tune a CLIP on a matched dataset for captions of up to 248 tokens, as ``glitbuild train`` does.
 
@@ -154,7 +134,7 @@ def train(options: TrainOptions) -> "Trained":
     return run_train(options)
 
 
-@command("eval", EvalOptions)
+@command(EvalOptions)
 def evaluate(options: EvalOptions) -> "Report":
     """Measure a model on a dataset, as ``glitbuild eval`` does.
 
@@ -165,14 +145,11 @@ def evaluate(options: EvalOptions) -> "Report":
         ['retrieval']
     """
     from glitbuild.stages.evaluate.command import run_eval
-    from glitbuild.stages.evaluate.report import write_files
 
-    report = run_eval(options)
-    write_files(report, options)
-    return report
+    return run_eval(options)
 
 
-@command("export", ExportOptions)
+@command(ExportOptions)
 def export(options: ExportOptions) -> "Exported":
     """Write the model of a run as a folder that other libraries read, as ``glitbuild export`` does.
 
@@ -186,7 +163,7 @@ def export(options: ExportOptions) -> "Exported":
     return run_export(options)
 
 
-@command("preview", PreviewOptions)
+@command(PreviewOptions)
 def preview(options: PreviewOptions) -> "Preview":
     """Write one HTML file with images, their regions and their sentences, as ``glitbuild preview`` does.
 
@@ -200,7 +177,7 @@ def preview(options: PreviewOptions) -> "Preview":
     return run_preview(options)
 
 
-@command("push", PushOptions)
+@command(PushOptions)
 def push(options: PushOptions) -> "Pushed | Contents":
     """Send a dataset or a model to the Hugging Face Hub, as ``glitbuild push`` does.
 
@@ -211,6 +188,6 @@ def push(options: PushOptions) -> "Pushed | Contents":
         >>> glitbuild.push("data/pairs", "anna/birds", license="cc-by-4.0", dry_run=True).kind
         'dataset'
     """
-    from glitbuild.stages.publish.hub.command import plan_push, run_push
+    from glitbuild.stages.publish.hub.command import run_push
 
-    return plan_push(options) if options.dry_run else run_push(options)
+    return run_push(options)

@@ -1,29 +1,19 @@
-"""The command line; each command is a file of ``commands/`` that imports what it does when it runs."""
+"""The command line, made from ``COMMANDS`` and the options that each declares."""
 
 import os
 import sys
 from collections.abc import Sequence
+from inspect import cleandoc
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from glitbuild import __version__
-from glitbuild.commands.caption import caption
-from glitbuild.commands.demo import demo
-from glitbuild.commands.evaluate import evaluate
-from glitbuild.commands.export import export
-from glitbuild.commands.ingest import ingest
-from glitbuild.commands.match import match
-from glitbuild.commands.preview import preview
-from glitbuild.commands.push import push
-from glitbuild.commands.run import run
-from glitbuild.commands.scenes import scenes
-from glitbuild.commands.stats import stats
-from glitbuild.commands.train import train
-from glitbuild.commands.validate import validate
+from glitbuild.commands import COMMANDS
 from glitbuild.errors import GlitbuildError
 from glitbuild.logs import start_errors, tell_error
+from glitbuild.options import Declared, declared, flag
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -63,15 +53,24 @@ def _fail(line: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-class InOrder(click.Group):
-    """Lists its commands in the order in which they were added: that of the data."""
+class Commands(click.Group):
+    """The commands in the order of the data; one is made when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None if there is none of that name."""
+        return make_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.short_help) for name, command in COMMANDS.items()])
 
 
-@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="glitbuild")
 def cli() -> None:
     """Turn images with long captions into region-sentence pairs, and fine-tune CLIP on them.
@@ -84,10 +83,60 @@ def cli() -> None:
     """  # noqa: D301 - \b is the control character: click leaves the next lines as they are
 
 
-COMMANDS = (
-    *(scenes, ingest, caption, match, preview, stats, validate),
-    *(train, evaluate, export, push),
-    *(run, demo),
+def make_command(name: str) -> click.Command:
+    """Return a command with the options that its dataclass declares and those that all commands have."""
+    command, options = COMMANDS[name], COMMANDS[name].load_options()
+
+    def run(log_json: bool, verbose: bool, **given: Any) -> None:
+        from glitbuild.logs import start_logging
+        from glitbuild.recipe import expand_home
+        from glitbuild.reports import report
+
+        start_logging(log_json, verbose)
+        # A shell leaves the ~ of --out=~/data alone.
+        checked = options(**{key: expand_home(value) for key, value in given.items()})
+        report(name, checked, command.load_run()(checked, log_json))
+
+    return click.Command(
+        name,
+        params=[*map(parameter, declared(options)), *COMMON],
+        callback=run,
+        help=cleandoc(options.__doc__ or ""),
+        short_help=command.short_help,
+        epilog=f"Example: {command.example}",
+    )
+
+
+COMMON = (
+    click.Option(["--log-json"], is_flag=True, help="Log JSON lines on standard error, without a bar."),
+    click.Option(["--verbose"], is_flag=True, help="Log every shard and every skipped row."),
 )
-for command in COMMANDS:
-    cli.add_command(command)
+
+
+def parameter(option: Declared) -> click.Parameter:
+    """Return an option as click has it; its limits and choices are checked by the dataclass."""
+    said, several = option.option, option.several and not option.option.commas
+    if said.argument:
+        metavar = said.metavar or None
+        return click.Argument([option.name], required=True, nargs=-1 if several else 1, metavar=metavar)
+    name, help = flag(option.name), said.help
+    if said.absent:
+        help += f"  [default: {said.absent}]"
+    if option.type is bool:
+        two = option.nullable or option.default is True
+        name = f"{name}/--no-{name[2:]}" if two else name
+        default = None if option.nullable else option.default
+        return click.Option([name], is_flag=True, default=default, show_default=bool(default), help=help)
+    if several and not said.count:
+        return click.Option([name], type=option.type, multiple=True, help=help)
+    default = None if option.required or several else "" if option.several else option.default
+    return click.Option(
+        [name],
+        type=option.type,
+        nargs=said.count or 1,
+        required=option.required,
+        default=default,
+        show_default=default not in (None, ""),
+        metavar=said.metavar or (f"[{'|'.join(option.choices)}]" if option.choices else None),
+        help=help,
+    )

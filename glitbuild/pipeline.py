@@ -1,21 +1,15 @@
 """A pipeline file: the stages of ``glitbuild run``, one after the other, with the commands' options."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+from glitbuild.commands import COMMANDS
 from glitbuild.errors import ConfigError, StageError
+from glitbuild.options import Options, about
 from glitbuild.recipe import read_recipe
+from glitbuild.reports import report
 from glitbuild.shards.schemas import misfit
-from glitbuild.stages.caption.options import CaptionOptions
-from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.export.command import ExportOptions
-from glitbuild.stages.ingest.options import IngestOptions
-from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.hub.command import PushOptions
-from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
-from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.train.options import TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +30,8 @@ def load_pipeline(path: str) -> list[Stage]:
     content = read_recipe(path)
     if problem := misfit("pipeline", content):
         raise ConfigError(path, problem, "see schemas/pipeline.schema.json")
-    return [_stage(name, options) for stage in content["stages"] for name, options in stage.items()]
+    stages = [(name, options) for stage in content["stages"] for name, options in stage.items()]
+    return [Stage(name, COMMANDS[name].load_options()(**options)) for name, options in stages]
 
 
 def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Stage, Any]]:
@@ -63,7 +58,7 @@ def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Sta
 def _check_before(stages: list[Stage]) -> None:
     """Check what needs no stage to have run: it would otherwise fail when others have taken their time."""
     for stage in stages:
-        if isinstance(stage.options, CaptionOptions):
+        if stage.name == "caption":
             from glitbuild.stages.caption.endpoint import require_openai
             from glitbuild.stages.caption.prompt import read_prompt
 
@@ -73,57 +68,22 @@ def _check_before(stages: list[Stage]) -> None:
 
 def run_stage(stage: Stage, plain: bool = False) -> Any:
     """Run one stage; return what its command reports."""
-    options = stage.options
-    if isinstance(options, IngestOptions):
-        from glitbuild.stages.ingest.command import run_ingest
-
-        return run_ingest(options, plain)
-    if isinstance(options, CaptionOptions):
-        from glitbuild.stages.caption.command import run_caption
-
-        return run_caption(options, plain)
-    if isinstance(options, ScenesOptions):
-        from glitbuild.stages.scenes.command import run_scenes
-
-        return run_scenes(options, plain)
-    if isinstance(options, TrainOptions):
-        from glitbuild.stages.train.command import run_train
-
-        return run_train(options, plain)
-    if isinstance(options, EvalOptions):
-        from glitbuild.stages.evaluate.command import run_eval
-        from glitbuild.stages.evaluate.report import write_files
-
-        report = run_eval(options, plain)
-        write_files(report, options)
-        return report
-    if isinstance(options, ExportOptions):
-        from glitbuild.stages.export.command import run_export
-
-        return run_export(options)
-    if isinstance(options, PreviewOptions):
-        return run_preview(options, plain)
-    if isinstance(options, PushOptions):
-        from glitbuild.stages.publish.hub.command import plan_push, run_push
-
-        return plan_push(options, plain) if options.dry_run else run_push(options, plain)
-    from glitbuild.stages.match.command import run_match
-
-    return run_match(options, plain)
+    return COMMANDS[stage.name].load_run()(stage.options, plain)
 
 
-def _stage(name: str, options: dict[str, Any]) -> Stage:
-    if isinstance(columns := options.get("keep_columns"), str):
-        options = options | {"keep_columns": columns.split(",")}
-    make: dict[str, Callable[..., Any]] = {
-        "ingest": IngestOptions,
-        "caption": CaptionOptions,
-        "match": MatchOptions,
-        "scenes": ScenesOptions,
-        "train": TrainOptions,
-        "eval": EvalOptions,
-        "export": ExportOptions,
-        "preview": PreviewOptions,
-        "push": PushOptions,
-    }
-    return Stage(name, make[name](**options))
+@dataclass(frozen=True, slots=True)
+class RunOptions(Options):
+    """Run the stages of a PIPELINE file; what is finished is passed over."""
+
+    pipeline: str = field(metadata=about("YAML file with the stages.", argument=True))
+
+
+def run_file(options: RunOptions, plain: bool = False) -> None:
+    """Run the stages of a pipeline file, and say after each what it came to.
+
+    Raises:
+        ConfigError: as ``load_pipeline`` and ``run_pipeline``.
+        StageError: as ``run_pipeline``.
+    """
+    for stage, result in run_pipeline(load_pipeline(options.pipeline), plain):
+        report(stage.name, stage.options, result)

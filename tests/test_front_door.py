@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import glitbuild
-from glitbuild.cli import cli
+from glitbuild.cli import make_command
 from glitbuild.clip.towers import stretch_positions
 from glitbuild.errors import ConfigError, ModelError
 from glitbuild.stages.ingest.options import IngestOptions
@@ -123,7 +123,7 @@ def test_a_checkpoint_is_read_as_it_is_said_to_be(clip_checkpoint: Path) -> None
 
 def test_a_function_has_the_options_of_its_command() -> None:
     for name in ("scenes", "ingest", "caption", "match", "train", "evaluate", "export", "preview", "push"):
-        options = {option.name for option in cli.commands["eval" if name == "evaluate" else name].params}
+        options = {option.name for option in make_command("eval" if name == "evaluate" else name).params}
         assert set(inspect.signature(getattr(glitbuild, name)).parameters) == options - EVERY_COMMAND, name
 
 

@@ -1,64 +1,15 @@
 import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from glitbuild.cli import cli
 from glitbuild.errors import ConfigError
 from glitbuild.pipeline import load_pipeline
-from glitbuild.shards.schemas import schema
-from glitbuild.stages.caption.options import CaptionOptions
-from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.export.command import ExportOptions
 from glitbuild.stages.ingest.options import IngestOptions
-from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.hub.command import PushOptions
-from glitbuild.stages.publish.page.preview import PreviewOptions
-from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.train.options import TrainOptions
 from tests.factories import jpeg
 from tests.run import done, here
 
 RECIPES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
-STAGES: dict[str, Any] = {
-    "ingest": IngestOptions,
-    "caption": CaptionOptions,
-    "match": MatchOptions,
-    "scenes": ScenesOptions,
-    "train": TrainOptions,
-    "eval": EvalOptions,
-    "export": ExportOptions,
-    "preview": PreviewOptions,
-    "push": PushOptions,
-}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_the_options_of_its_command(stage: str) -> None:
-    properties = schema("pipeline")["properties"]["stages"]["items"]["properties"]
-    of_schema = set(properties[stage]["properties"])
-    of_command = {parameter.name for parameter in cli.commands[stage].params} - {"log_json", "verbose"}
-    assert of_schema == of_command == {field.name for field in fields(STAGES[stage])}
-    assert set(properties) == set(STAGES)
-
-
-def test_the_defaults_are_those_of_the_command() -> None:
-    endpoint = {"endpoint": "http://localhost/v1", "model": "m"}
-    made = ("scenes", "ingest", "caption", "match", "train")
-    given = {"scenes": ["--count", "3"], "caption": ["a", *(f"--{key}={value}" for key, value in endpoint.items())]}
-    parsed = {
-        stage: cli.commands[stage].make_context(stage, [*given.get(stage, ["a"]), "--out", "b"]).params
-        for stage in made
-    }
-    for params in parsed.values():
-        assert not params.pop("log_json") and not params.pop("verbose")
-    assert IngestOptions(**parsed["ingest"]) == IngestOptions(source=("a",), out="b")
-    assert CaptionOptions(**parsed["caption"]) == CaptionOptions(dir="a", out="b", **endpoint)
-    assert MatchOptions(**parsed["match"]) == MatchOptions(dir="a", out="b")
-    assert ScenesOptions(**parsed["scenes"]) == ScenesOptions(count=3, out="b")
-    assert TrainOptions(**parsed["train"]) == TrainOptions(dir="a", out="b")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -1,11 +1,11 @@
 """What an architecture's name does not say about weights: their activation, and how pictures are prepared."""
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from glitbuild.errors import ConfigError
+from glitbuild.options import Content, Options, about
 
 Colour = tuple[float, float, float]
 """A number for each of red, green and blue, for pixels from 0 to 1."""
@@ -82,52 +82,50 @@ UNKNOWN = Facts()
 OPENAI = replace(DEFAULTS, quick_gelu=True)
 
 
-def option(name: str, value: object = None) -> str:
-    """Return an option as it is written on the command line, with its value where one is given."""
-    words = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-    if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
-    return "--" + name.replace("_", "-") + ("" if value is None else f" {words}")
-
-
-def argument(name: str, value: object = None) -> str:
-    """Return an option as it is written in Python, with its value where one is given."""
-    return name if value is None else f"{name}={tuple(value) if isinstance(value, list) else value!r}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactOptions:
+class FactOptions(Options):
     """The options that say what neither a checkpoint nor its neighbours do.
-
-    Attributes:
-        written: how errors write an option and its value.
 
     Raises:
         ConfigError: an option has a value that no model is read with.
     """
 
-    force_quick_gelu: bool | None = None
-    image_mean: Sequence[float] | None = None
-    image_std: Sequence[float] | None = None
-    image_interpolation: str | None = None
-    image_resize_mode: str | None = None
-    written: ClassVar[Callable[..., str]] = staticmethod(option)
+    force_quick_gelu: bool | None = field(
+        default=None,
+        metadata=about(
+            "Whether a checkpoint was trained with QuickGELU.",
+            absent="what it or its neighbours say",
+            content=Content.DERIVED,
+        ),
+    )
+    image_mean: Sequence[float] | None = field(
+        default=None,
+        metadata=about(
+            "Mean of the pixels that it was trained with, for R, G and B.", count=3, content=Content.DERIVED
+        ),
+    )
+    image_std: Sequence[float] | None = field(
+        default=None,
+        metadata=about("Standard deviation of these pixels, for R, G and B.", count=3, content=Content.DERIVED),
+    )
+    image_interpolation: str | None = field(
+        default=None,
+        metadata=about("Interpolation of its resize.", choices=INTERPOLATIONS, content=Content.DERIVED),
+    )
+    image_resize_mode: str | None = field(
+        default=None,
+        metadata=about(
+            "Its resize: shortest (with a center crop) or squash (both sides).",
+            choices=RESIZE_MODES,
+            content=Content.DERIVED,
+        ),
+    )
 
     def __post_init__(self) -> None:
-        for name in ("image_mean", "image_std"):
-            three = getattr(self, name)
-            if three is None:
-                continue
-            if len(three) != 3 or not all(math.isfinite(number) for number in three):
-                raise ConfigError(
-                    self.written(name, three), "not three numbers", "give one for each of red, green, blue"
-                )
-            if name == "image_std" and not min(three) > 0:
-                raise ConfigError(self.written(name, three), "pixels are divided by it", "give numbers above 0")
-        for name, known in (("image_interpolation", INTERPOLATIONS), ("image_resize_mode", RESIZE_MODES)):
-            value = getattr(self, name)
-            if value is not None and value not in known:
-                raise ConfigError(self.written(name, value), "not supported", "give " + " or ".join(known))
+        Options.__post_init__(self)
+        if self.image_std is not None and not min(self.image_std) > 0:
+            what = self.written("image_std", self.image_std)
+            raise ConfigError(what, "pixels are divided by it", "give numbers above 0")
 
     @property
     def facts(self) -> Facts:

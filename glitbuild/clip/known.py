@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from glitbuild.clip.facts import DEFAULTS, OPTIONS, Facts, colour, option
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, Facts, colour
 from glitbuild.errors import ModelError
+from glitbuild.options import flag
 
 
 def facts_of_tag(model: str, tag: str) -> Facts | None:
@@ -35,7 +36,7 @@ def usual_facts(model: str) -> Facts:
     return replace(DEFAULTS, quick_gelu=bool(open_clip.get_model_config(model).get("quick_gelu")))
 
 
-def by_architecture(model: str, facts: Facts, what: str, written: Callable[..., str] = option) -> Facts:
+def by_architecture(model: str, facts: Facts, what: str, written: Callable[..., str] = flag) -> Facts:
     """Complete facts by what is known of an architecture's weights, where these leave no choice.
 
     Args:

@@ -12,11 +12,12 @@ from glitbuild.clip import saved
 from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
 from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
 from glitbuild.clip.demo import load_demo_clip
-from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, FactOptions, Facts, argument
+from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, FactOptions, Facts
 from glitbuild.clip.names import LOAD_CLIP, MATCH, Names, blaming
 from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.embedded.files import checksum, embedded_file
 from glitbuild.errors import ConfigError, ModelError
+from glitbuild.options import argument
 
 DEFAULT_MODEL = "ViT-L-14-336"
 DEFAULT_PRETRAINED = "openai"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from glitbuild.clip.facts import argument, option
 from glitbuild.errors import ModelError
+from glitbuild.options import argument, flag
 
 THE_MODEL = "the CLIP model"
 """What errors call a model where it is not known which option named it."""
@@ -23,7 +23,7 @@ class Names:
 
     model: str
     pretrained: str
-    written: Callable[..., str] = option
+    written: Callable[..., str] = flag
 
 
 MATCH = Names("--clip-model", "--clip-pretrained")

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from glitbuild.cpus import usable_cpus
 from glitbuild.demo.photos import write_photos
 from glitbuild.engine.result import Result
+from glitbuild.options import OVERWRITE, Options, about
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.command import run_match
@@ -25,12 +26,18 @@ HELD_OUT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class DemoOptions:
-    """Options of ``glitbuild demo``; see ``glitbuild demo --help``."""
+class DemoOptions(Options):
+    """Run every stage on drawn scenes with the embedded models: no network, no GPU, a minute or two.
 
-    out: str = "glitbuild-demo"
-    real: bool = False
-    overwrite: bool = False
+    Ends with what each stage made, how right it was, what the training changed, and a page to look at.
+    """
+
+    out: str = field(default="glitbuild-demo", metadata=about("Directory to write."))
+    real: bool = field(
+        default=False,
+        metadata=about("Two photographs and real models, which it downloads, instead of scenes."),
+    )
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
 
 
 SEED = 1

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from glitbuild.batches import in_batches, made_ahead
 from glitbuild.clip.encoder import ClipEncoder, choose_device
-from glitbuild.clip.facts import argument
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.names import Names
 from glitbuild.errors import ConfigError, GlitbuildError
@@ -26,6 +25,7 @@ from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.matching import best_pairs, similarities
 from glitbuild.flism.regions import candidate_regions, check_area_limits
 from glitbuild.flism.sentences import SentenceSplitter
+from glitbuild.options import argument
 from glitbuild.records import Given, Matched, MatchedPair, Region, Span
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.options import content_of
 from glitbuild.records import Sample
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.lock import writing
@@ -78,11 +79,4 @@ def _captioned_before(out: Store, shard: str) -> dict[str, Sample]:
 
 def _config(options: CaptionOptions, prompt: Prompt) -> Config:
     """Return the options that decide the captions; where they come from and how fast is left free."""
-    return {
-        "stage": "caption",
-        "model": options.model,
-        "prompt_sha256": prompt.sha256,
-        "max_side": options.max_side,
-        "max_tokens": options.max_tokens,
-        "temperature": options.temperature,
-    } | ({} if options.seed is None else {"seed": options.seed})
+    return {"stage": "caption", "prompt_sha256": prompt.sha256} | content_of(options)

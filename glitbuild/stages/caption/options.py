@@ -1,48 +1,64 @@
-"""The options of ``glitbuild caption``: the same names on the command line and in a pipeline file."""
+"""The options of ``glitbuild caption``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from glitbuild.errors import ConfigError
+from glitbuild.options import OUT, OVERWRITE, Content, Options, about
 
 MOST_REQUESTS = 1000
-"""At a time: the client opens no more connections."""
+"""More than the client opens connections."""
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionOptions:
-    """Options of ``glitbuild caption``; see ``glitbuild caption --help``."""
+class CaptionOptions(Options):
+    """Have a vision model write long captions for images that have none.
 
-    dir: str
-    out: str
-    endpoint: str
-    model: str
-    prompt: str | None = None
-    max_side: int = 1024
-    max_tokens: int = 512
-    temperature: float = 0.0
-    seed: int | None = None
-    concurrency: int = 16
-    retries: int = 5
-    timeout: float = 120.0
-    overwrite: bool = False
+    DIR is a dataset directory that `glitbuild ingest --no-captions` finished; the endpoint is any
+    OpenAI-compatible API with vision: vLLM, SGLang, Ollama, ... Its key is read from OPENAI_API_KEY.
+    """
+
+    dir: str = field(
+        metadata=about(
+            "Dataset directory that `ingest` made without captions.", argument=True, content=Content.DERIVED
+        )
+    )
+    out: str = field(metadata=OUT)
+    endpoint: str = field(metadata=about("Base URL of the API, such as http://localhost:8000/v1."))
+    model: str = field(metadata=about("Name of the vision model at the endpoint.", content=Content.YES))
+    prompt: str | None = field(
+        default=None,
+        metadata=about("Text file with the prompt.", absent="the package's", content=Content.DERIVED),
+    )
+    max_side: int = field(
+        default=1024,
+        metadata=about("Longest side of an image as it is sent, in pixels.", least=32, content=Content.YES),
+    )
+    max_tokens: int = field(
+        default=512,
+        metadata=about("Most tokens of an answer; one that reaches it is skipped.", least=1, content=Content.YES),
+    )
+    temperature: float = field(
+        default=0.0,
+        metadata=about(
+            "Sampling temperature; 0 always takes the likeliest token.", least=0, most=2, content=Content.YES
+        ),
+    )
+    seed: int | None = field(
+        default=None, metadata=about("Sampling seed, for endpoints that take one.", content=Content.IF_SET)
+    )
+    concurrency: int = field(
+        default=16, metadata=about("Number of concurrent requests.", least=1, most=MOST_REQUESTS)
+    )
+    retries: int = field(default=5, metadata=about("Retries per failed request.", least=0))
+    timeout: float = field(default=120.0, metadata=about("Timeout of a request in seconds.", above=0))
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
 
     def __post_init__(self) -> None:
+        Options.__post_init__(self)
         _check_endpoint(self.endpoint)
         if not self.model:
             raise ConfigError("--model", "it is empty", "name a model of the endpoint")
-        if not 0 < self.timeout < float("inf"):
-            raise ConfigError(f"--timeout {self.timeout}", "not a time to wait", "give seconds, more than 0")
-        for name, value, least, most in (
-            ("--max-side", self.max_side, 32, None),
-            ("--max-tokens", self.max_tokens, 1, None),
-            ("--temperature", self.temperature, 0, 2),
-            ("--concurrency", self.concurrency, 1, MOST_REQUESTS),
-            ("--retries", self.retries, 0, None),
-        ):
-            if not (least <= value and (most is None or value <= most)):
-                fix = f"give at least {least}" + (f" and at most {most}" if most is not None else "")
-                raise ConfigError(f"{name} {value}", "out of range", fix)
 
 
 def _check_endpoint(endpoint: str) -> None:

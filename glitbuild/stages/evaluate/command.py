@@ -4,7 +4,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,9 +29,10 @@ from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.cache import EmbeddingCache
 from glitbuild.stages.evaluate.embedded import Embedded, joined
-from glitbuild.stages.evaluate.metrics import SuiteReport, Suites
+from glitbuild.stages.evaluate.metrics import Suites
 from glitbuild.stages.evaluate.options import AVERAGING, EvalOptions
 from glitbuild.stages.evaluate.plan import TRUTH, make_plan
+from glitbuild.stages.evaluate.report import Report, write_files
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
 
 MOST_THREADS = 16
@@ -42,43 +42,6 @@ TEXTS_AT_A_TIME = 4096
 """Disturbed captions whose tokens are in memory together."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A model's figures on a dataset.
-
-    Attributes:
-        model: its name or folder.
-        identity: its tag, or the SHA-256 of its weights.
-        context_length: tokens of a text that it reads.
-        dataset: the dataset directory.
-        manifest: SHA-256 of the dataset's manifest.
-        samples: of the dataset, a caption each.
-        images: different ones among their pictures.
-        truncated: captions of which the model doesn't see the end.
-        suites: by name, in order.
-        device: the torch device.
-        seed: of the false sentences and of the bootstrap.
-        seconds: that all of it took, without loading the model.
-        versions: of the packages that decide the figures.
-        reading: how the weights are read, where the model's names don't say it, by option.
-    """
-
-    model: str
-    identity: str
-    context_length: int
-    dataset: str
-    manifest: str
-    samples: int
-    images: int
-    truncated: int
-    suites: dict[str, SuiteReport]
-    device: str
-    seed: int
-    seconds: float
-    versions: dict[str, str]
-    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def run_eval(options: EvalOptions, plain: bool = False) -> Report:
@@ -121,7 +84,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         for name in plan.suites:
             log.debug("suite %s", name)
             found[name] = suites.run(name)
-    return Report(
+    report = Report(
         model=spec.name,
         identity=spec.identity,
         reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
@@ -137,6 +100,8 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         seconds=round(time.monotonic() - start, 1),
         versions=versions_of("eval"),
     )
+    write_files(report, options)
+    return report
 
 
 def _each_shard(

@@ -1,11 +1,11 @@
 """The options of ``glitbuild eval``."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT, FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
+from glitbuild.options import RAY_ADDRESS, about
 
 RETRIEVAL = "retrieval"
 LOCALIZATION = "localization"
@@ -20,24 +20,67 @@ JOINT_PAIRS = ("best", "all")
 
 @dataclass(frozen=True, slots=True)
 class EvalOptions(FactOptions):
-    """Options of ``glitbuild eval``; see ``glitbuild eval --help``."""
+    """Measure a model on a dataset: retrieval, localization, robustness.
 
-    model: str
-    dir: str
-    pretrained: str | None = None
-    suite: str = ""
-    out: str | None = None
-    markdown: str | None = None
-    context_length: int = LONG_CONTEXT
-    joint_pairs: str = "best"
-    batch_size: int = 64
-    device: str = "auto"
-    seed: int = 0
-    gpus: int | None = None
-    workers: int | None = None
-    ray_address: str | None = None
-    cache: str | None = None
-    cache_size: float = 10.0
+    MODEL is a folder with a model, such as a run's, an architecture of open_clip, or demo. DIR is a dataset
+    directory. The suite joint needs the pairs of `glitbuild match`; localization needs them, or the truth of
+    `glitbuild scenes`.
+    """
+
+    model: str = field(
+        metadata=about(
+            "Folder with a model, such as a run's; architecture of open_clip; or demo.",
+            argument=True,
+        )
+    )
+    dir: str = field(metadata=about("Dataset directory.", argument=True))
+    pretrained: str | None = field(
+        default=None,
+        metadata=about("Tag of open_clip, or checkpoint file, of an architecture.", absent="openai"),
+    )
+    suite: str = field(
+        default="",
+        metadata=about(
+            "retrieval, localization, robustness, joint, averaging, separated by commas.",
+            absent="all that DIR can serve",
+        ),
+    )
+    out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
+    markdown: str | None = field(
+        default=None, metadata=about("Markdown file to write; a local path or an fsspec URL.")
+    )
+    context_length: int = field(
+        default=LONG_CONTEXT,
+        metadata=about("Number of tokens read per text: 77 or 248."),
+    )
+    joint_pairs: str = field(
+        default="best",
+        metadata=about("Pairs per image in the suite joint.", choices=JOINT_PAIRS),
+    )
+    batch_size: int = field(
+        default=64, metadata=about("Images or texts per batch; halved where memory is too small.", least=1)
+    )
+    device: str = field(
+        default="auto",
+        metadata=about("Where to compute; auto takes a GPU if there is one.", choices=DEVICES),
+    )
+    seed: int = field(
+        default=0,
+        metadata=about("Seed of the false sentences and of the bootstrap.", least=0, most=2**63 - 1),
+    )
+    gpus: int | None = field(
+        default=None,
+        metadata=about("Number of GPUs, one worker each, through Ray.", absent="this process", least=1),
+    )
+    workers: int | None = field(
+        default=None, metadata=about("Number of CPU workers instead, through Ray.", least=0)
+    )
+    ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
+    cache: str | None = field(
+        default=None,
+        metadata=about("Folder that keeps the embeddings of shards for the next run; a path or an fsspec URL."),
+    )
+    cache_size: float = field(default=10.0, metadata=about("Largest size of --cache in gigabytes.", above=0))
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
@@ -53,18 +96,6 @@ class EvalOptions(FactOptions):
         if self.device != "auto" and (self.gpus or self.workers):
             given = f"--device {self.device} and --{'gpus' if self.gpus else 'workers'}"
             raise ConfigError(given, "both given", "--gpus runs on GPUs, --workers on CPUs: leave --device out")
-        if not 0 < self.cache_size < math.inf:
-            raise ConfigError(f"--cache-size {self.cache_size}", "not a size", "give gigabytes, more than 0")
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size {self.batch_size}", "too small", "give at least 1")
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"--seed {self.seed}", "out of range", "give a whole number from 0 to 2**63 - 1")
-        for option, value, known in (
-            ("--device", self.device, DEVICES),
-            ("--joint-pairs", self.joint_pairs, JOINT_PAIRS),
-        ):
-            if value not in known:
-                raise ConfigError(f"{option} {value}", "unknown", "give " + " or ".join(known))
 
     @property
     def suites(self) -> tuple[str, ...] | None:

@@ -1,14 +1,51 @@
 """A report as JSON, as a Markdown table, and on the terminal."""
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from glitbuild.shards.output import write_file
-from glitbuild.stages.evaluate.command import Report
 from glitbuild.stages.evaluate.metrics import SuiteReport
 from glitbuild.stages.evaluate.options import EvalOptions
 
 SCHEMA = "glit-eval/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A model's figures on a dataset.
+
+    Attributes:
+        model: its name or folder.
+        identity: its tag, or the SHA-256 of its weights.
+        context_length: tokens of a text that it reads.
+        dataset: the dataset directory.
+        manifest: SHA-256 of the dataset's manifest.
+        samples: of the dataset, a caption each.
+        images: different ones among their pictures.
+        truncated: captions of which the model doesn't see the end.
+        suites: by name, in order.
+        device: the torch device.
+        seed: of the false sentences and of the bootstrap.
+        seconds: that all of it took, without loading the model.
+        versions: of the packages that decide the figures.
+        reading: how the weights are read, where the model's names don't say it, by option.
+    """
+
+    model: str
+    identity: str
+    context_length: int
+    dataset: str
+    manifest: str
+    samples: int
+    images: int
+    truncated: int
+    suites: dict[str, SuiteReport]
+    device: str
+    seed: int
+    seconds: float
+    versions: dict[str, str]
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def write_files(report: Report, options: EvalOptions) -> None:

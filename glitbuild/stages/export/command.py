@@ -1,13 +1,14 @@
 """The command ``export``: convert, read back, compare, and only then let it appear."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from glitbuild.clip import saved
 from glitbuild.clip.load import DEMO, ClipSpec
 from glitbuild.errors import ConfigError, ExportError, GlitbuildError, ModelError
+from glitbuild.options import Options, about
 from glitbuild.records import writable
 from glitbuild.stages.export import hf, open_clip
 from glitbuild.stages.export.target import appearing, check_target
@@ -17,23 +18,25 @@ EXPORT_FORMATS = ("hf", "open_clip")
 
 
 @dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """Options of ``glitbuild export``; see ``glitbuild export --help``.
+class ExportOptions(Options):
+    """Write the model of a RUN as a folder that other libraries read.
 
-    Raises:
-        ConfigError: the format is unknown, or the target is a URL.
+    What was written is read back and compared with the model before it appears. RUN is the folder of
+    a run, or demo.
     """
 
-    run: str
-    to: str
-    format: str
-    overwrite: bool = False
+    run: str = field(metadata=about("Folder of a run, or demo.", argument=True))
+    to: str = field(metadata=about("Folder to write; it appears only when it is complete."))
+    format: str = field(
+        metadata=about(
+            "hf: a CLIPModel of transformers, with its tokenizer and image processor. open_clip: for local-dir:.",
+            choices=EXPORT_FORMATS,
+        )
+    )
+    overwrite: bool = field(default=False, metadata=about("Replace an earlier export in --to."))
 
     def __post_init__(self) -> None:
-        if self.format not in EXPORT_FORMATS:
-            raise ConfigError(
-                f"--format {self.format}", "unknown format", f"give one of {', '.join(EXPORT_FORMATS)}"
-            )
+        Options.__post_init__(self)
         if not self.to or "://" in self.to:
             fix = "give a folder on this machine; `glitbuild push` publishes it"
             raise ConfigError(f"--to {self.to}", "not a local folder", fix)
@@ -65,8 +68,12 @@ class Exported:
     bytes: int
 
 
-def run_export(options: ExportOptions) -> Exported:
+def run_export(options: ExportOptions, plain: bool = False) -> Exported:
     """Write a run's model as a folder for another library.
+
+    Args:
+        options: of the command.
+        plain: for all commands are run alike; there is no progress to show.
 
     Raises:
         ModelError: there is no model, or none that the format can express.

@@ -12,6 +12,7 @@ from glitbuild.engine.result import Result, versions_of
 from glitbuild.engine.runners import running
 from glitbuild.engine.task import done
 from glitbuild.errors import ConfigError, SourceError
+from glitbuild.options import content_of
 from glitbuild.records import Skip, SkipReason, writable
 from glitbuild.shards.layout import FOLDERS, shard_of
 from glitbuild.shards.lock import writing
@@ -71,7 +72,7 @@ def run_ingest(options: IngestOptions, plain: bool = False) -> Result:
         options.caption_column,
         options.split,
         options.captions,
-        options.keep_columns,
+        tuple(options.keep_columns),
         options.boxes_column,
         options.boxes_format,
     )
@@ -277,12 +278,6 @@ def _config(options: IngestOptions, excluded: Sequence[Excluded]) -> Config:
         more["exclude"] = [dataset.identity for dataset in excluded]
     if excluded or options.duplicates == "near":
         more["near_distance"] = options.near_distance
-    if options.max_side is not None:
-        more["max_side"] = options.max_side
     if options.boxes_column is not None:
-        more |= {"boxes_column": options.boxes_column, "boxes_format": options.boxes_format}
-    return (
-        more
-        | {"stage": "ingest", "shard_size": options.shard_size, "max_pixels": options.max_pixels}
-        | ({} if options.captions else {"captions": False})
-    )
+        more["boxes_format"] = options.boxes_format
+    return {"stage": "ingest"} | content_of(options) | more

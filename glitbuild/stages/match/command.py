@@ -13,6 +13,7 @@ from glitbuild.engine.result import Result
 from glitbuild.engine.runners import running
 from glitbuild.engine.task import ShardReport, ShardTask, Worker, done
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.options import content_of
 from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import require_captions
 from glitbuild.shards.sidecar import Config
@@ -101,12 +102,10 @@ def _config(options: MatchOptions, detector: DetectorSpec, clip: ClipSpec) -> Co
             "stage": "match",
             "detector": detector.identity,
             "score": detector.score,
-            "min_area": options.min_area,
-            "max_area": options.max_area,
             "clip_model": clip.name,
             "clip_pretrained": clip.identity,
             "splitter": SentenceSplitter.name,
         }
         | clip.changes
-        | ({} if options.default_regions else {"default_regions": False})
+        | content_of(options)
     )

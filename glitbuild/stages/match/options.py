@@ -1,33 +1,83 @@
-"""The options of the commands: the same names on the command line and in a pipeline file."""
+"""The options of ``glitbuild match``."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glitbuild.clip.facts import FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
+from glitbuild.options import OUT, OVERWRITE, RAY_ADDRESS, Content, about
 
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions(FactOptions):
-    """Options of ``glitbuild match``; see ``glitbuild match --help``."""
+    """Find regions, split captions into sentences, and pair each sentence with its best region.
 
-    dir: str
-    out: str
-    gpus: int | None = None
-    workers: int | None = None
-    detector: str = "yolov8n.pt"
-    clip_model: str = "ViT-L-14-336"
-    clip_pretrained: str | None = None
-    score: float | None = None
-    min_area: float = 0.01
-    max_area: float = 0.8
-    default_regions: bool = True
-    ray_address: str | None = None
-    overwrite: bool = False
-    trust_detector: bool = False
-    detector_sha256: str | None = None
+    DIR is a dataset directory that `glitbuild ingest` finished.
+    """
+
+    dir: str = field(
+        metadata=about(
+            "Dataset directory that `ingest`, `caption` or `scenes` made.", argument=True, content=Content.DERIVED
+        )
+    )
+    out: str = field(metadata=OUT)
+    gpus: int | None = field(
+        default=None, metadata=about("Number of GPUs, one worker each.", absent="all there are", least=1)
+    )
+    workers: int | None = field(
+        default=None,
+        metadata=about("Number of CPU workers instead; 0 runs in this process, without Ray.", least=0),
+    )
+    detector: str = field(
+        default="yolov8n.pt",
+        metadata=about(
+            "An ultralytics name or file (.pt, .onnx), hf:NAME_OR_DIR (YOLOS, DETR, ...), none, or demo.",
+            content=Content.DERIVED,
+        ),
+    )
+    clip_model: str = field(
+        default="ViT-L-14-336",
+        metadata=about("Architecture of open_clip, folder of a model, or demo.", content=Content.DERIVED),
+    )
+    clip_pretrained: str | None = field(
+        default=None,
+        metadata=about("Tag of open_clip, or checkpoint file.", absent="openai", content=Content.DERIVED),
+    )
+    score: float | None = field(
+        default=None,
+        metadata=about(
+            "Lowest score of a detection.", absent="0.25; 0.5 for hf:", least=0, most=1, content=Content.DERIVED
+        ),
+    )
+    min_area: float = field(
+        default=0.01,
+        metadata=about(
+            "Smallest area of a detection, as a share of the image.", least=0, most=1, content=Content.YES
+        ),
+    )
+    max_area: float = field(
+        default=0.8,
+        metadata=about(
+            "Largest area of a detection, as a share of the image.", least=0, most=1, content=Content.YES
+        ),
+    )
+    default_regions: bool = field(
+        default=True,
+        metadata=about(
+            "Quadrants and centre beside detections; without, only where nothing is detected.",
+            content=Content.IF_SET,
+        ),
+    )
+    ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
+    trust_detector: bool = field(
+        default=False, metadata=about("Let a .pt file, which is a pickle, run the code in it.")
+    )
+    detector_sha256: str | None = field(
+        default=None, metadata=about("SHA-256 that the detector's file must have; such a file is trusted.")
+    )
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)

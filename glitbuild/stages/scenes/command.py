@@ -3,10 +3,10 @@
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.result import Result, versions_of
+from glitbuild.options import content_of
 from glitbuild.records import ImageInfo, Sample, Source, to_json
 from glitbuild.shards.layout import shard_name, shard_of
 from glitbuild.shards.lock import writing
@@ -101,7 +101,4 @@ def _rows(options: ScenesOptions, number: int) -> range:
 
 
 def _config(options: ScenesOptions) -> Config:
-    content = asdict(options)
-    for name in ("out", "overwrite"):
-        del content[name]
-    return {"stage": "scenes", "generator": GENERATOR} | content
+    return {"stage": "scenes", "generator": GENERATOR} | content_of(options)

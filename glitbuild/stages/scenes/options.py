@@ -1,12 +1,13 @@
 """Options of ``glitbuild scenes``, and the splits that share no scene."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
 from glitbuild.errors import ConfigError
+from glitbuild.options import OUT, OVERWRITE, Content, Options, about
 from glitbuild.stages.scenes.colours import COLOURS
 from glitbuild.stages.scenes.kinds import KINDS
 
@@ -59,49 +60,80 @@ MOST_OBJECTS = 9
 MOST_OF_A_KIND = 6
 """Objects a kind: each needs a colour of its own, and one of them four where contrast groups differ in it."""
 
-SIDES = (384, 1024)
-
 
 @dataclass(frozen=True, slots=True)
-class ScenesOptions:
-    """Options of ``glitbuild scenes``; see ``glitbuild scenes --help``."""
+class ScenesOptions(Options):
+    """Draw scenes with long captions whose regions and sentences are known exactly.
 
-    count: int
-    out: str
-    seed: int = 0
-    split: str = "train"
-    min_objects: int = 2
-    max_objects: int = MOST_OBJECTS
-    kinds: str = ""
-    held_out_kinds: bool = False
-    contrast: float = 0.5
-    late: float = 0.8
-    noise: float = 0.0
-    size: int = 384
-    shard_size: int = 1000
-    overwrite: bool = False
+    What is known is in OUT/truth/, a row per scene; all else is a dataset as `glitbuild ingest` makes it.
+    """
+
+    count: int = field(metadata=about("Number of scenes.", least=1, content=Content.YES))
+    out: str = field(metadata=OUT)
+    seed: int = field(
+        default=0,
+        metadata=about("Seed from which everything follows.", least=0, most=2**63 - 1, content=Content.YES),
+    )
+    split: str = field(
+        default="train",
+        metadata=about("Split; no two of them share a scene.", choices=SPLITS, content=Content.YES),
+    )
+    min_objects: int = field(default=2, metadata=about("Fewest objects per scene.", least=2, content=Content.YES))
+    max_objects: int = field(
+        default=MOST_OBJECTS,
+        metadata=about("Most objects per scene.", most=MOST_OBJECTS, content=Content.YES),
+    )
+    kinds: str = field(
+        default="",
+        metadata=about("Kinds of objects, separated by commas.", absent="all of the split", content=Content.YES),
+    )
+    held_out_kinds: bool = field(
+        default=False,
+        metadata=about(
+            "With --split test: in every scene an object of a kind that training never sees.", content=Content.YES
+        ),
+    )
+    contrast: float = field(
+        default=0.5,
+        metadata=about(
+            "Share of scenes in groups of four that differ in one thing.", least=0, most=1, content=Content.YES
+        ),
+    )
+    late: float = field(
+        default=0.8,
+        metadata=about(
+            "Share of these groups whose captions tell the difference last; in the others it is anywhere.",
+            least=0,
+            most=1,
+            content=Content.YES,
+        ),
+    )
+    noise: float = field(
+        default=0.0,
+        metadata=about(
+            "Share of captions with a sentence about something that isn't in the image.",
+            least=0,
+            most=1,
+            content=Content.YES,
+        ),
+    )
+    size: int = field(
+        default=384,
+        metadata=about(
+            "Height of the images in pixels; half of them are square, the others 4:3.",
+            least=384,
+            most=1024,
+            content=Content.YES,
+        ),
+    )
+    shard_size: int = field(default=1000, metadata=about("Samples per shard.", least=1, content=Content.YES))
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
 
     def __post_init__(self) -> None:
-        for name, value in (("--count", self.count), ("--shard-size", self.shard_size)):
-            if value < 1:
-                raise ConfigError(f"{name} {value}", "too small", "give at least 1")
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"--seed {self.seed}", "out of range", "give a whole number from 0 to 2**63 - 1")
-        if self.split not in SPLITS:
-            raise ConfigError(f"--split {self.split}", "unknown split", "give train, val or test")
-        for name, share in (("--contrast", self.contrast), ("--late", self.late), ("--noise", self.noise)):
-            if not 0 <= share <= 1:
-                raise ConfigError(f"{name} {share}", "not a share", "give a number from 0 to 1")
-        if not SIDES[0] <= self.size <= SIDES[1]:
-            raise ConfigError(f"--size {self.size}", "out of range", f"give {SIDES[0]} to {SIDES[1]} pixels")
+        Options.__post_init__(self)
         self._check_objects()
 
     def _check_objects(self) -> None:
-        if self.min_objects < 2:
-            raise ConfigError(f"--min-objects {self.min_objects}", "too few", "give at least 2")
-        if self.max_objects > MOST_OBJECTS:
-            fix = f"give at most {MOST_OBJECTS}"
-            raise ConfigError(f"--max-objects {self.max_objects}", "more than fit into a scene", fix)
         if self.min_objects > self.max_objects:
             what = f"--min-objects {self.min_objects} --max-objects {self.max_objects}"
             raise ConfigError(what, "the least is more than the most", "swap them")

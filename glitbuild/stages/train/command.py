@@ -2,21 +2,21 @@
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from glitbuild.clip.facts import OPTIONS
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.names import TRAIN
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.options import content_of
 from glitbuild.shards.lock import locked
 from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
 from glitbuild.shards.reader import check_shards
 from glitbuild.shards.sidecar import Config
 from glitbuild.stages.train.cache import ShardCache
 from glitbuild.stages.train.checkpoint import State
-from glitbuild.stages.train.folder import FREE, RUN, RunFolder
+from glitbuild.stages.train.folder import RUN, RunFolder
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 
@@ -127,7 +127,6 @@ def _train(
 
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
     # What was decided of the weights counts, not which option or file decided it.
-    left_out = {*FREE, *OPTIONS.values()}
-    config = {name: value for name, value in asdict(options).items() if name not in left_out} | clip.changes
+    config = content_of(options) | clip.changes
     shards = hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()
     return config | {"stage": "train", "dir": f"sha256:{shards}", "model": clip.name, "pretrained": clip.identity}

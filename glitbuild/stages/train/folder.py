@@ -11,6 +11,7 @@ from typing import Any
 from glitbuild.clip.saved import is_saved
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.files import write_whole
+from glitbuild.options import resumable
 from glitbuild.shards.lock import LOCK
 from glitbuild.shards.overlap import refuse_inside
 from glitbuild.shards.sidecar import Config, refuse_changes
@@ -21,12 +22,6 @@ RUN = "run.json"
 """What a run was begun with, and at its end what it came to."""
 
 SCHEMA = "glit-run/1"
-
-FREE = frozenset(
-    {"out", "gpus", "workers", "accumulate", "loader_workers", "save_every", "ray_address", "wandb"}
-    | {"cache", "cache_size", "resume", "overwrite"}
-)
-"""Options that may change when a run is continued: the steps don't depend on them."""
 
 
 class RunFolder:
@@ -59,7 +54,8 @@ class RunFolder:
                 raise DatasetError(
                     str(path), f"its schema is {content['schema']}, this version writes {SCHEMA}", fix
                 )
-            before = {name: value for name, value in content["config"].items() if name not in FREE}
+            free = resumable(TrainOptions)  # earlier versions wrote some of them too
+            before = {name: value for name, value in content["config"].items() if name not in free}
             refuse_changes(self._options.out, before, self._config)
         except (ValueError, KeyError, AttributeError) as error:
             raise DatasetError(str(path), f"damaged ({error!r})", "start again with --overwrite") from error

@@ -1,12 +1,12 @@
-"""The options of ``glitbuild train``: the same names on the command line and in a pipeline file."""
+"""The options of ``glitbuild train``."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from glitbuild.clip.facts import FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
+from glitbuild.options import OVERWRITE, RAY_ADDRESS, Content, about
 from glitbuild.records import writable
 from glitbuild.stages.train.cache import cache_folder, size_in_bytes
 
@@ -16,36 +16,94 @@ PAIRS = ("best", "top3", "all")
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions(FactOptions):
-    """Options of ``glitbuild train``; see ``glitbuild train --help``."""
+    """Fine-tune a CLIP on matched shards for captions of up to 248 tokens.
 
-    dir: str
-    out: str
-    model: str = "ViT-B-16"
-    pretrained: str | None = None
-    epochs: int = 10
-    batch_size: int = 256
-    accumulate: int = 1
-    lr: float = 5e-6
-    weight_decay: float = 0.05
-    warmup: float = 0.0
-    clip_grad: float = 0.0
-    loss: str = "global,local,tsl"
-    local_weight: float = 0.5
-    tsl_weight: float = 1.0
-    pairs: str = "best"
-    unlocked_image_groups: int | None = None
-    unlocked_text_layers: int | None = None
-    gpus: int | None = None
-    workers: int | None = None
-    loader_workers: int = 2
-    cache: str | None = None
-    cache_size: str | None = None
-    save_every: int = 500
-    seed: int = 0
-    ray_address: str | None = None
-    wandb: bool = False
-    resume: bool = False
-    overwrite: bool = False
+    DIR is a dataset directory that `glitbuild match` finished. The same command again resumes where an
+    earlier run was interrupted.
+    """
+
+    dir: str = field(metadata=about("Dataset directory that `match` made.", argument=True, content=Content.DERIVED))
+    out: str = field(metadata=about("Folder of the run; the model is written there at its end."))
+    model: str = field(
+        default="ViT-B-16",
+        metadata=about("Architecture of open_clip, folder of a run, or demo.", content=Content.DERIVED),
+    )
+    pretrained: str | None = field(
+        default=None,
+        metadata=about("Tag of open_clip, or checkpoint file.", absent="openai", content=Content.DERIVED),
+    )
+    epochs: int = field(default=10, metadata=about("Number of epochs.", least=1, content=Content.YES))
+    batch_size: int = field(
+        default=256, metadata=about("Samples per step, over all processes.", least=1, content=Content.YES)
+    )
+    accumulate: int = field(
+        default=1, metadata=about("Parts that a batch is computed in; the step stays the same.", least=1)
+    )
+    lr: float = field(default=5e-6, metadata=about("Peak learning rate.", above=0, content=Content.YES))
+    weight_decay: float = field(
+        default=0.05, metadata=about("Weight decay of AdamW, for matrices.", least=0, content=Content.YES)
+    )
+    warmup: float = field(
+        default=0.0,
+        metadata=about(
+            "Share of the steps in which the learning rate rises.", least=0, below=1, content=Content.YES
+        ),
+    )
+    clip_grad: float = field(
+        default=0.0,
+        metadata=about("Largest norm of the gradients; 0 for no limit.", least=0, content=Content.YES),
+    )
+    loss: str = field(default="global,local,tsl", metadata=about("Losses to sum.", content=Content.YES))
+    local_weight: float = field(
+        default=0.5, metadata=about("Weight of the local loss.", least=0, content=Content.YES)
+    )
+    tsl_weight: float = field(
+        default=1.0, metadata=about("Weight of the token similarity loss.", least=0, content=Content.YES)
+    )
+    pairs: str = field(
+        default="best",
+        metadata=about(
+            "Local pairs: best, or one of the top3 or of all, drawn per epoch.",
+            choices=PAIRS,
+            content=Content.YES,
+        ),
+    )
+    unlocked_image_groups: int | None = field(
+        default=None,
+        metadata=about(
+            "Train only the last N groups of the image tower.", absent="all", least=0, content=Content.YES
+        ),
+    )
+    unlocked_text_layers: int | None = field(
+        default=None,
+        metadata=about(
+            "Train only the last N layers of the text tower.", absent="all", least=0, content=Content.YES
+        ),
+    )
+    gpus: int | None = field(
+        default=None,
+        metadata=about("Number of GPUs, one process each, through Ray.", absent="one process", least=1),
+    )
+    workers: int | None = field(
+        default=None, metadata=about("Number of CPU processes instead, through Ray.", least=1)
+    )
+    loader_workers: int = field(
+        default=2,
+        metadata=about("Data loading processes per training process; 0 loads in the latter.", least=0),
+    )
+    cache: str | None = field(
+        default=None,
+        metadata=about("Folder for the shards of a remote DIR.", absent="~/.cache/glitbuild/shards"),
+    )
+    cache_size: str | None = field(
+        default=None, metadata=about("Largest size of the cache, such as 500MB.", absent="50GB", numeric=True)
+    )
+    save_every: int = field(default=500, metadata=about("Steps between checkpoints.", least=1))
+    seed: int = field(default=0, metadata=about("Seed of the order of the samples.", least=0, content=Content.YES))
+    ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
+    wandb: bool = field(default=False, metadata=about("Log to Weights & Biases too."))
+    resume: bool = field(default=False, metadata=about("Fail unless there is a checkpoint to resume from."))
+    overwrite: bool = field(default=False, metadata=OVERWRITE)
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
@@ -55,29 +113,11 @@ class TrainOptions(FactOptions):
             raise ConfigError(
                 f"--out {self.out}", "its name is not UTF-8, as TensorBoard needs", "choose another --out"
             )
-        for name in ("epochs", "batch_size", "accumulate", "save_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(_option(name, getattr(self, name)), "too small", "give at least 1")
-        for name in ("weight_decay", "clip_grad", "local_weight", "tsl_weight", "loader_workers", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(_option(name, getattr(self, name)), "too small", "give 0 or more")
-        for name in ("unlocked_image_groups", "unlocked_text_layers"):
-            if (getattr(self, name) or 0) < 0:
-                raise ConfigError(_option(name, getattr(self, name)), "too small", "give 0 or more")
-        for name in ("weight_decay", "clip_grad", "local_weight", "tsl_weight"):
-            if not math.isfinite(getattr(self, name)):
-                raise ConfigError(_option(name, getattr(self, name)), "not a finite number", "give a finite number")
-        if not 0 < self.lr < math.inf:
-            raise ConfigError(f"--lr {self.lr}", "not a learning rate", "give a finite number above 0")
-        if not 0 <= self.warmup < 1:
-            raise ConfigError(f"--warmup {self.warmup}", "not a share of the steps", "give 0 to below 1")
         if not self.losses or self.losses - set(LOSSES) or len(self.losses) != len(self.loss.split(",")):
             raise ConfigError(f"--loss {self.loss}", "not a list of losses", "give some of " + ",".join(LOSSES))
         if not any(self.weights.values()):
             names = " and ".join(f"--{name}-weight 0" for name in LOSSES if name in self.losses)
             raise ConfigError(f"--loss {self.loss}", f"nothing is left of it with {names}", "give a weight above 0")
-        if self.pairs not in PAIRS:
-            raise ConfigError(f"--pairs {self.pairs}", "unknown", "give " + ", ".join(PAIRS))
         if self.pairs != "best" and self.losses == {"global"}:
             raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "omit it")
         if self.cache is not None and (not self.cache or "://" in self.cache):
@@ -85,8 +125,6 @@ class TrainOptions(FactOptions):
         if not self.cache_limit:
             raise ConfigError(f"--cache-size {self.cache_size}", "not a size", "give one such as 500MB or 50GB")
         check_workers(self.workers, self.gpus, self.ray_address)
-        if self.workers == 0:
-            raise ConfigError("--workers 0", "too small", "give at least 1, or leave it out for one process")
         if self.resume and self.overwrite:
             raise ConfigError("--resume and --overwrite", "they exclude each other", "give one of the two")
 
@@ -115,7 +153,3 @@ class TrainOptions(FactOptions):
     def world_size(self) -> int:
         """How many processes train."""
         return self.gpus or self.workers or 1
-
-
-def _option(name: str, value: object) -> str:
-    return f"--{name.replace('_', '-')} {value}"

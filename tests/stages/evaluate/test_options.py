@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from glitbuild.cli import cli
+from glitbuild.cli import make_command
 from glitbuild.errors import ConfigError
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
@@ -68,6 +68,6 @@ def test_wrong_options_are_named(options: dict[str, Any], says: str) -> None:
 
 
 def test_the_options_are_those_of_the_command() -> None:
-    params = cli.commands["eval"].make_context("eval", ["m", "d"]).params
+    params = make_command("eval").make_context("eval", ["m", "d"]).params
     assert not params.pop("log_json") and not params.pop("verbose")
     assert EvalOptions(**params) == EvalOptions("m", "d")

@@ -141,7 +141,7 @@ def test_what_can_be_excluded(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"), [({"duplicates": "some"}, "keep, exact, near"), ({"near_distance": 17}, "0 to 16")]
+    ("options", "says"), [({"duplicates": "some"}, "keep or exact or near"), ({"near_distance": 17}, "0 to 16")]
 )
 def test_wrong_options(options: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=says):

@@ -1,8 +1,9 @@
 """The command ``push``: what is sent, sending it, and what came of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glitbuild.errors import ConfigError, GlitbuildError
+from glitbuild.options import Options, about
 from glitbuild.stages.publish.hub.contents import CARD, Contents
 from glitbuild.stages.publish.hub.failures import client_through_our_log, explained, without_secrets
 from glitbuild.stages.publish.hub.remote import Remote
@@ -10,19 +11,35 @@ from glitbuild.stages.publish.hub.upload import Sent, Upload, lacking, stale
 
 
 @dataclass(frozen=True, slots=True)
-class PushOptions:
-    """Options of ``glitbuild push``; see ``glitbuild push --help``. None of them is a token."""
+class PushOptions(Options):
+    """Send a dataset or a model to the Hugging Face Hub, with a card.
 
-    path: str
-    repo: str
-    private: bool = False
-    create_pr: bool = False
-    license: str = ""
-    eval: str = ""
-    message: str = ""
-    dry_run: bool = False
+    PATH is a finished dataset directory, or the folder of a run or of an export. The token comes from HF_TOKEN or
+    from the file that `hf auth login` writes. Interrupted, the same command sends what is still lacking.
+    """
+
+    path: str = field(metadata=about("Finished dataset directory, or folder of a run or an export.", argument=True))
+    repo: str = field(
+        metadata=about("Name on the Hub, as NAMESPACE/NAME.", argument=True, metavar="NAMESPACE/NAME")
+    )
+    private: bool = field(default=False, metadata=about("Create the repository as private, if it doesn't exist."))
+    create_pr: bool = field(default=False, metadata=about("Upload to a pull request, which others can merge."))
+    license: str = field(
+        default="",
+        metadata=about("License under its name on the Hub.", absent="those of the samples"),
+    )
+    eval: str = field(
+        default="",
+        metadata=about("Metrics for the model card: the file of `glitbuild eval --out`."),
+    )
+    message: str = field(default="", metadata=about("Message of the last commit, and title of the pull request."))
+    dry_run: bool = field(
+        default=False,
+        metadata=about("Print what would be uploaded, and the card, without network or token."),
+    )
 
     def __post_init__(self) -> None:
+        Options.__post_init__(self)
         from huggingface_hub.utils import HFValidationError, validate_repo_id
 
         fix = "give NAMESPACE/NAME, such as anna/birds"
@@ -51,18 +68,23 @@ class Pushed:
     sent: Sent
 
 
-def run_push(options: PushOptions, plain: bool = False) -> Pushed:
+def run_push(options: PushOptions, plain: bool = False) -> Pushed | Contents:
     """Make a repository on the Hub equal to a folder; what an earlier call sent is not sent again.
 
     Args:
-        options: of the command; not ``dry_run``.
+        options: of the command.
         plain: progress as lines, also on a terminal.
+
+    Returns:
+        What was pushed; with ``dry_run`` what the repository would hold.
 
     Raises:
         ConfigError: there is nothing to push, no token, or the token may not write there.
         DatasetError: the folder is damaged.
         PushError: the Hub can't be reached, or refuses something.
     """
+    if options.dry_run:
+        return plan_push(options, plain)
     token = _token()
     contents = plan_push(options, plain)
     with client_through_our_log(token):

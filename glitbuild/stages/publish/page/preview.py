@@ -3,10 +3,11 @@
 import logging
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.options import Options, about
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.output import check_writable, write_file
@@ -16,27 +17,25 @@ from glitbuild.stages.publish.page.card import BAR_WIDTH, card
 from glitbuild.stages.publish.page.template import render
 from glitbuild.stages.publish.page.thumbnails import data_url, fit, thumbnail
 
-SIDES = (64, 2048)
-
 
 @dataclass(frozen=True, slots=True)
-class PreviewOptions:
-    """Options of ``glitbuild preview``; see ``glitbuild preview --help``."""
+class PreviewOptions(Options):
+    """Write one HTML file with images, their regions and their sentences, to look at.
 
-    dir: str
-    out: str
-    samples: int = 200
-    seed: int | None = None
-    max_side: int = 512
+    It needs nothing beside it and no network. Pointing at a sentence lights its region and the other way round.
+    """
 
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ConfigError(f"--samples {self.samples}", "too small", "give at least 1")
-        if self.seed is not None and self.seed < 0:
-            raise ConfigError(f"--seed {self.seed}", "negative", "give a whole number from 0")
-        if not SIDES[0] <= self.max_side <= SIDES[1]:
-            what = f"--max-side {self.max_side}"
-            raise ConfigError(what, "out of range", f"give {SIDES[0]} to {SIDES[1]} pixels")
+    dir: str = field(metadata=about("Dataset directory.", argument=True))
+    out: str = field(metadata=about("HTML file to write; a local path or an fsspec URL."))
+    samples: int = field(default=200, metadata=about("Number of samples, spread evenly.", least=1))
+    seed: int | None = field(
+        default=None,
+        metadata=about("Draw the samples at random with this seed instead.", least=0),
+    )
+    max_side: int = field(
+        default=512,
+        metadata=about("Longest side of an image in pixels.", least=64, most=2048),
+    )
 
 
 def choose(total: int, count: int, seed: int | None) -> list[int]:

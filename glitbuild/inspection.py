@@ -1,0 +1,96 @@
+"""The commands that only read a dataset: ``stats`` and ``validate``."""
+
+from dataclasses import dataclass, field
+
+import click
+
+from glitbuild.engine.cluster import check_workers, choose_cluster
+from glitbuild.engine.progress import Progress
+from glitbuild.errors import DatasetError
+from glitbuild.options import RAY_ADDRESS, Options, about
+from glitbuild.shards.manifest import Manifest, open_dataset
+from glitbuild.shards.stats import Stats, collect
+from glitbuild.shards.validate import validate
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateOptions(Options):
+    """Check a dataset against its manifest: files, hashes, records, spans, boxes."""
+
+    dir: str = field(metadata=about("Dataset directory.", argument=True))
+    workers: int | None = field(
+        default=None, metadata=about("Number of worker processes.", absent="this process", least=0)
+    )
+    ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        check_workers(self.workers, None, self.ray_address)
+
+
+@dataclass(frozen=True, slots=True)
+class StatsOptions(Options):
+    """Count what is in a dataset: totals, distributions, skipped by reason."""
+
+    dir: str = field(metadata=about("Dataset directory.", argument=True))
+    json: bool = field(default=False, metadata=about("Print JSON instead of tables."))
+    html: str | None = field(
+        default=None,
+        metadata=about("HTML file to write: charts, worst and best pairs; a local path or an fsspec URL."),
+    )
+    workers: int | None = field(
+        default=None, metadata=about("Number of worker processes.", absent="this process", least=0)
+    )
+    ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        check_workers(self.workers, None, self.ray_address)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What ``stats`` counted of a dataset."""
+
+    manifest: Manifest
+    stats: Stats
+
+
+def run_stats(options: StatsOptions, plain: bool = False) -> Counted:
+    """Count what is in a dataset, and write the page where the options say so.
+
+    Raises:
+        ConfigError: there is no such dataset.
+        DatasetError: it is damaged.
+    """
+    cluster = choose_cluster(options.workers, ray_address=options.ray_address)
+    store, manifest = open_dataset(options.dir)
+    if options.html:
+        from glitbuild.stages.publish.page.statistics import write_statistics
+
+        return Counted(manifest, write_statistics(store, manifest, options.html, plain, cluster))
+    with Progress("stats", manifest.totals["samples"], plain) as progress:
+        return Counted(manifest, collect(store, manifest, progress.advance, cluster))
+
+
+def run_validate(options: ValidateOptions, plain: bool = False) -> Manifest:
+    """Check a dataset, and print each problem when it is found.
+
+    Returns:
+        The manifest of a dataset without problems.
+
+    Raises:
+        ConfigError: there is no such dataset.
+        DatasetError: it has problems.
+    """
+    cluster = choose_cluster(options.workers, ray_address=options.ray_address)
+    store, manifest = open_dataset(options.dir)
+    count = 0
+    with Progress("validate", manifest.totals["samples"], plain) as progress:
+        for problem in validate(store, manifest, progress.advance, cluster):
+            count += 1
+            click.echo(problem)
+    if count:
+        fix = "remove the sidecars of the shards named and make them again"
+        raise DatasetError(options.dir, f"{count} problems", fix)
+    return manifest
