@@ -3,9 +3,10 @@
     python benchmarks/hops.py [--list]
 
 Ingesting a row whose picture is a URL, from the call of ``run_ingest`` to its return, in all threads; of this, the
-download alone; matching a shard of two scenes in a worker that has loaded its models; and a step of training, with
-the making of its batch. Each is done once before it is counted. Functions that run while modules are imported don't
-count. With ``--list``, the files and how many different functions ran in each.
+download alone; matching a shard of two scenes in a worker that has loaded its models; and a training step, from the
+end of the one before: its batch, the step, and its line in the log. Each is done once before it is counted.
+Functions that run while modules are imported don't count. With ``--list``, the files, and how many functions
+ran in each of them.
 """
 
 import json
@@ -14,6 +15,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,9 +34,9 @@ from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.train.loop import Job, Trainer
+from glitbuild.stages.train.checkpoint import State
+from glitbuild.stages.train.loop import Job, prepare, train
 from glitbuild.stages.train.options import TrainOptions
-from glitbuild.stages.train.plan import Plan
 from tests.factories import jpeg
 from tests.stages.ingest.download.server import Server
 
@@ -42,23 +44,41 @@ PACKAGE = str(Path(glitbuild.__file__).parent)
 DEMO: dict[str, Any] = {"detector": "demo", "clip_model": "demo", "workers": 0}
 
 
-def crossed(action: Callable[[], Any]) -> Counter[str]:
-    """Return the files of the package in which functions ran, with the number of different functions."""
-    seen: set[tuple[str, str]] = set()
+class Profile:
+    """Notes the files of the package in which functions run, in all threads."""
 
-    def profile(frame: FrameType, event: str, _: object) -> None:
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+
+    def _note(self, frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(PACKAGE) and code.co_name != "<module>":
-            seen.add((code.co_filename, code.co_qualname))
+            self._seen.add((code.co_filename, code.co_qualname))
 
-    threading.setprofile(profile)
-    sys.setprofile(profile)
+    def start(self) -> None:
+        """Begin to note."""
+        threading.setprofile(self._note)
+        sys.setprofile(self._note)
+
+    def stop(self) -> None:
+        """Note no more."""
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+    def files(self) -> Counter[str]:
+        """Return the files, with the number of different functions that ran."""
+        return Counter(str(Path(name).relative_to(PACKAGE)) for name, _ in self._seen)
+
+
+def crossed(action: Callable[[], Any]) -> Counter[str]:
+    """Return the files in which functions ran during an action, with the number of different functions."""
+    seen = Profile()
+    seen.start()
     try:
         action()
     finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
-    return Counter(str(Path(name).relative_to(PACKAGE)) for name, _ in seen)
+        seen.stop()
+    return seen.files()
 
 
 def ingest_url(folder: Path) -> Counter[str]:
@@ -99,14 +119,19 @@ def match_shard(folder: Path) -> Counter[str]:
 def train_step(folder: Path) -> Counter[str]:
     """Take a step of training on a matched dataset of two samples."""
     options = TrainOptions(str(folder / "pairs"), str(folder / "run"), "demo", batch_size=2, loader_workers=0)
-    trainer = Trainer(Job(options, str(folder / "pairs"), str(folder), ClipSpec.parse("demo")), "cpu")
-    places = next(Plan((2,), 0, 2).steps(1))
+    options = replace(options, epochs=2)
+    (folder / "run").mkdir()
+    training = prepare(Job(options, options.dir, options.out, ClipSpec.parse("demo")), "cpu")
+    seen = Profile()
 
-    def step() -> None:
-        trainer._step(trainer.batches[places], [2])
+    def between(state: State, images: int) -> None:
+        if state.step == 1:
+            seen.start()
+        else:
+            seen.stop()
 
-    step()
-    return crossed(step)
+    train(training, between)
+    return seen.files()
 
 
 def main() -> None:

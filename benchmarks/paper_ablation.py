@@ -31,9 +31,9 @@ from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.train import loop
 from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batch, Batches
-from glitbuild.stages.train.loop import Job, Pieces, Trainer
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Place
 
@@ -112,9 +112,9 @@ def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace)
         run_train(options, plain=True)
     elif not (run / "open_clip_model.safetensors").exists():
         run.mkdir(parents=True, exist_ok=True)
-        job, pieces = Job(options, options.dir, str(run), ClipSpec.parse("demo")), Pieces(MisplacedBatches)
-        trainer = Trainer(job, "cpu", pieces=pieces)
-        trainer.run(lambda images: None)
+        job = loop.Job(options, options.dir, str(run), ClipSpec.parse("demo"))
+        training = loop.prepare(job, "cpu", pieces=loop.Pieces(MisplacedBatches))
+        loop.train(training, lambda state, images: None)
     return run
 
 

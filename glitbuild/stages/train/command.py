@@ -106,7 +106,7 @@ def _train(
     """Load the model, which finds the last mistakes of the command line; then begin to write, and train."""
     import torch
 
-    from glitbuild.stages.train.loop import Job, Trainer
+    from glitbuild.stages.train.loop import Job, prepare, train
 
     job, several = Job(options, source, str(folder.path), clip, cache), bool(options.gpus or options.workers)
     device = "cuda" if torch.cuda.is_available() and not several else "cpu"
@@ -114,15 +114,15 @@ def _train(
         from glitbuild.stages.train.distributed import check_gpus, train_with_ray
 
         check_gpus(options)
-    trainer = Trainer(job, device)
+    training = prepare(job, device)
     images = plan.images(plan.batches * options.epochs) - plan.images(folder.steps)
     if several:
-        del trainer  # the processes load the model themselves; this was to see that they can
+        del training  # the processes load the model themselves; this was to see that they can
         with Progress("train", images, plain) as progress:
             return train_with_ray(job, plan, folder.begin, progress.advance), progress.rate
     folder.begin()
     with Progress("train", images, plain) as progress:
-        return trainer.run(progress.advance), progress.rate
+        return train(training, lambda state, images: progress.advance(images)), progress.rate
 
 
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:

@@ -14,7 +14,8 @@ from glitbuild.engine.lifeline import Lifeline
 from glitbuild.errors import ClusterError, ConfigError, GlitbuildError, TrainingError
 from glitbuild.stages.train.checkpoint import State, last_step
 from glitbuild.stages.train.log import LINES
-from glitbuild.stages.train.loop import Job, Trainer
+from glitbuild.stages.train.loop import Job, prepare, train
+from glitbuild.stages.train.losses import Group
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 
@@ -136,8 +137,8 @@ def _worker(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     job: Job = config["job"]
-    trainer = Trainer(job, str(get_device()), rank, world_size)
-    state = trainer.run(lambda images: None)
+    training = prepare(job, str(get_device()), Group(rank, world_size))
+    state = train(training, lambda state, images: None)
     if rank == 0:
         (Path(job.run) / RAY / STATE).write_text(json.dumps(asdict(state)))
 

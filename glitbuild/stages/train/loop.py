@@ -4,10 +4,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -21,14 +22,14 @@ from glitbuild.clip.text import clip_tokenizer
 from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
-from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.manifest import ShardEntry, open_dataset
 from glitbuild.stages.train.ahead import Ahead
 from glitbuild.stages.train.cache import ShardCache
 from glitbuild.stages.train.checkpoint import State, load_checkpoint, save_checkpoint
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.log import RunLog
 from glitbuild.stages.train.losses import Group, Objective, Views
-from glitbuild.stages.train.memory import model_too_large, step_too_large, too_little_memory
+from glitbuild.stages.train.memory import explained, model_too_large, too_little_memory
 from glitbuild.stages.train.optim import backward, parameter_groups, rate
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
@@ -74,24 +75,45 @@ class Pieces:
     objective: Callable[..., Objective] = Objective
 
 
-class Trainer:
-    """Trains a model on one device.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All that a training needs, made and checked; nothing of it is written yet.
 
-    Making one loads the model and finds out whether it can be trained; nothing is written and no other process
-    is waited for before ``run``.
+    Attributes:
+        job: what to do.
+        device: a torch device.
+        group: the processes.
+        shards: of the dataset.
+        plan: which samples are in which step.
+        model: the open_clip model.
+        views: computes the features of a batch with the model.
+        objective: computes the losses of the features.
+        batches: makes the batches.
+        input_size: side of the model's input in pixels.
+        optimizer: of the parameters that are trained.
+    """
+
+    job: Job
+    device: str
+    group: Group
+    shards: Sequence[ShardEntry]
+    plan: Plan
+    model: Any
+    views: torch.nn.Module
+    objective: Objective
+    batches: Batches
+    input_size: int
+    optimizer: torch.optim.Optimizer
+
+
+def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | None = None) -> Training:
+    """Load what a training needs, and find out whether it can begin; no other process is waited for.
 
     Args:
         job: what to do.
         device: a torch device.
-        rank: of this process.
-        world_size: processes, whose group has been started if there are several.
-        pieces: what is used to make batches, features and losses.
-
-    Attributes:
-        model: the open_clip model.
-        state: how far the run is.
-        steps: of the whole training.
-        batches: makes them.
+        group: the processes; by default this one alone.
+        pieces: what makes batches, features and losses.
 
     Raises:
         ModelError: the model can't be had or can't be trained this way.
@@ -99,165 +121,179 @@ class Trainer:
         DatasetError: the dataset is damaged.
         TrainingError: the model doesn't fit in memory.
     """
+    options, group, pieces = job.options, group or Group(), pieces or Pieces()
 
-    def __init__(
-        self, job: Job, device: str, rank: int = 0, world_size: int = 1, pieces: Pieces | None = None
-    ) -> None:
-        options, pieces = job.options, pieces or Pieces()
-        self._job, self._device, self._group = job, device, Group(rank, world_size)
-        try:
-            self.model = job.clip.load(device)
-        except (MemoryError, RuntimeError, ModelError) as error:
-            if too_little_memory(error):
-                raise model_too_large(job.run, device) from error
-            raise
-        with blaming(job.clip.shown):
-            stretch(self.model)
-            tokenizer, preprocess = clip_tokenizer(job.clip.architecture), Preprocess.of(self.model)
-            self._views: Any = pieces.views(self.model.train(), options.losses)
-        _lock(self.model, options)
-        self._objective = pieces.objective(options.weights, self._group)
-        _, manifest = open_dataset(job.source)
-        if job.cache:  # on another machine than the command it may be missing
-            job.cache.folder.mkdir(parents=True, exist_ok=True)
-        sizes = tuple(entry.samples for entry in manifest.shards)
-        self._plan = Plan(sizes, options.seed, options.batch_size, world_size)
-        self.steps = self._plan.batches * options.epochs
-        maker = ExampleMaker(
-            preprocess,
-            tokenizer,
-            self.model.context_length,
-            options.pairs,
-        )
-        self._size = maker.preprocess.size
-        self.batches = pieces.batches(job.source, manifest, maker, self._plan, job.cache)
-        self._shards = manifest.shards
-        self.state = State()
-        self._leave_out_what_no_loss_reaches(pieces.objective)
-        self._optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, options.weight_decay), lr=options.lr, fused=device != "cpu"
-        )
+    # Model: stretched to 248 tokens, and locked as the options say.
+    model = load_model(job, device)
+    with blaming(job.clip.shown):
+        views = pieces.views(model, options.losses)
+    objective = pieces.objective(options.weights, group)
 
-    def run(self, report: Callable[[int], None]) -> State:
-        """Take all steps that are left, behind the last checkpoint, then write the model.
+    # Data: which samples are in which step is known before the first.
+    _, manifest = open_dataset(job.source)
+    sizes = tuple(entry.samples for entry in manifest.shards)
+    plan = Plan(sizes, options.seed, options.batch_size, group.size)
+    preprocess, tokenizer = Preprocess.of(model), clip_tokenizer(job.clip.architecture)
+    maker = ExampleMaker(preprocess, tokenizer, model.context_length, options.pairs)
+    if job.cache:  # on another machine than the command it may be missing
+        job.cache.folder.mkdir(parents=True, exist_ok=True)
+    batches = pieces.batches(job.source, manifest, maker, plan, job.cache)
 
-        Args:
-            report: called with the number of images after each step.
+    # Optimizer: of what the losses reach.
+    blank = replace(batches[[]], keys=("",)).to(device)
+    with computing(device):
+        features = views(blank)
+    freeze_unreached(model, pieces.objective(options.weights)(features)["loss"], options)
+    parameters = parameter_groups(model, options.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=options.lr, fused=device != "cpu")
+    shards, size = manifest.shards, preprocess.size
+    return Training(job, device, group, shards, plan, model, views, objective, batches, size, optimizer)
 
-        Raises:
-            DatasetError: the last checkpoint or a sample is damaged.
-            TrainingError: a loss is not a number, memory is too small, or a decoding process died.
-        """
-        options, run = self._job.options, Path(self._job.run)
-        first = self._group.rank == 0
-        self.state = load_checkpoint(run, self.model, self._optimizer)
-        if self._group.size > 1:
-            self._views = DistributedDataParallel(self._views, broadcast_buffers=False)
-        log = RunLog(run, self.state.step, asdict(options), options.wandb) if first else None
-        places = self._plan.steps(options.epochs, self._group.rank, self.state.step)
-        cache, source = self._job.cache, self._job.source
-        ahead = Ahead(source, self._shards, self._plan, options.epochs, cache) if cache else None
-        for batch in load(self.batches, places, options.loader_workers, self._device != "cpu", ahead):
-            start = time.perf_counter()
-            shares = self._plan.shares(self.state.step)
-            try:
-                values = self._step(batch.to(self._device), shares)
-            except (MemoryError, RuntimeError) as error:
-                if not too_little_memory(error):
-                    raise
-                share = shares[self._group.rank]
-                raise step_too_large(options, self._job.run, self._device, self.state.step, share) from error
-            values["step_seconds"] = self._slowest(time.perf_counter() - start)
-            report(sum(shares))
-            if log:
-                log.write(self.state.step, values)
-            if first and self.state.step % options.save_every == 0 and self.state.step < self.steps:
-                save_checkpoint(run, self.state, self.model, self._optimizer)
+
+def train(training: Training, report: Callable[[State, int], None]) -> State:
+    """Take all steps behind the last checkpoint, then write the model.
+
+    Args:
+        training: of this process; its model is trained.
+        report: called after each step with how far the run is, and the number of images of the step.
+
+    Raises:
+        DatasetError: the last checkpoint or a sample is damaged.
+        TrainingError: a loss is not a number, memory is too small, or a decoding process died.
+    """
+    job, device, group, plan = training.job, training.device, training.group, training.plan
+    model, optimizer = training.model, training.optimizer
+    options, run, first, steps = job.options, Path(job.run), group.rank == 0, plan.batches * job.options.epochs
+
+    state = load_checkpoint(run, model, optimizer)
+    views: Any = training.views
+    if group.size > 1:
+        views = DistributedDataParallel(views, broadcast_buffers=False)
+    log = RunLog(run, state.step, asdict(options), options.wandb) if first else None
+    places = plan.steps(options.epochs, group.rank, state.step)
+    ahead = Ahead(job.source, training.shards, plan, options.epochs, job.cache) if job.cache else None
+
+    for batch in load(training.batches, places, options.loader_workers, device != "cpu", ahead):
+        start, shares = time.perf_counter(), plan.shares(state.step)
+        lr = options.lr * rate(state.step, steps, options.warmup)
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = lr
+        with explained(options, job.run, device, state.step, shares[group.rank]):
+            here = batch.to(device)
+            losses = backward(
+                views, here, training.objective, options.accumulate, partial(computing, device), shares
+            )
+            values, beyond, outside = over_all(group, losses, here, training.input_size)
+            if not math.isfinite(values["loss"]):
+                stop(training, state.step, values, batch)
+            if options.clip_grad:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_grad)
+            optimizer.step()
+            optimizer.zero_grad()
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=MOST_SCALE)
+        seconds = group.largest(time.perf_counter() - start, device)
+        state.step += 1
+        state.sentences_beyond += beyond
+        state.boxes_outside += outside
+        report(state, sum(shares))
         if log:
-            log.close()
-            save_model(run, self.model, self._job.clip.model_cfg())
-        return self.state
-
-    def _step(self, batch: Batch, shares: Sequence[int]) -> dict[str, float]:
-        """Take one step with this process's samples; return what all processes together found."""
-        options = self._job.options
-        lr = options.lr * rate(self.state.step, self.steps, options.warmup)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        losses = backward(self._views, batch, self._objective, options.accumulate, self._computing, shares)
-        values, beyond, outside = self._together(losses, batch)
-        if not math.isfinite(values["loss"]):
-            self._stop(batch, values)
-        if options.clip_grad:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_grad)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=MOST_SCALE)
-        self.state.step += 1
-        self.state.sentences_beyond += beyond
-        self.state.boxes_outside += outside
-        scale = float(self.model.logit_scale.detach().exp())
-        epoch = (self.state.step - 1) // self._plan.batches
-        return values | {"epoch": epoch, "lr": lr, "logit_scale": scale}
-
-    def _together(self, losses: dict[str, Tensor], batch: Batch) -> tuple[dict[str, float], int, int]:
-        """Return the losses of all processes' samples, and how many of these lack tokens and patches."""
-        rows = slice(len(batch))
-        spans, boxes = batch.spans[rows], to_input(batch.boxes[rows], batch.windows[rows], self._size)
-        beyond = (spans[:, 0] >= spans[:, 1]).sum()
-        outside = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1).sum()
-        own = [value.detach().double() for value in (*losses.values(), beyond, outside)]
-        table = self._group.table(torch.stack(own))
-        means, sums = table.mean(dim=0).tolist(), table.sum(dim=0).tolist()
-        return dict(zip(losses, means, strict=False)), int(sums[-2]), int(sums[-1])
-
-    def _slowest(self, seconds: float) -> float:
-        if self._group.size == 1:
-            return seconds
-        return float(self._group.table(torch.tensor([seconds], device=self._device)).max())
-
-    def _computing(self) -> Any:
-        if self._device == "cpu":
-            return nullcontext()
-        return torch.autocast(torch.device(self._device).type, dtype=torch.bfloat16)
-
-    def _stop(self, batch: Batch, values: dict[str, float]) -> None:
-        path, step = Path(self._job.run) / BAD_BATCH, self.state.step
-        if self._group.rank == 0:
-            keys = batch.keys
-            if self._group.size > 1:  # the other processes' too
-                keys = self.batches.keys(next(replace(self._plan, world_size=1).steps(step + 1, done=step)))
-            found = {"step": step, "keys": keys, "losses": {k: repr(v) for k, v in values.items()}}
-            write_whole(path, json.dumps(found, indent=1) + "\n")
-        self._group.wait(self._device)  # the first that fails ends the others
-        what = f"the loss of step {step} is {values['loss']}"
-        fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"
-        raise TrainingError(self._job.run, what, fix)
-
-    def _leave_out_what_no_loss_reaches(self, objective: Callable[..., Objective]) -> None:
-        """Freeze the parameters that get no gradient, such as logit_scale from ``tsl`` alone.
-
-        One process would leave them as they are; several would wait for their gradients.
-        """
-        blank = self.batches[[]].to(self._device)
-        batch, options = replace(blank, keys=("",)), self._job.options
-        with self._computing():
-            features = self._views(batch)
-        loss = objective(options.weights)(features)["loss"]
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        found = torch.autograd.grad(loss, trained, allow_unused=True) if trained and loss.requires_grad else ()
-        if all(gradient is None for gradient in found):
-            what = f"--loss {options.loss}"
-            fix = "unlock a part of a tower with --unlocked-image-groups or --unlocked-text-layers"
-            raise ConfigError(what, "it reaches no parameter that is not locked, so nothing would be trained", fix)
-        for parameter, gradient in zip(trained, found, strict=True):
-            parameter.requires_grad_(gradient is not None)
+            values |= {"epoch": (state.step - 1) // plan.batches, "lr": lr}
+            values |= {"logit_scale": float(model.logit_scale.detach().exp()), "step_seconds": seconds}
+            log.write(state.step, values)
+        if first and state.step % options.save_every == 0 and state.step < steps:
+            save_checkpoint(run, state, model, optimizer)
+    if log:
+        log.close()
+        save_model(run, model, job.clip.model_cfg())
+    return state
 
 
-def _lock(model: Any, options: TrainOptions) -> None:
-    """Freeze towers, but for their last groups or layers, as open_clip's own options do."""
-    if options.unlocked_image_groups is not None:
-        model.lock_image_tower(unlocked_groups=options.unlocked_image_groups)
-    if options.unlocked_text_layers is not None:
-        model.lock_text_tower(unlocked_layers=options.unlocked_text_layers)
+def load_model(job: Job, device: str) -> Any:
+    """Return the open_clip model, stretched to 248 tokens and locked as the options say.
+
+    Raises:
+        ModelError: it can't be had or can't be stretched.
+        TrainingError: it doesn't fit in memory.
+    """
+    try:
+        model: Any = job.clip.load(device)
+    except (MemoryError, RuntimeError, ModelError) as error:
+        if too_little_memory(error):
+            raise model_too_large(job.run, device) from error
+        raise
+    with blaming(job.clip.shown):
+        stretch(model)
+    model.train()
+    # As open_clip's own options do: all but the last groups or layers.
+    if job.options.unlocked_image_groups is not None:
+        model.lock_image_tower(unlocked_groups=job.options.unlocked_image_groups)
+    if job.options.unlocked_text_layers is not None:
+        model.lock_text_tower(unlocked_layers=job.options.unlocked_text_layers)
+    return model
+
+
+def computing(device: str) -> AbstractContextManager[Any]:
+    """Return the context in which a model computes: bfloat16 autocast on a GPU."""
+    return nullcontext() if device == "cpu" else torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def freeze_unreached(model: torch.nn.Module, loss: Tensor, options: TrainOptions) -> None:
+    """Freeze the parameters that get no gradient, such as logit_scale from ``tsl`` alone.
+
+    One process would leave them as they are; several would wait for their gradients.
+
+    Args:
+        model: to be trained.
+        loss: of some batch.
+        options: named in the error.
+
+    Raises:
+        ConfigError: no parameter is left.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(loss, trained, allow_unused=True) if trained and loss.requires_grad else ()
+    if all(gradient is None for gradient in found):
+        fix = "unlock a part of a tower with --unlocked-image-groups or --unlocked-text-layers"
+        why = "it reaches no parameter that is not locked, so nothing would be trained"
+        raise ConfigError(f"--loss {options.loss}", why, fix)
+    for parameter, gradient in zip(trained, found, strict=True):
+        parameter.requires_grad_(gradient is not None)
+
+
+def over_all(group: Group, losses: dict[str, Tensor], batch: Batch, size: int) -> tuple[dict[str, float], int, int]:
+    """Return the losses of all processes' samples, and how many of these lack tokens and patches.
+
+    Args:
+        group: the processes.
+        losses: of this process.
+        batch: of this process, on its device.
+        size: side of the model's input in pixels.
+    """
+    rows = slice(len(batch))
+    spans, boxes = batch.spans[rows], to_input(batch.boxes[rows], batch.windows[rows], size)
+    beyond = (spans[:, 0] >= spans[:, 1]).sum()
+    outside = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1).sum()
+    own = [value.detach().double() for value in (*losses.values(), beyond, outside)]
+    table = group.table(torch.stack(own))
+    means, sums = table.mean(dim=0).tolist(), table.sum(dim=0).tolist()
+    return dict(zip(losses, means, strict=False)), int(sums[-2]), int(sums[-1])
+
+
+def stop(training: Training, step: int, values: dict[str, float], batch: Batch) -> NoReturn:
+    """End a run whose loss is not a number, and leave the keys of the batch in the run's folder.
+
+    Raises:
+        TrainingError: always.
+    """
+    job, group, plan = training.job, training.group, training.plan
+    path = Path(job.run) / BAD_BATCH
+    if group.rank == 0:
+        keys = batch.keys
+        if group.size > 1:  # the other processes' too
+            keys = training.batches.keys(next(replace(plan, world_size=1).steps(step + 1, done=step)))
+        found = {"step": step, "keys": keys, "losses": {name: repr(value) for name, value in values.items()}}
+        write_whole(path, json.dumps(found, indent=1) + "\n")
+    group.wait(training.device)  # the first that fails ends the others
+    fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"
+    raise TrainingError(job.run, f"the loss of step {step} is {values['loss']}", fix)

@@ -44,6 +44,10 @@ class Group:
             torch.distributed.all_reduce(whole)
         return whole
 
+    def largest(self, value: float, device: str) -> float:
+        """Return the largest value of all processes."""
+        return value if self.size == 1 else float(self.table(torch.tensor([value], device=device)).max())
+
     def rows(self, own: Tensor, shares: Sequence[int]) -> Tensor:
         """Return the rows of all processes, in the order of their ranks, with their gradients.
 

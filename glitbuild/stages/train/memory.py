@@ -1,5 +1,8 @@
 """What to say when memory was too small for a step or for the model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from glitbuild.batches import out_of_memory
 from glitbuild.errors import TrainingError
 from glitbuild.stages.train.options import TrainOptions
@@ -16,6 +19,28 @@ def too_little_memory(error: BaseException) -> bool:
             return True
         seen = seen.__cause__
     return False
+
+
+@contextmanager
+def explained(options: TrainOptions, run: str, device: str, step: int, share: int) -> Iterator[None]:
+    """Turn an error of a step that doesn't fit in memory into one that says what to do.
+
+    Args:
+        options: of the command.
+        run: the run's folder.
+        device: of the process.
+        step: that is being taken.
+        share: samples of this process in the step.
+
+    Raises:
+        TrainingError: memory is too small.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not too_little_memory(error):
+            raise
+        raise step_too_large(options, run, device, step, share) from error
 
 
 def step_too_large(options: TrainOptions, run: str, device: str, step: int, share: int) -> TrainingError:

@@ -10,7 +10,8 @@ import torch
 from glitbuild.clip.load import ClipSpec
 from glitbuild.shards.store import Store
 from glitbuild.stages.train.checkpoint import State
-from glitbuild.stages.train.loop import Job, Trainer
+from glitbuild.stages.train.loop import Job, prepare, train
+from glitbuild.stages.train.losses import Group
 from glitbuild.stages.train.options import TrainOptions
 
 MOST_SECONDS = 120
@@ -57,16 +58,17 @@ def _rank(job: Job, rank: int, count: int, meeting: Path, steps: int | None, ans
     torch.set_num_threads(1)  # threads of the parent's pool aren't here
     try:
         torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=count)
-        trainer = Trainer(job, "cpu", rank, count)
+        reached = State()
 
-        def stop(images: int) -> None:
-            if steps is not None and trainer.state.step > steps:
+        def stop(state: State, images: int) -> None:
+            reached.step = state.step
+            if steps is not None and state.step > steps:
                 raise KilledError
 
         try:
-            answer.send(trainer.run(stop))
+            answer.send(train(prepare(job, "cpu", Group(rank, count)), stop))
         except KilledError:
-            answer.send(trainer.state)
+            answer.send(reached)
         torch.distributed.barrier()  # or the first to end would take the connections of the others along
     except Exception as error:
         answer.send(error)

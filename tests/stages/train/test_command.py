@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from glitbuild.stages.train import loop
 from glitbuild.stages.train.checkpoint import FOLDER
 from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batch, Batches
-from glitbuild.stages.train.loop import Job, Pieces, Trainer
+from glitbuild.stages.train.loop import Job, Pieces, prepare, train
 from glitbuild.stages.train.losses import Features, Objective
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Place
@@ -102,16 +103,16 @@ def test_neither_decoding_processes_nor_checkpoints_change_a_bit(
 def test_interrupted_at_a_step_and_continued_it_is_the_same_bit_for_bit(
     steps: int, world: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, taken = loop.Trainer._step, []
+    backward, taken = loop.backward, []
 
-    def interrupted(self: loop.Trainer, batch: loop.Batch, shares: list[int]) -> dict[str, float]:
+    def interrupted(views: Any, batch: loop.Batch, *rest: Any) -> dict[str, torch.Tensor]:
         if len(taken) == steps:
             raise InterruptedRunError
         taken.append(batch.keys)
-        return step(self, batch, shares)
+        return backward(views, batch, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop.Trainer, "_step", interrupted)
+        patched.setattr(loop, "backward", interrupted)
         with pytest.raises(InterruptedRunError):
             run_train(options(world, tmp_path / "run"), plain=True)
     assert not (tmp_path / "run" / WEIGHTS).exists()
@@ -275,7 +276,7 @@ def test_the_pieces_of_a_training_can_be_replaced(world: Path, tmp_path: Path) -
             str(tmp_path / name),
             ClipSpec.parse(str(world / "base")),
         )
-        Trainer(job, "cpu", pieces=pieces).run(lambda images: None)
+        train(prepare(job, "cpu", pieces=pieces), lambda state, images: None)
         logged.append(json.loads((tmp_path / name / "log.jsonl").open().readline()))
     assert set(asked) == {"objective", "batches"}
     assert logged[1]["loss"] == pytest.approx(2 * logged[0]["loss"], rel=1e-5)
