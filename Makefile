@@ -33,7 +33,7 @@ lint: setup
 demo: setup
 	$(BIN)/glitbuild demo
 
-# Trains the models that ship inside the package, on scenes it draws meanwhile; see glitbuild/embedded/.
+# Trains the models that ship inside the package, on scenes it draws meanwhile; see glitbuild/demo_models/.
 demo-models: setup
 	$(BIN)/python -m tools.demo_models.detector
 	$(BIN)/python -m tools.demo_models.clip

@@ -23,17 +23,15 @@ from PIL import Image
 
 from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
-from glitbuild.flism.boxes import iou, pixels
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.matching import best_pairs, similarities
-from glitbuild.flism.regions import candidate_regions
+from glitbuild.flism.regions import candidate_regions, iou, pixels
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.records import Matched, Region
-from glitbuild.stages.scenes.accuracy import OVERLAP, Accuracy
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.render import encode, render
-from glitbuild.stages.scenes.truth import describe
+from glitbuild.stages.scenes.truth import OVERLAP, Accuracy, describe
 from glitbuild.stages.scenes.world import make_scene
 
 SCORE = 0.25

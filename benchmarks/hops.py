@@ -34,7 +34,7 @@ from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.train.checkpoint import State
+from glitbuild.stages.train.folder import State
 from glitbuild.stages.train.loop import Job, prepare, train
 from glitbuild.stages.train.options import TrainOptions
 from tests.factories import jpeg

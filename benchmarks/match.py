@@ -22,10 +22,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from glitbuild.clip.facts import Facts
 from glitbuild.clip.load import ClipSpec
-from glitbuild.cpus import usable_cpus
-from glitbuild.flism.boxes import pixels
+from glitbuild.engine.task import usable_cpus
 from glitbuild.flism.detectors.registry import DetectorSpec
-from glitbuild.flism.regions import candidate_regions
+from glitbuild.flism.regions import candidate_regions, pixels
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.records import Sample, Source

@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.stages.evaluate.bootstrap import paired_bootstrap
 from glitbuild.stages.evaluate.command import Report, run_eval
+from glitbuild.stages.evaluate.metrics import paired_bootstrap
 from glitbuild.stages.evaluate.options import EvalOptions
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions

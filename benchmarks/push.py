@@ -31,7 +31,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from glitbuild.shards.layout import MANIFEST, SIZES
-from glitbuild.stages.publish.hub.contents import GROUP_BYTES
+from glitbuild.stages.publish.hub.remote import GROUP_BYTES
 from tests.run import GLITBUILD, tree
 from tests.stages.publish.hub.folders import REPO, make_dataset
 from tests.stages.publish.hub_server import Fault, Hub, serve

@@ -29,8 +29,7 @@ from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
-from glitbuild.stages.train.ahead import Ahead
-from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.plan import Plan
 from tests.proxy import CountingProxy

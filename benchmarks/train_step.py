@@ -30,7 +30,7 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.clip.towers import stretch
-from glitbuild.flism.boxes import pixels
+from glitbuild.flism.regions import pixels
 from glitbuild.images.stored import open_rgb
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset

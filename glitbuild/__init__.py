@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from glitbuild.dataset import GlitDataset, read
     from glitbuild.flism.flism import FLISM
     from glitbuild.stages.train.losses import GlitLoss
-    from glitbuild.tsl.loss import TSLLoss
+    from glitbuild.tsl import TSLLoss
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,7 @@ _HOMES = {
     "FLISM": "glitbuild.flism.flism",
     "GlitDataset": "glitbuild.dataset",
     "GlitLoss": "glitbuild.stages.train.losses",
-    "TSLLoss": "glitbuild.tsl.loss",
+    "TSLLoss": "glitbuild.tsl",
     "caption": "glitbuild.api",
     "evaluate": "glitbuild.api",
     "export": "glitbuild.api",

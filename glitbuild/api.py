@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import cleandoc, signature
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.options import declared
 from glitbuild.stages.caption.options import CaptionOptions
 from glitbuild.stages.evaluate.options import EvalOptions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glitbuild.stages.evaluate.report import Report
     from glitbuild.stages.export.command import Exported
     from glitbuild.stages.publish.hub.command import Pushed
-    from glitbuild.stages.publish.hub.contents import Contents
+    from glitbuild.stages.publish.hub.remote import Contents
     from glitbuild.stages.publish.page.preview import Preview
     from glitbuild.stages.train.command import Trained
 

@@ -89,7 +89,7 @@ def make_command(name: str) -> click.Command:
 
     def run(log_json: bool, verbose: bool, **given: Any) -> None:
         from glitbuild.logs import start_logging
-        from glitbuild.recipe import expand_home
+        from glitbuild.pipeline import expand_home
         from glitbuild.reports import report
 
         start_logging(log_json, verbose)

@@ -139,10 +139,10 @@ COMMANDS = {
     "demo": Command(
         "Run every stage on drawn scenes, without a network.",
         "glitbuild demo --out demo",
-        "demo.run",
+        "demo.command",
         "run_demo",
         "DemoOptions",
-        "demo.stages",
+        "demo.options",
         stage=False,
     ),
 }

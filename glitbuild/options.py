@@ -1,19 +1,16 @@
-"""Options, declared once: a field of a dataclass says its help, limits and use; all else is made from it.
-
-``cli.py`` makes click's options of the fields, ``api.py`` documents the functions' arguments with them, and
-``python -m tools.reference`` writes the recipes' schema and the tables in ``docs/``.
-"""
+"""Options, declared once: a field of a dataclass says its help, limits and use; all else is made from it."""
 
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from glitbuild.errors import ConfigError
+from glitbuild.errors import ConfigError, ModelError
 
 TYPES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 """Types that an option may have, in words."""
@@ -249,3 +246,39 @@ def content_of(options: Options) -> dict[str, Any]:
 def resumable(options: type[Options]) -> frozenset[str]:
     """Return the names of the options that may change when a run is resumed."""
     return frozenset(each.name for each in declared(options) if each.option.content is Content.NO)
+
+
+THE_MODEL = "the CLIP model"
+"""What errors call a model where it is not known which option named it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a command calls the two options that name its CLIP, for errors that blame the right one.
+
+    Attributes:
+        model: the option for the architecture, the folder or ``demo``.
+        pretrained: the option for the tag or the checkpoint.
+        written: how any other option is written, with its value.
+    """
+
+    model: str
+    pretrained: str
+    written: Callable[..., str] = flag
+
+
+MATCH = Names("--clip-model", "--clip-pretrained")
+TRAIN = Names("--model", "--pretrained")
+EVAL = Names("MODEL", "--pretrained")
+LOAD_CLIP = Names("model", "pretrained", argument)
+
+
+@contextmanager
+def blaming(option: str) -> Iterator[None]:
+    """Put an option, with its value, into errors that say ``the CLIP model``."""
+    try:
+        yield
+    except ModelError as error:
+        if not error.what.startswith(THE_MODEL):
+            raise
+        raise ModelError(error.what.replace(THE_MODEL, option, 1), error.why, error.fix) from error

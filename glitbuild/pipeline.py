@@ -1,15 +1,135 @@
-"""A pipeline file: the stages of ``glitbuild run``, one after the other, with the commands' options."""
+"""Recipes of ``glitbuild run``: YAML with variables, read strictly, and its stages run one after the other."""
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from glitbuild.commands import COMMANDS
 from glitbuild.errors import ConfigError, StageError
 from glitbuild.options import Options, about
-from glitbuild.recipe import read_recipe
 from glitbuild.reports import report
-from glitbuild.shards.schemas import misfit
+from glitbuild.shards.layout import misfit
+
+if TYPE_CHECKING:
+    import yaml
+
+
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<braced>[^{}]*)\}|(?P<open>\{))")
+_NAME = re.compile(r"([A-Za-z_]\w*)(?::-(.*))?", re.DOTALL)
+
+
+def expand_home(value: Any) -> Any:
+    """Return an option's value with a leading ``~`` or ``~user`` as that home directory.
+
+    Lists and tuples are gone through; other values, and homes that aren't known, stay as they are, as in a shell.
+    """
+    if isinstance(value, str):
+        return os.path.expanduser(value) if value.startswith("~") else value  # noqa: PTH111 - it may be a URL's text
+    if isinstance(value, list | tuple):
+        return type(value)(expand_home(part) for part in value)
+    return value
+
+
+def expand_variables(text: str, where: str, environment: Mapping[str, str]) -> str:
+    """Return a text with ``$VAR``, ``${VAR}`` and ``${VAR:-otherwise}`` replaced as in a shell; ``$$`` is a ``$``.
+
+    Args:
+        text: as the user wrote it.
+        where: names the text in the error.
+        environment: the variables.
+
+    Raises:
+        ConfigError: a variable is unset or empty and nothing is given instead, or ``${`` isn't followed by a name
+            and ``}``.
+    """
+
+    def value_of(found: re.Match[str]) -> str:
+        if found["dollar"]:
+            return "$"
+        name = _NAME.fullmatch(found["bare"] or found["braced"] or "")
+        if name is None:
+            fix = "write ${NAME} or ${NAME:-otherwise}, and $$ for a dollar sign"
+            raise ConfigError(where, f"{found[0]} names no variable", fix)
+        if value := environment.get(name[1], ""):
+            return value
+        if name[2] is not None:
+            return name[2]
+        why = f"the variable {name[1]} is {'empty' if name[1] in environment else 'not set'}"
+        raise ConfigError(where, why, f"set it, or write ${{{name[1]}:-otherwise}}; $$ is a dollar sign")
+
+    return _VARIABLE.sub(value_of, text)
+
+
+def read_recipe(path: str, environment: Mapping[str, str] = os.environ) -> Any:
+    """Read a YAML file, with the values of the stages' options expanded.
+
+    Raises:
+        ConfigError: it is missing, isn't YAML, has a key twice, or names a variable that isn't set.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, getattr(error, "strerror", None) or str(error), "give a pipeline file") from error
+    try:
+        if (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
+            _check(root, path, ())
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-45
+        raise ConfigError(path, f"not YAML ({error})", "mend it") from error
+    return _expanded(content, path, environment)
+
+
+def _check(node: "yaml.Node", path: str, within: tuple["yaml.Node", ...]) -> None:
+    """Refuse a key that a mapping has twice, of which YAML takes the last, and an alias of what it stands in."""
+    import yaml
+
+    line = node.start_mark.line + 1
+    if any(node is outer for outer in within):
+        raise ConfigError(f"{path}, line {line}", "an alias within what it stands for", "write it out")
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _check(child, path, (*within, node))
+    if isinstance(node, yaml.MappingNode):
+        first: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            name, here = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in first:
+                why = f"the key {key.value} comes twice, first in line {first[name]}"
+                raise ConfigError(f"{path}, line {here}", why, "remove one of them")
+            first[name] = here
+            _check(value, path, (*within, node))
+
+
+def _expanded(content: Any, path: str, environment: Mapping[str, str]) -> Any:
+    if not isinstance(content, dict) or not isinstance(content.get("stages"), list):
+        return content
+    stages = []
+    for number, stage in enumerate(content["stages"], 1):
+        if not isinstance(stage, dict) or not all(isinstance(options, dict) for options in stage.values()):
+            return content  # the schema says what is wrong
+        stages.append(
+            {
+                name: {
+                    key: _value(value, f"{path}, stage {number}, {key}", environment)
+                    for key, value in options.items()
+                }
+                for name, options in stage.items()
+            }
+        )
+    return content | {"stages": stages}
+
+
+def _value(value: Any, where: str, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return expand_home(expand_variables(value, where, environment))
+    if isinstance(value, list):
+        return [_value(part, where, environment) for part in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +179,7 @@ def _check_before(stages: list[Stage]) -> None:
     """Check what needs no stage to have run: it would otherwise fail when others have taken their time."""
     for stage in stages:
         if stage.name == "caption":
-            from glitbuild.stages.caption.endpoint import require_openai
-            from glitbuild.stages.caption.prompt import read_prompt
+            from glitbuild.stages.caption.endpoint import read_prompt, require_openai
 
             require_openai()
             read_prompt(stage.options.prompt)

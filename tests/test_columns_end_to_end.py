@@ -19,7 +19,7 @@ from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.publish.hub.command import PushOptions, plan_push
 from tests.factories import jpeg
 from tests.run import here
-from tests.stages.ingest.formats.corpora.layouts import lay_out
+from tests.stages.ingest.formats.layouts import lay_out
 
 pytestmark = pytest.mark.slow
 

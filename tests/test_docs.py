@@ -17,12 +17,12 @@ import yaml
 from s3fs import S3FileSystem
 
 from glitbuild.commands import COMMANDS
-from glitbuild.shards.schemas import schema
+from glitbuild.shards.layout import schema
 from tests.factories import jpeg
 from tests.run import here
 from tests.stages.caption.standin import StandIn
 from tests.stages.ingest.download.server import Server
-from tests.stages.ingest.formats.corpora.layouts import PLACES, lay_out
+from tests.stages.ingest.formats.layouts import PLACES, lay_out
 from tests.stages.publish.hub_client import logged_in
 from tests.tiny_models import save_clip, save_yolos
 
@@ -39,7 +39,7 @@ Which one depends on the machine: another test's Ray may answer at the address, 
 BUCKET = "s3://bucket"
 """Stands for one that has the matched dataset."""
 
-IN_OTHER_TESTS = {"demo": "tests/demo/test_run.py"}
+IN_OTHER_TESTS = {"demo": "tests/demo/test_demo.py"}
 """Commands that are run, as they are, by a test of their own."""
 
 

@@ -55,7 +55,7 @@ def test_it_is_valid(raw: Path, pairs: Path) -> None:
 
 def test_the_detector_finds_what_people_marked(pairs: Path, photos: Path) -> None:
     """At least half of the large things that people marked are among the regions, under their name."""
-    from glitbuild.flism.boxes import area, iou
+    from glitbuild.flism.regions import area, iou
 
     rows = [json.loads(line) for line in (photos / "captions.jsonl").read_text().splitlines()]
     marked = found = 0

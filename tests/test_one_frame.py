@@ -15,12 +15,12 @@ from glitbuild.clip.text import clip_tokenizer
 from glitbuild.records import Sample
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
-from glitbuild.stages.caption import prompt as picture
-from glitbuild.stages.evaluate.collect import Look
+from glitbuild.stages.caption import endpoint as picture
+from glitbuild.stages.evaluate.worker import Look
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.publish.page.card import crop, thumbnail
 from glitbuild.stages.publish.page.preview import PreviewOptions, run_preview
-from glitbuild.stages.publish.page.thumbnails import crop, thumbnail
 from glitbuild.stages.publish.sheet import Example, contact_sheet
 from glitbuild.stages.train.data import ExampleMaker
 from tests.images.exif_bytes import exif_segment, with_segments, xmp_segment

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glitbuild.records import Given, Region, Sample, Skip, SkipReason, Source, Value, to_json
-from glitbuild.shards.schemas import misfit, schema
+from glitbuild.shards.layout import misfit, schema
 from tests.factories import matched_samples, sample_with_jpeg, samples, texts
 
 

@@ -7,7 +7,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from glitbuild.errors import ConfigError
-from glitbuild.shards.overlap import refuse_overlap
+from glitbuild.shards.output import refuse_overlap
 from tests.factories import jpeg
 from tests.run import here, tree
 

@@ -100,13 +100,13 @@ def test_errors_are_one_line_whatever_they_name(
 
 
 def test_the_tables_of_eval_and_demo_take_any_name(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from glitbuild.demo import run as table
-    from glitbuild.demo.run import Report as Demo
+    from glitbuild.demo import command as demo
+    from glitbuild.demo.command import Report as Demo
     from glitbuild.stages.evaluate import report
 
     def print_both() -> None:
         report.print_report(replace(REPORT, model=LABEL, dataset="[/x]"))
-        table.print_report(Demo((), None, (), Path("[/page]"), Path(LABEL)))
+        demo.print_report(Demo((), None, (), Path("[/page]"), Path(LABEL)))
 
     monkeypatch.setattr("glitbuild.cli.cli.main", lambda *_, **__: print_both())
     printed = run(monkeypatch, encoding)

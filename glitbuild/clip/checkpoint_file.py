@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from glitbuild.clip.facts import OPENAI, UNKNOWN, Facts
 from glitbuild.clip.towers import KEPT
 from glitbuild.errors import ModelError
-from glitbuild.weight_files import not_weights
+from glitbuild.files import not_weights
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from glitbuild.batches import in_batches
 from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
-from glitbuild.clip.names import THE_MODEL, blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
 from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError
+from glitbuild.options import THE_MODEL, blaming
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.clip.checkpoint_file import text_of
-from glitbuild.clip.facts import DEFAULTS, INTERPOLATIONS, OPTIONS, RESIZE_MODES, Facts, colour
-from glitbuild.clip.known import facts_of_tag
+from glitbuild.clip.facts import DEFAULTS, INTERPOLATIONS, OPTIONS, RESIZE_MODES, Facts, colour, facts_of_tag
 from glitbuild.errors import ModelError
 
 OPEN_CLIP = "open_clip_config.json"

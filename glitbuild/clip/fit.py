@@ -1,16 +1,36 @@
-"""A network made to the measure of its weights: open_clip would resize what doesn't fit, in silence."""
+"""Build a network to the shapes of its weights: open_clip would silently resize what doesn't fit."""
 
+import logging
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     State = Mapping[str, Tensor]
+
+
+@contextmanager
+def quiet_open_clip() -> Iterator[None]:
+    """Let only errors through."""
+    root = logging.getLogger()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        root.addFilter(_is_error)
+        try:
+            yield
+        finally:
+            root.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
 
 NAMED = 3
 """Weights that an error names; of the others it says how many there are."""

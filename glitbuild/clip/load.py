@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.clip import saved
-from glitbuild.clip.demo import NAME as DEMO_ARCHITECTURE
-from glitbuild.clip.demo import WEIGHTS as DEMO_WEIGHTS
-from glitbuild.clip.demo import load_demo_clip
 from glitbuild.clip.facts import DEFAULTS, OPTIONS, UNKNOWN, FactOptions, Facts
-from glitbuild.clip.names import LOAD_CLIP, MATCH, Names, blaming
-from glitbuild.clip.quiet import quiet_open_clip
-from glitbuild.embedded.files import checksum, embedded_file
+from glitbuild.clip.fit import quiet_open_clip
+from glitbuild.demo_models import checksum, embedded_file
+from glitbuild.demo_models.clip import NAME as DEMO_ARCHITECTURE
+from glitbuild.demo_models.clip import WEIGHTS as DEMO_WEIGHTS
+from glitbuild.demo_models.clip import load_demo_clip
 from glitbuild.errors import ConfigError, ModelError
-from glitbuild.options import argument
+from glitbuild.options import LOAD_CLIP, MATCH, Names, argument, blaming
 
 DEFAULT_MODEL = "ViT-L-14-336"
 DEFAULT_PRETRAINED = "openai"
@@ -182,8 +181,8 @@ class ClipSpec:
 
         from glitbuild.clip.checkpoint_file import read_checkpoint
         from glitbuild.clip.evidence import facts_beside, facts_within
+        from glitbuild.clip.facts import by_architecture, facts_of_file, usual_facts
         from glitbuild.clip.fit import context_length
-        from glitbuild.clip.known import by_architecture, facts_of_file, usual_facts
 
         what = f"{names.pretrained} {path}"
         _check_architecture(model, names)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.clip.facts import colour
-from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import ModelError
+from glitbuild.options import THE_MODEL
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glitbuild.clip.facts import Facts
-from glitbuild.clip.quiet import quiet_open_clip
+from glitbuild.clip.fit import quiet_open_clip
 from glitbuild.errors import ModelError
 from glitbuild.files import write_whole
 

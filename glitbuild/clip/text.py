@@ -6,8 +6,8 @@ from functools import lru_cache, partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import GlitbuildError, ModelError
+from glitbuild.options import THE_MODEL
 
 if TYPE_CHECKING:
     from open_clip.tokenizer import SimpleTokenizer

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from torch import as_tensor, nn
 
 from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
-from glitbuild.clip.names import THE_MODEL
 from glitbuild.errors import ModelError
+from glitbuild.options import THE_MODEL
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,1 +1,1 @@
-"""The whole pipeline on scenes with the embedded models, or on photographs with real ones."""
+"""Every stage at once, on scenes that it draws or on two photographs."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from glitbuild.cpus import usable_cpus
 from glitbuild.engine.lifeline import FIX, Lifeline
+from glitbuild.engine.task import usable_cpus
 from glitbuild.errors import ClusterError, ConfigError
 
 SMALL_OBJECT_STORE = 100 * 2**20

@@ -4,8 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from glitbuild.engine.result import Result, versions_of
-from glitbuild.engine.task import ShardTask
+from glitbuild.engine.task import Result, ShardTask, versions_of
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import Sample
 from glitbuild.shards.layout import FOLDERS, tar_path
@@ -18,7 +17,7 @@ from glitbuild.shards.manifest import (
     refuse_earlier_schema,
     write_manifest,
 )
-from glitbuild.shards.overlap import refuse_overlap
+from glitbuild.shards.output import refuse_overlap
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store

@@ -1,12 +1,15 @@
-"""What the engine knows: tasks that name a shard, workers that turn a task into a report, runners that do so."""
+"""What the engine knows: tasks that name a shard, workers that turn a task into a report, and a run's result."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from glitbuild.errors import GlitbuildError, ShardFailedError
+from glitbuild.shards.manifest import Manifest
 
 RETRY = "the others are done; run the same command again to retry these"
 
@@ -128,3 +131,53 @@ def done(reports: Iterable[Report | ShardFailure], at_once: bool = False, fix: s
         shards = ", ".join(sorted(failure.shard for failure in failures)[:5])
         why = f"{len(failures)} of {count} failed ({shards}); the first: {failures[0].reason}"
         raise ShardFailedError("shards", why, fix)
+
+
+def usable_cpus() -> int:
+    """Return the CPUs this process may run on: its affinity where the system has one, else all there are."""
+    affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS
+    return (len(affinity(0)) if affinity else os.cpu_count()) or 1
+
+
+PACKAGES = {
+    "caption": ("glitbuild", "openai", "pillow"),
+    "eval": ("glitbuild", "numpy", "open_clip_torch", "pillow", "spacy", "torch"),
+    "ingest": ("glitbuild", "pillow"),
+    "match": (
+        "glitbuild",
+        "numpy",
+        "open_clip_torch",
+        "pillow",
+        "spacy",
+        "torch",
+        "transformers",
+        "ultralytics-opencv-headless",
+    ),
+    "scenes": ("glitbuild", "numpy", "pillow"),
+}
+
+
+def versions_of(stage: str) -> dict[str, str]:
+    """Return the installed versions of the packages that take part in a stage."""
+    found: dict[str, str] = {}
+    for package in PACKAGES[stage]:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        manifest: of the finished dataset.
+        done_before: nothing was left to do.
+        images_per_second: over the run, models' loading excluded.
+    """
+
+    manifest: Manifest
+    done_before: bool
+    images_per_second: float = 0.0

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from glitbuild.flism import lists
-from glitbuild.flism.abbreviations import Kind, abbreviation, is_initial
 from glitbuild.flism.vocabulary import (
     APOSTROPHES,
     BRACKETS,
@@ -36,6 +35,9 @@ from glitbuild.flism.vocabulary import (
     STARTERS,
     STOPS,
     ZONES,
+    Kind,
+    abbreviation,
+    is_initial,
 )
 
 LONGEST_PAIR = 60

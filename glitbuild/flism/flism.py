@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from glitbuild.batches import in_batches, made_ahead
 from glitbuild.clip.encoder import ClipEncoder, choose_device
 from glitbuild.clip.load import ClipSpec
-from glitbuild.clip.names import Names
 from glitbuild.errors import ConfigError, GlitbuildError
-from glitbuild.flism.boxes import pixels
 from glitbuild.flism.detectors.base import Detector
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.matching import best_pairs, similarities
-from glitbuild.flism.regions import candidate_regions, check_area_limits
+from glitbuild.flism.regions import candidate_regions, check_area_limits, pixels
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.options import argument
+from glitbuild.options import Names, argument
 from glitbuild.records import Given, Matched, MatchedPair, Region, Span
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from PIL import ImageChops
 from PIL.Image import Image
 
-from glitbuild.images.jpeg import EOI, FRAMES, LEAST_SCANS, PROGRESSIVE, SOS, Jpeg
-from glitbuild.images.orientation import upright
+from glitbuild.images.jpeg import EOI, FRAMES, LEAST_SCANS, PROGRESSIVE, SOS, Jpeg, upright
 
 Coefficients = NDArray[np.int16] | NDArray[np.int32]
 

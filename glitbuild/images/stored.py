@@ -7,8 +7,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from glitbuild.images.jpeg import Jpeg
-from glitbuild.images.orientation import stated_orientation, upright
+from glitbuild.images.jpeg import Jpeg, stated_orientation, upright
 from glitbuild.images.png import MAX_PROFILE, open_png
 from glitbuild.images.tiff import INVERTED, depth, open_tiff
 from glitbuild.records import ImageInfo, Rejected, SkipReason

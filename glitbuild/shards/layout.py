@@ -1,6 +1,11 @@
-"""The names of the files in a dataset directory (see ``docs/format.md``)."""
+"""The files of a dataset directory (see ``docs/format.md``): their names, and their JSON Schemas, compiled."""
 
+import json
 import re
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from glitbuild.records import FIRST_SCHEMA
 
@@ -62,3 +67,50 @@ def shard_of(path: str) -> str | None:
     """Return the shard that a file in a dataset directory belongs to; None where it isn't a shard's file."""
     match = _OWN.fullmatch(path)
     return next(filter(None, match.groups())) if match else None
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """Return a schema by the name of its file: ``sample`` for ``sample.schema.json``."""
+    text = files("glitbuild").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+@cache
+def _compiled(name: str) -> Callable[[Any], Any]:
+    import fastjsonschema
+
+    check: Callable[[Any], Any] = fastjsonschema.compile(schema(name), use_default=False)
+    return check
+
+
+def misfit(name: str, value: Any) -> str:
+    """Return what about ``value`` does not fit the schema, or an empty string where it fits."""
+    import fastjsonschema
+
+    try:
+        _compiled(name)(value)
+    except fastjsonschema.JsonSchemaValueException as error:
+        return str(error.message).replace("data", name, 1)
+    return ""
+
+
+def parse(name: str, data: bytes) -> Any:
+    """Return JSON that fits the schema.
+
+    Raises:
+        ValueError: it is not JSON, or does not fit; the message is a reason for people.
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error})") from error
+    if problem := misfit(name, value):
+        raise ValueError(problem)
+    return value
+
+
+def _refuse(constant: str) -> None:
+    # Python reads NaN and Infinity, which are not JSON and which pass every minimum and maximum.
+    raise ValueError(f"{constant} is no number")

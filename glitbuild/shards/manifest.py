@@ -8,8 +8,7 @@ from typing import Any
 
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
 from glitbuild.records import FIRST_SCHEMA, SCHEMA
-from glitbuild.shards.layout import FIRST_SIZES, FOLDERS, MANIFEST, SIZES, shard_of, tar_path
-from glitbuild.shards.schemas import parse
+from glitbuild.shards.layout import FIRST_SIZES, FOLDERS, MANIFEST, SIZES, parse, shard_of, tar_path
 from glitbuild.shards.sidecar import (
     Config,
     Sidecar,

@@ -15,8 +15,7 @@ from typing import IO, TYPE_CHECKING, cast
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample, Skip
 from glitbuild.shards.layout import sidecar_path, skipped_path, tar_path
-from glitbuild.shards.members import Members, RawSample, group, scan
-from glitbuild.shards.sidecar import Sidecar
+from glitbuild.shards.sidecar import Members, RawSample, Sidecar, group, scan
 from glitbuild.shards.store import Store, StoredFile
 
 if TYPE_CHECKING:

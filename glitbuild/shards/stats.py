@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.each_shard import each_shard
-from glitbuild.flism.boxes import area
+from glitbuild.engine.runners import each_shard
+from glitbuild.flism.regions import area
 from glitbuild.records import Sample, Value
 from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.reader import read_shard

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.each_shard import each_shard
+from glitbuild.engine.runners import each_shard
 from glitbuild.errors import DatasetError
 from glitbuild.shards.layout import FOLDERS, MANIFEST, shard_files, sidecar_path, sizes_path, tar_path
 from glitbuild.shards.manifest import Manifest, ShardEntry, Sums, sizes_json

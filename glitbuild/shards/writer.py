@@ -9,8 +9,7 @@ from typing import IO, Any, cast
 
 from glitbuild.records import Region, Sample, Skip, Source
 from glitbuild.shards.layout import pairs_path, sidecar_path, skipped_path, tar_path, truth_path
-from glitbuild.shards.members import Members
-from glitbuild.shards.sidecar import Config, Sidecar, add_counts, count_sources, has_captions
+from glitbuild.shards.sidecar import Config, Members, Sidecar, add_counts, count_sources, has_captions
 from glitbuild.shards.store import HashingFile, Store
 
 PREFIX = "extra_"

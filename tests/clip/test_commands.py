@@ -7,7 +7,7 @@ import pytest
 
 from tests.clip.checkpoints import saved, small_architectures, trained
 from tests.run import here, tree
-from tests.test_weight_files import POINTER
+from tests.test_files_weights import POINTER
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,7 @@ import open_clip
 import pytest
 
 from glitbuild.clip.evidence import facts_beside, facts_of_config
-from glitbuild.clip.facts import DEFAULTS, OPENAI, UNKNOWN, Facts
-from glitbuild.clip.known import facts_of_file, facts_of_tag
+from glitbuild.clip.facts import DEFAULTS, OPENAI, UNKNOWN, Facts, facts_of_file, facts_of_tag
 from glitbuild.errors import ModelError
 
 HALF = (0.5, 0.5, 0.5)

@@ -13,7 +13,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from glitbuild.clip.text import token_starts
 from glitbuild.errors import GlitbuildError
 from glitbuild.flism.sentences import SentenceSplitter
-from glitbuild.tsl.loss import token_span
+from glitbuild.tsl import token_span
 from tests.work import lines_run
 
 TOKENIZER = SimpleTokenizer()

@@ -13,8 +13,7 @@ import pytest
 import ray.cluster_utils
 
 from glitbuild.engine.cluster import Cluster
-from glitbuild.engine.each_shard import each_shard
-from glitbuild.engine.runners import running
+from glitbuild.engine.runners import each_shard, running
 from glitbuild.engine.task import ShardReport, ShardTask
 from glitbuild.errors import DatasetError
 from glitbuild.shards.manifest import ShardEntry, open_dataset, write_manifest
@@ -24,7 +23,7 @@ from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import write_shard
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
-from glitbuild.stages.publish.page.figures import collect_figures
+from glitbuild.stages.publish.page.statistics import collect_figures
 from tests.engine.workers import CentreWorker, Moody
 from tests.factories import sample_with_jpeg
 from tests.run import here, tree

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from glitbuild.errors import ConfigError, ModelError
-from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.flism.regions import iou
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.render import render
 from glitbuild.stages.scenes.world import make_scene

@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glitbuild.errors import ConfigError
-from glitbuild.flism.boxes import area
 from glitbuild.flism.detectors.base import Detection
-from glitbuild.flism.regions import candidate_regions, check_area_limits, default_regions
+from glitbuild.flism.regions import area, candidate_regions, check_area_limits, default_regions
 from glitbuild.records import Given, Region
 
 sides = st.integers(8, 4000)

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from glitbuild.images import jpeg_turn as jpeg_turn
+from glitbuild.images import jpeg_turn
 from glitbuild.images.jpeg import Jpeg
 from glitbuild.images.jpeg_turn import TOLERANCE, TURNS, Turn, can_be_encoded, turn_array
 from glitbuild.images.stored import open_rgb, store_image

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.shards.members import scan
 from glitbuild.shards.reader import read_index, read_sample, read_shard
+from glitbuild.shards.sidecar import scan
 from glitbuild.shards.validate import validate
 from tests.run import here, tree
 from tests.shards.first_schema import unpack

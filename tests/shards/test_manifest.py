@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from glitbuild.errors import ConfigError
 from glitbuild.records import Skip, SkipReason, Source
-from glitbuild.shards.layout import shard_files, shard_of, sidecar_path
+from glitbuild.shards.layout import misfit, schema, shard_files, shard_of, sidecar_path
 from glitbuild.shards.manifest import (
     Manifest,
     ShardEntry,
@@ -20,7 +20,6 @@ from glitbuild.shards.manifest import (
     remove_dataset,
     write_manifest,
 )
-from glitbuild.shards.schemas import misfit, schema
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import TEMPORARY, Store, StoredFile
 from glitbuild.shards.writer import write_shard

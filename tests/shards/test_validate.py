@@ -20,7 +20,7 @@ from PIL import Image
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.records import Sample, Skip, SkipReason, Source
 from glitbuild.shards.manifest import open_dataset, write_manifest
-from glitbuild.shards.members import scan
+from glitbuild.shards.sidecar import scan
 from glitbuild.shards.store import Store
 from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import Outcome, read_pairs, write_pairs, write_shard

@@ -9,11 +9,11 @@ import click
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from glitbuild.clip.demo import CONFIG, NAME, ROWS, WEIGHTS, compact, load_demo_clip
+from glitbuild.clip.fit import quiet_open_clip
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.quiet import quiet_open_clip
 from glitbuild.clip.text import TextEncoder
-from glitbuild.embedded.files import FOLDER, write_checksums
+from glitbuild.demo_models import FOLDER, write_checksums
+from glitbuild.demo_models.clip import CONFIG, NAME, ROWS, WEIGHTS, compact, load_demo_clip
 from glitbuild.stages.train.optim import parameter_groups, warm_cosine
 from tools.demo_models.pairs import PairMaker, TextedImage
 from tools.demo_models.stream import scene_batches

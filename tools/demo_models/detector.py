@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glitbuild.embedded.files import FOLDER, write_checksums
-from glitbuild.flism.detectors.demo import CONFIG, WEIGHTS, build_network
+from glitbuild.demo_models import FOLDER, write_checksums
+from glitbuild.demo_models.detector import CONFIG, WEIGHTS, build_network
 from glitbuild.stages.scenes.kinds import KINDS
 from glitbuild.stages.scenes.options import HELD_OUT_KINDS
 from glitbuild.stages.train.optim import parameter_groups, warm_cosine

@@ -7,13 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.flism.boxes import clamp, pixels
-from glitbuild.flism.regions import default_regions
+from glitbuild.flism.regions import clamp, default_regions, pixels
 from glitbuild.records import Box
-from glitbuild.stages.scenes.captions import compose
+from glitbuild.stages.scenes.captions import compose, noun_phrase
 from glitbuild.stages.scenes.grammar import PATTERN_WORDS
 from glitbuild.stages.scenes.options import phrasings, stream
-from glitbuild.stages.scenes.phrases import noun_phrase
 from glitbuild.stages.scenes.scene import Scene, Thing
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from glitbuild.embedded.files import checksum, embedded_file
+from glitbuild.demo_models import checksum, embedded_file
+from glitbuild.demo_models.detector import WEIGHTS as DEMO_WEIGHTS
+from glitbuild.demo_models.detector import load_demo_detector
 from glitbuild.errors import ConfigError, ModelError
+from glitbuild.files import not_weights
 from glitbuild.flism.detectors.base import Detector
-from glitbuild.flism.detectors.demo import WEIGHTS as DEMO_WEIGHTS
-from glitbuild.flism.detectors.demo import load_demo_detector
-from glitbuild.weight_files import not_weights
 
 DEFAULT_SCORE = 0.25
 DEFAULT_SCORE_HF = 0.5
@@ -90,7 +90,7 @@ class DetectorSpec:
             ModelError: they can't be had or can't be used.
         """
         if self.spec == "none":
-            from glitbuild.flism.detectors.none import NoDetector
+            from glitbuild.flism.detectors.base import NoDetector
 
             return NoDetector()
         if self.spec.startswith("hf:"):

@@ -1,6 +1,9 @@
 """Which answers are captions, and why others aren't."""
 
+import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 from glitbuild.records import Rejected, SkipReason
 from glitbuild.stages.caption.reasoning import (
@@ -11,10 +14,120 @@ from glitbuild.stages.caption.reasoning import (
     without_template_tokens,
 )
 from glitbuild.stages.caption.refusals import LOOKED_AT, is_refusal
-from glitbuild.stages.caption.repetition import repeated_part
 from glitbuild.stages.caption.response import Answer, Finish, finish_of
 from glitbuild.stages.caption.wrappers import NoCaptionError, unwrapped
 from glitbuild.stages.ingest.accept import Limits, check_caption
+
+SENTENCE_TIMES = 3
+"""A sentence that comes so often makes a loop..."""
+SENTENCE_WORDS = 4
+"""...if it has at least so many words."""
+
+RUN_TIMES = 4
+"""So does a run of words that follows on itself so often..."""
+RUN_WORDS = 16
+"""...if that makes at least so many words together."""
+LONGEST_RUN = 60
+"""Words of a run that is looked for."""
+
+COUNTED_TIMES = 6
+COUNTED_WORDS = 24
+"""The same for a run in which only the numbers change: "1. a red car 2. a red car"."""
+
+MARK_WORDS = 40
+"""The same for runs of whatever stands between spaces, emojis and marks among it."""
+
+SAME_CHARACTER = 40
+FILLING = "._-=*\u00b7\u2026\u2500~#+ "
+SAME_FILLING = 120
+"""A character that follows on itself so often makes a loop; lines and dots of forms and tables may be long."""
+
+UNSPACED_RUN = 60
+"""Characters of a run without white space that follows on itself ``RUN_TIMES``: "hahaha..."; ..."""
+WIDE_RUN = 24
+"""...in scripts that need none, where a character is about half a word."""
+
+_WIDE = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_ENDS = re.compile(r"[.!?\n\u3002\uff01\uff1f\uff0e\u0964\u061f\u06d4]")
+
+
+def repeated_part(text: str) -> str:
+    """Return what a text says again and again, or an empty string where there is nothing of the kind.
+
+    Upper and lower case, marks and white space make no difference.
+    """
+    words, tokens = _words(text), text.lower().split()
+    return (
+        _repeated_sentence(text)
+        or _repeated_run(words, RUN_TIMES, RUN_WORDS)
+        or _repeated_character(text)
+        or _repeated_unspaced(text)
+        or _repeated_counted(words)
+        or _repeated_marks(tokens)
+    )
+
+
+def _repeated_counted(words: list[str]) -> str:
+    counted = [re.sub(r"\d+", "#", word) for word in words]
+    many = sum("#" in word for word in counted) >= COUNTED_TIMES
+    return _repeated_run(counted, COUNTED_TIMES, COUNTED_WORDS) if many else ""
+
+
+def _repeated_marks(tokens: list[str]) -> str:
+    marks = sum(not any(map(str.isalnum, token)) for token in tokens)
+    return _repeated_run(tokens, RUN_TIMES, MARK_WORDS) if marks >= RUN_TIMES else ""
+
+
+def _repeated_sentence(text: str) -> str:
+    sentences = (_words(part) for part in _ENDS.split(text))
+    long = Counter(" ".join(words) for words in sentences if _length(words) >= SENTENCE_WORDS)
+    for sentence, times in long.most_common(1):
+        if times >= SENTENCE_TIMES:
+            return sentence
+    return ""
+
+
+def _repeated_run(words: Sequence[str], times: int, least: int, longest: int = LONGEST_RUN, join: str = " ") -> str:
+    """Return the first run of words that follows on itself so often and makes so many words together."""
+    for length in range(1, min(longest, len(words) // times) + 1):
+        needed = max(times * length, least) - length
+        same = 0
+        for index in range(length, len(words)):
+            same = same + 1 if words[index] == words[index - length] else 0
+            if same >= needed:
+                return join.join(words[index - length + 1 : index + 1])
+    return ""
+
+
+def _repeated_character(text: str) -> str:
+    squeezed = "".join(text.split())
+    for found in re.finditer(rf"(.)\1{{{SAME_CHARACTER - 1},}}", squeezed):
+        if found[1] not in FILLING or len(found[0]) >= SAME_FILLING:
+            return found[1]
+    return ""
+
+
+def _repeated_unspaced(text: str) -> str:
+    for run in text.lower().split():
+        wide = _WIDE.search(run)
+        least = WIDE_RUN if wide else UNSPACED_RUN
+        if len(run) >= least and not set(run) <= set(FILLING):
+            part = _repeated_run(run, RUN_TIMES, least, join="")
+            if part and (not wide or _WIDE.search(part) or len(part) * RUN_TIMES >= UNSPACED_RUN):
+                return part
+    return ""
+
+
+def _length(words: list[str]) -> float:
+    """Return how many words these are; a character of a script without spaces is half of one."""
+    return sum(len(word) / 2 if _WIDE.search(word) and len(word) > 1 else 1 for word in words)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
 
 SHOWN = 200
 """Characters of an answer that a skipped row shows."""

@@ -6,20 +6,19 @@ from functools import partial
 
 from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.options import content_of
 from glitbuild.records import Sample
 from glitbuild.shards.layout import tar_path
-from glitbuild.shards.lock import writing
+from glitbuild.shards.output import writing
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.sidecar import Config, Sidecar
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import write_shard
-from glitbuild.stages.caption.captioner import Captioner
-from glitbuild.stages.caption.endpoint import require_openai
+from glitbuild.stages.caption.endpoint import Prompt, read_prompt, require_openai
 from glitbuild.stages.caption.options import CaptionOptions
-from glitbuild.stages.caption.prompt import Prompt, read_prompt
+from glitbuild.stages.caption.worker import Captioner
 
 log = logging.getLogger(__name__)
 

@@ -12,26 +12,20 @@ from numpy.typing import NDArray
 
 from glitbuild.clip.encoder import choose_device
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
-from glitbuild.clip.names import EVAL
 from glitbuild.clip.saved import CONFIG, WEIGHTS
-from glitbuild.cpus import usable_cpus
 from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
-from glitbuild.engine.each_shard import FIX, ReadTask, in_order
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import versions_of
-from glitbuild.engine.runners import running
-from glitbuild.engine.task import Runner, done
+from glitbuild.engine.runners import FIX, ReadTask, in_order, running
+from glitbuild.engine.task import Runner, done, usable_cpus, versions_of
+from glitbuild.options import EVAL
 from glitbuild.shards.layout import MANIFEST, truth_path
 from glitbuild.shards.manifest import Manifest, ShardEntry, open_dataset, require_captions
-from glitbuild.shards.output import check_writable
-from glitbuild.shards.overlap import refuse_overlap
+from glitbuild.shards.output import check_writable, refuse_overlap
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.cache import EmbeddingCache
-from glitbuild.stages.evaluate.embedded import Embedded, joined
+from glitbuild.stages.evaluate.embedded import Embedded, EmbeddingCache, joined
 from glitbuild.stages.evaluate.metrics import Suites
-from glitbuild.stages.evaluate.options import AVERAGING, EvalOptions
-from glitbuild.stages.evaluate.plan import TRUTH, make_plan
+from glitbuild.stages.evaluate.options import AVERAGING, TRUTH, EvalOptions, make_plan
 from glitbuild.stages.evaluate.report import Report, write_files
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
 

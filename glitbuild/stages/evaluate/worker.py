@@ -1,17 +1,263 @@
-"""The worker of ``eval``: embeddings of shards, and of texts that only the whole dataset tells."""
+"""Embeds one shard for the suites: images, texts and regions, each once. A plain class; it knows nothing of Ray."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.batches import made_ahead
 from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine.each_shard import ReadTask
+from glitbuild.clip.preprocess import Preprocess
+from glitbuild.engine.runners import ReadTask
+from glitbuild.errors import DatasetError
+from glitbuild.flism.regions import pixels
+from glitbuild.flism.sentences import SentenceSplitter
+from glitbuild.records import Box, MatchedPair, Sample
+from glitbuild.shards.layout import parse, truth_path
+from glitbuild.shards.manifest import ShardEntry
+from glitbuild.shards.reader import read_listed, read_shard
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.collect import embed_shard
-from glitbuild.stages.evaluate.embedded import Embedded
-from glitbuild.stages.evaluate.plan import Plan
+from glitbuild.stages.evaluate.embedded import Embedded, Gathering
+from glitbuild.stages.evaluate.localization import patch_centres, patches_in_boxes
+from glitbuild.stages.evaluate.options import AVERAGING, TRUTH, Plan
+from glitbuild.stages.evaluate.retrieval import average_sentences
+from glitbuild.stages.evaluate.robustness import SplitCaption
+
+
+class Place(NamedTuple):
+    """A sentence and the boxes it is about, xyxy in pixels of the stored image."""
+
+    sentence: str
+    boxes: tuple[Box, ...]
+
+
+class TextTable:
+    """Embeddings of a shard's texts, each computed once, however often it occurs.
+
+    Args:
+        texts: in any order, with repetitions.
+        encoder: of the model.
+    """
+
+    def __init__(self, texts: Sequence[str], encoder: ClipEncoder) -> None:
+        self._rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        self._tokens = encoder.tokenize(list(self._rows))
+        self._embeddings = encoder.texts(self._tokens)
+
+    def embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embeddings of some of the texts, M x D."""
+        return self._embeddings[[self._rows[text] for text in texts]]
+
+    def is_truncated(self, text: str) -> bool:
+        """Whether the model doesn't see the end of one of the texts."""
+        return self._tokens[self._rows[text]].truncated
+
+
+@dataclass(slots=True)
+class Look:
+    """A picture of a shard and what is wanted of it.
+
+    Attributes:
+        sample: the first of the shard that has it.
+        jpeg: its bytes.
+        image: its number in the shard.
+        boxes: regions whose crops' embeddings are wanted, xyxy in its pixels.
+        places: sentences that are looked for in it.
+    """
+
+    sample: Sample
+    jpeg: bytes
+    image: int
+    boxes: list[Box] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+    def views(self, preprocess: Preprocess) -> list[NDArray[np.uint8]]:
+        """Return the model's input for the whole picture and for each box.
+
+        Raises:
+            DatasetError: the picture can't be decoded.
+        """
+        from glitbuild.images.stored import open_rgb
+
+        try:
+            image = open_rgb(self.jpeg)
+        except OSError as error:
+            raise DatasetError(
+                f"image {self.sample.key}", str(error), "see what glitbuild validate says of the dataset"
+            ) from error
+        whole = (0, 0, image.width, image.height)
+        boxes = [whole, *(pixels(box, image.width, image.height) for box in self.boxes)]
+        return [preprocess.crop(image, box) for box in boxes]
+
+
+def places_of_truth(row: dict[str, Any], caption: str) -> list[Place]:
+    """Return the true sentences about one object, from a row of ``truth/``."""
+    places = []
+    for sentence in row["sentences"]:
+        if sentence["about"] == "object" and sentence["true"]:
+            start, end = sentence["span"]
+            places.append(Place(caption[start:end], tuple(tuple(box) for box in sentence["boxes"])))
+    return places
+
+
+def places_of_pairs(sample: Sample) -> list[Place]:
+    """Return the sentence of a matched sample's best pair, with the pair's region."""
+    return [Place(sample.best.text, (sample.best.box,))]
+
+
+def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Return the rows of a shard's file in ``truth/``, one per sample.
+
+    Raises:
+        DatasetError: it is missing, not the one in the sidecar, or about other samples.
+    """
+    path = truth_path(shard)
+    try:
+        rows = [parse("truth", line) for line in read_listed(store, shard, path).splitlines()]
+    except ValueError as error:
+        raise _damaged(store, path, str(error)) from error
+    if [row["key"] for row in rows] != [sample.key for sample in samples]:
+        raise _damaged(store, path, "its rows are not about the samples of the shard, in their order")
+    return rows
+
+
+def _damaged(store: Store, path: str, why: str) -> DatasetError:
+    return DatasetError(store.path(path), why, "make the scenes again with glitbuild scenes --overwrite")
+
+
+def embed_shard(
+    encoder: ClipEncoder, plan: Plan, store: Store, entry: ShardEntry, batch_size: int, threads: int
+) -> Embedded:
+    """Return the embeddings of what a plan needs of a shard; its images are numbered from 0.
+
+    The shard's JPEGs and texts are in memory at a time. Samples whose pictures have the same bytes are captions of
+    one image.
+
+    Args:
+        encoder: the model.
+        plan: what is needed.
+        store: the dataset directory.
+        entry: the shard, as the manifest lists it.
+        batch_size: pictures that are decoded at a time, while as many are decoded ahead.
+        threads: that decode.
+
+    Raises:
+        DatasetError: the shard is damaged or not the one in the manifest, or its truth is.
+    """
+    shard = list(read_shard(store, entry.name, entry.sha256))
+    collector = _Collector(encoder, plan, batch_size)
+    return collector.run(store, entry.name, shard, threads) if shard else Gathering().whole()
+
+
+class _Collector:
+    def __init__(self, encoder: ClipEncoder, plan: Plan, batch_size: int) -> None:
+        self._encoder, self._plan, self._batch_size = encoder, plan, batch_size
+        self._splitter = SentenceSplitter()
+        self._found = Gathering()
+
+    def run(self, store: Store, shard: str, found: Sequence[tuple[Sample, bytes]], threads: int) -> Embedded:
+        samples = [sample for sample, _ in found]
+        places = self._places(store, shard, samples)
+        texts = self._texts(samples, places)
+        with ThreadPoolExecutor(threads) as pool:
+            self._images(self._looks(found, places), texts, pool)
+        return self._found.whole()
+
+    def _places(self, store: Store, shard: str, samples: Sequence[Sample]) -> list[list[Place]]:
+        """Return for each sample the sentences to look for in its picture."""
+        if not self._plan.places:
+            return [[] for _ in samples]
+        if self._plan.places == TRUTH:
+            rows = read_truth(store, shard, samples)
+            return [places_of_truth(row, sample.caption) for row, sample in zip(rows, samples, strict=True)]
+        return [places_of_pairs(sample) for sample in samples]
+
+    def _texts(self, samples: Sequence[Sample], places: Sequence[Sequence[Place]]) -> TextTable:
+        """Embed a shard's texts and keep what is about captions; return the table for the rest."""
+        split = self._split(samples) if self._plan.needs_sentences else []
+        averages = AVERAGING in self._plan.suites
+        texts = [sample.caption for sample in samples]
+        texts += [text for caption in split for text in caption.sentences()] if averages else []
+        texts += [place.sentence for of in places for place in of]
+        texts += [pair.text for sample in samples for pair in self._pairs(sample)]
+        table, found = TextTable(texts, self._encoder), self._found
+        captions = [sample.caption for sample in samples]
+        found.captions.append(table.embeddings(captions))
+        found.truncated += sum(table.is_truncated(caption) for caption in captions)
+        found.split += split
+        if averages and split:
+            sentences = [caption.sentences() for caption in split]
+            caption_of = np.repeat(np.arange(len(split)), [len(of) for of in sentences])
+            flat = table.embeddings([text for of in sentences for text in of])
+            found.averaged.append(average_sentences(flat, caption_of, len(split)))
+        return table
+
+    def _looks(
+        self, shard: Sequence[tuple[Sample, bytes]], places: Sequence[Sequence[Place]]
+    ) -> list[tuple[Look, list[str]]]:
+        """Return a shard's pictures, each once, with the sentences of their pairs."""
+        looks: dict[str, tuple[Look, list[str]]] = {}
+        for (sample, jpeg), of in zip(shard, places, strict=True):
+            look, sentences = looks.setdefault(sample.image.sha256, (Look(sample, jpeg, len(looks)), []))
+            look.places += of
+            self._found.image_of.append(look.image)
+            for pair in self._pairs(sample):
+                sentences.append(pair.text)
+                if pair.box not in look.boxes:
+                    look.boxes.append(pair.box)
+        self._found.pictures += looks
+        return list(looks.values())
+
+    def _images(self, looks: Sequence[tuple[Look, list[str]]], texts: TextTable, pool: ThreadPoolExecutor) -> None:
+        found, encoder = self._found, self._encoder
+        for look, sentences in looks:
+            if sentences:
+                found.sentences.append(texts.embeddings(sentences))
+                found.sentence_image += [look.image] * len(sentences)
+        pictures, size = [look for look, _ in looks], self._batch_size
+        batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+        for batch, views in made_ahead(batches, lambda look: look.views(encoder.preprocess), pool):
+            self._whole_images(batch, [of[0] for of in views], texts)
+            found.crops += encoder.images([crop for of in views for crop in of[1:]])
+            found.crop_image += [look.image for look in batch for _ in look.boxes]
+            found.boxes += [box for look in batch for box in look.boxes]
+
+    def _whole_images(self, looks: Sequence[Look], views: Sequence[NDArray[np.uint8]], texts: TextTable) -> None:
+        if not self._plan.places:
+            self._found.images += self._encoder.images(views)
+            return
+        for look, seen in zip(looks, self._encoder.images_with_patches(views), strict=True):
+            self._found.images.append(seen.image)
+            if look.places:
+                centres = self._patch_centres(look)
+                inside = np.stack([patches_in_boxes(centres, place.boxes) for place in look.places])
+                sentences = texts.embeddings([place.sentence for place in look.places])
+                self._found.look_for(sentences, seen.patches, inside)
+
+    def _patch_centres(self, look: Look) -> NDArray[np.float64]:
+        encoder, image = self._encoder, look.sample.image
+        assert encoder.towers
+        window = encoder.preprocess.visible(image.width, image.height)
+        return patch_centres(window, encoder.towers.image_size, encoder.towers.patch_size)
+
+    def _split(self, samples: Sequence[Sample]) -> list[SplitCaption]:
+        """Return captions with the sentences of their records, or where they have none, split now."""
+        plain = [sample.caption for sample in samples if sample.matched is None]
+        spans = iter(self._splitter.split(plain))
+        return [
+            SplitCaption(sample.caption, sample.matched.sentences if sample.matched else next(spans))
+            for sample in samples
+        ]
+
+    def _pairs(self, sample: Sample) -> Sequence[MatchedPair]:
+        """Return the pairs of a sample that the joint suite takes."""
+        if not self._plan.pairs or sample.matched is None:
+            return ()
+        return (sample.best,) if self._plan.pairs == "best" else sample.pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.clip.quiet import quiet_open_clip
+from glitbuild.clip.fit import quiet_open_clip
 from glitbuild.clip.saved import architecture, load_saved, save_model
 from glitbuild.errors import ModelError
 

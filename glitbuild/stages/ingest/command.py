@@ -8,14 +8,12 @@ from functools import partial
 
 from glitbuild.engine.cluster import choose_cluster
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import Result, versions_of
 from glitbuild.engine.runners import running
-from glitbuild.engine.task import done
+from glitbuild.engine.task import Result, done, versions_of
 from glitbuild.errors import ConfigError, SourceError
 from glitbuild.options import content_of
 from glitbuild.records import Skip, SkipReason, writable
 from glitbuild.shards.layout import FOLDERS, shard_of
-from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import (
     Manifest,
     files_beyond,
@@ -24,14 +22,13 @@ from glitbuild.shards.manifest import (
     read_manifest,
     write_manifest,
 )
-from glitbuild.shards.overlap import refuse_overlap
+from glitbuild.shards.output import refuse_overlap, writing
 from glitbuild.shards.reader import check_shards, read_skipped
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars, refuse_changes
 from glitbuild.shards.store import Store
 from glitbuild.stages.ingest.accept import Limits
 from glitbuild.stages.ingest.download.fetch import DownloadOptions, too_large
-from glitbuild.stages.ingest.duplicates import Changes, Sieve, find_changes
-from glitbuild.stages.ingest.exclude import Excluded, HashWorker, open_excluded
+from glitbuild.stages.ingest.duplicates import Changes, Excluded, HashWorker, Sieve, find_changes, open_excluded
 from glitbuild.stages.ingest.formats.webdataset import WebDatasetSource
 from glitbuild.stages.ingest.kept_columns import find_types
 from glitbuild.stages.ingest.near import NearHashes

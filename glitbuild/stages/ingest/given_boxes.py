@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from glitbuild.flism.boxes import area, clamp
+from glitbuild.flism.regions import area, clamp
 from glitbuild.records import Box, Given, Rejected, SkipReason
 from glitbuild.stages.ingest.values import cut_text, is_missing, stands_for_nothing, to_text
 

@@ -9,14 +9,11 @@ from glitbuild.stages.ingest.files import why
 from glitbuild.stages.ingest.formats.corpora import CORPORA
 from glitbuild.stages.ingest.formats.csv import CsvSource
 from glitbuild.stages.ingest.formats.folder import IMAGE_SUFFIXES, FolderSource
-from glitbuild.stages.ingest.formats.hf import HuggingFaceSource
-from glitbuild.stages.ingest.formats.hf_saved import INFO, is_saved
+from glitbuild.stages.ingest.formats.hf import INFO, HuggingFaceSource, is_saved
 from glitbuild.stages.ingest.formats.jsonl import JsonlSource
-from glitbuild.stages.ingest.formats.parquet import ParquetSource
-from glitbuild.stages.ingest.formats.parquet_end import check_end
+from glitbuild.stages.ingest.formats.parquet import ParquetSource, check_end
 from glitbuild.stages.ingest.formats.webdataset import WebDatasetSource
-from glitbuild.stages.ingest.magic import UNPACKED, check_content, kind_of
-from glitbuild.stages.ingest.remote import AnyPath, RemotePath, locate
+from glitbuild.stages.ingest.remote import UNPACKED, AnyPath, RemotePath, check_content, kind_of, locate
 from glitbuild.stages.ingest.source import RowSource, SourceOptions
 
 __all__ = ["FORMATS", "SourceOptions", "open_sources"]

@@ -9,13 +9,12 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
 from glitbuild.engine.derive import Derivation, open_input_and_output
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import Result
 from glitbuild.engine.runners import running
-from glitbuild.engine.task import ShardReport, ShardTask, Worker, done
+from glitbuild.engine.task import Result, ShardReport, ShardTask, Worker, done
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.options import content_of
-from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import require_captions
+from glitbuild.shards.output import writing
 from glitbuild.shards.sidecar import Config
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Iterator
 
 from glitbuild.engine.progress import Progress
-from glitbuild.engine.result import Result, versions_of
+from glitbuild.engine.task import Result, versions_of
 from glitbuild.options import content_of
 from glitbuild.records import ImageInfo, Sample, Source, to_json
 from glitbuild.shards.layout import shard_name, shard_of
-from glitbuild.shards.lock import writing
 from glitbuild.shards.manifest import prepare_directory, read_manifest, write_manifest
+from glitbuild.shards.output import writing
 from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard

@@ -8,8 +8,8 @@ import numpy as np
 
 from glitbuild.errors import ConfigError
 from glitbuild.options import OUT, OVERWRITE, Content, Options, about
-from glitbuild.stages.scenes.colours import COLOURS
 from glitbuild.stages.scenes.kinds import KINDS
+from glitbuild.stages.scenes.shapes import COLOURS
 
 T = TypeVar("T")
 

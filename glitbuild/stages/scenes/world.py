@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from glitbuild.stages.scenes.colours import PATTERNS
 from glitbuild.stages.scenes.kinds import KINDS, parse_kinds
 from glitbuild.stages.scenes.layout import Layout
-from glitbuild.stages.scenes.letters import WORDS
 from glitbuild.stages.scenes.options import HELD_OUT_KINDS, ScenesOptions, colours_for, pick, stream
-from glitbuild.stages.scenes.places import PLACES, make_setting
-from glitbuild.stages.scenes.relations import cell
-from glitbuild.stages.scenes.scene import SIZES, Look, Scene, Thing
+from glitbuild.stages.scenes.scene import PLACES, SIZES, Look, Scene, Thing, cell, make_setting
+from glitbuild.stages.scenes.shapes import PATTERNS, WORDS
 
 GROUP = 4
 """Scenes of a contrast group."""

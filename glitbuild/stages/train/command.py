@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.clip.names import TRAIN
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
-from glitbuild.options import content_of
-from glitbuild.shards.lock import locked
+from glitbuild.options import TRAIN, content_of
 from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
+from glitbuild.shards.output import locked
 from glitbuild.shards.reader import check_shards
 from glitbuild.shards.sidecar import Config
 from glitbuild.stages.train.cache import ShardCache
-from glitbuild.stages.train.checkpoint import State
-from glitbuild.stages.train.folder import RUN, RunFolder
+from glitbuild.stages.train.folder import RUN, RunFolder, State
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 

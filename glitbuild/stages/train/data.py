@@ -13,14 +13,13 @@ from torch.utils.data import DataLoader, Dataset
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import framed, padded, token_starts
 from glitbuild.errors import DatasetError, GlitbuildError, TrainingError
-from glitbuild.flism.boxes import pixels
+from glitbuild.flism.regions import pixels
 from glitbuild.records import Box, MatchedPair, Sample
 from glitbuild.shards.manifest import Manifest
-from glitbuild.stages.train.ahead import Ahead
-from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.open_shards import OpenShards
 from glitbuild.stages.train.plan import Place, Plan
-from glitbuild.tsl.loss import token_span
+from glitbuild.tsl import token_span
 
 if TYPE_CHECKING:
     from open_clip.tokenizer import SimpleTokenizer

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from glitbuild.engine.cluster import Cluster, connected, no_gpus
 from glitbuild.engine.lifeline import Lifeline
 from glitbuild.errors import ClusterError, ConfigError, GlitbuildError, TrainingError
-from glitbuild.stages.train.checkpoint import State, last_step
-from glitbuild.stages.train.log import LINES
+from glitbuild.stages.train.folder import LINES, State, last_step
 from glitbuild.stages.train.loop import Job, prepare, train
 from glitbuild.stages.train.losses import Group
 from glitbuild.stages.train.options import TrainOptions

@@ -1,22 +1,191 @@
-"""A run's folder: what it says of the run, whether it may be written, and its beginning and end."""
+"""A run's folder: its beginning and end, its log, and checkpoints that resume at the next sample."""
 
 import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from glitbuild.clip.saved import is_saved
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.files import write_whole
 from glitbuild.options import resumable
-from glitbuild.shards.lock import LOCK
-from glitbuild.shards.overlap import refuse_inside
+from glitbuild.shards.output import LOCK, refuse_inside
 from glitbuild.shards.sidecar import Config, refuse_changes
-from glitbuild.stages.train.checkpoint import FOLDER, last_step
 from glitbuild.stages.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+FOLDER = "checkpoints"
+KEPT = 2
+"""Checkpoints that stay: the last, and the one before it."""
+
+STEP = "step"
+KEYS = {STEP, "exp_avg", "exp_avg_sq"}
+"""What AdamW keeps of each parameter."""
+
+
+@dataclass(slots=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        step: batches that were trained on; everything else follows from it.
+        sentences_beyond: local sentences that stood behind the last token of their caption.
+        boxes_outside: regions of which the model's centre crop left nothing.
+    """
+
+    step: int = 0
+    sentences_beyond: int = 0
+    boxes_outside: int = 0
+
+
+def save_checkpoint(run: Path, state: State, model: Any, optimizer: Any) -> None:
+    """Write a checkpoint, which appears when it is whole, and remove old ones."""
+    from safetensors.torch import save_file
+
+    name = f"{state.step:08d}"
+    folder = run / FOLDER
+    partial = folder / f".{name}.part"
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    save_file(_contiguous(model.state_dict()), partial / "model.safetensors")
+    save_file(_flat(model, optimizer), partial / "optimizer.safetensors")
+    (partial / "state.json").write_text(json.dumps(asdict(state)) + "\n")
+    if (folder / name).exists():
+        shutil.rmtree(folder / name)
+    partial.replace(folder / name)
+    for old in _all(run)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def load_checkpoint(run: Path, model: Any, optimizer: Any) -> State:
+    """Put the last checkpoint's weights into a model and its optimizer; without one, start at step 0.
+
+    Raises:
+        DatasetError: the checkpoint is damaged, or is of another model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found = _all(run)
+    if not found:
+        return State()
+    folder = found[-1]
+    try:
+        state = State(**json.loads((folder / "state.json").read_text()))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        _unflatten(load_file(folder / "optimizer.safetensors"), model, optimizer)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        fix = "remove this checkpoint to resume from the one before it, or start again with --overwrite"
+        raise DatasetError(str(folder), f"the checkpoint is damaged or of another model ({why})", fix) from error
+    return state
+
+
+def last_step(run: Path) -> int | None:
+    """Return the step of the checkpoint from which a run can be continued; None where there is none."""
+    found = _all(run)
+    return int(found[-1].name) if found else None
+
+
+def _all(run: Path) -> list[Path]:
+    """Return the whole checkpoints, the last one at the end."""
+    folder = run / FOLDER
+    return sorted(path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+
+
+def _contiguous(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    return {name: value.contiguous() for name, value in state.items()}
+
+
+def _flat(model: Any, optimizer: Any) -> "dict[str, Tensor]":
+    """Return an optimizer's tensors by ``PARAMETER:VALUE``."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[id(parameter)]}:{key}": value.contiguous()
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+    }
+
+
+def _unflatten(flat: "dict[str, Tensor]", model: Any, optimizer: Any) -> None:
+    """Give an optimizer its tensors back; torch itself puts each on the device where the optimizer wants it."""
+    parameters = dict(model.named_parameters())
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = {id(parameter): number for number, parameter in enumerate(trained)}
+    state: dict[int, dict[str, Tensor]] = {}
+    for full, value in flat.items():
+        name, _, key = full.rpartition(":")
+        if id(parameters[name]) not in numbers:
+            raise ValueError(f"{name} is not trained")
+        if key != STEP and value.shape != parameters[name].shape:
+            raise ValueError(f"{full} has the shape {tuple(value.shape)}")
+        state.setdefault(numbers[id(parameters[name])], {})[key] = value
+    for number, values in state.items():
+        if values.keys() != KEYS:
+            raise ValueError(f"the optimizer's state {number} holds {', '.join(sorted(values))}")
+    # AdamW counts steps on the CPU, but beside the parameter where it is fused or capturable.
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+LINES = "log.jsonl"
+
+
+class RunLog:
+    """Writes to a run's folder; what an interrupted run wrote after its last checkpoint is taken back.
+
+    Args:
+        run: the run's folder.
+        step: steps that are done.
+        config: of the run, for Weights & Biases.
+        wandb: whether to log there too.
+
+    Raises:
+        ConfigError: wandb is not installed.
+    """
+
+    def __init__(self, run: Path, step: int, config: Mapping[str, Any], wandb: bool) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = run / LINES
+        before = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in before if line.endswith("\n") and json.loads(line)["step"] <= step]
+        write_whole(path, "".join(kept))
+        self._lines: TextIO = path.open("a")
+        self._board: Any = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+        self._wandb = _start_wandb(run, config) if wandb else None
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write one step's values."""
+        self._lines.write(json.dumps({"step": step, **values}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        if self._wandb:
+            self._wandb.log(dict(values), step=step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._lines.close()
+        self._board.close()
+        if self._wandb:
+            self._wandb.finish()
+
+
+def _start_wandb(run: Path, config: Mapping[str, Any]) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise ConfigError("--wandb", "wandb is not installed", "pip install 'glitbuild[wandb]'") from error
+    return wandb.init(project="glitbuild", dir=str(run), name=run.name, config=dict(config), resume="allow")
+
 
 RUN = "run.json"
 """What a run was begun with, and at its end what it came to."""

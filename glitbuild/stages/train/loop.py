@@ -15,25 +15,29 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.clip.names import blaming
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
+from glitbuild.options import blaming
 from glitbuild.shards.manifest import ShardEntry, open_dataset
-from glitbuild.stages.train.ahead import Ahead
-from glitbuild.stages.train.cache import ShardCache
-from glitbuild.stages.train.checkpoint import State, load_checkpoint, save_checkpoint
+from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
-from glitbuild.stages.train.log import RunLog
+from glitbuild.stages.train.folder import RunLog, State, load_checkpoint, save_checkpoint
 from glitbuild.stages.train.losses import Group, Objective, Views
-from glitbuild.stages.train.memory import explained, model_too_large, too_little_memory
-from glitbuild.stages.train.optim import backward, parameter_groups, rate
+from glitbuild.stages.train.optim import (
+    backward,
+    explained,
+    model_too_large,
+    parameter_groups,
+    rate,
+    too_little_memory,
+)
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
-from glitbuild.tsl.loss import to_input
+from glitbuild.tsl import to_input
 
 MOST_SCALE = math.log(100)
 """CLIP (arXiv 2103.00020) keeps its logit_scale below 100."""

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.towers import Towers
-from glitbuild.tsl.loss import TSLLoss, masked_mean, patch_mask, span_mask, to_input
+from glitbuild.tsl import TSLLoss, masked_mean, patch_mask, span_mask, to_input
 
 if TYPE_CHECKING:
     from glitbuild.stages.train.data import Batch

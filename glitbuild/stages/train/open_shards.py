@@ -9,8 +9,8 @@ from glitbuild.errors import DatasetError
 from glitbuild.records import Sample
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import ShardEntry
-from glitbuild.shards.members import Members, scan
 from glitbuild.shards.reader import read_sample
+from glitbuild.shards.sidecar import Members, scan
 from glitbuild.shards.store import Store
 from glitbuild.stages.train.cache import AGAIN, ShardCache
 from glitbuild.stages.train.plan import Place, Plan

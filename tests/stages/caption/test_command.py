@@ -21,8 +21,8 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate
 from glitbuild.stages.caption.command import run_caption
+from glitbuild.stages.caption.endpoint import read_prompt
 from glitbuild.stages.caption.options import CaptionOptions
-from glitbuild.stages.caption.prompt import read_prompt
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
 from glitbuild.stages.match.command import run_match

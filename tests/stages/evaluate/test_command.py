@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glitbuild.stages.evaluate.bootstrap import paired_bootstrap
 from glitbuild.stages.evaluate.command import Report, run_eval
+from glitbuild.stages.evaluate.metrics import paired_bootstrap
 from glitbuild.stages.evaluate.options import EvalOptions
 from glitbuild.stages.evaluate.worker import EvalWorker
 from tests.run import here

@@ -10,8 +10,7 @@ import pytest
 from glitbuild.errors import EvaluationError
 from glitbuild.stages.evaluate.embedded import Embedded, Located
 from glitbuild.stages.evaluate.metrics import Suites
-from glitbuild.stages.evaluate.options import EvalOptions
-from glitbuild.stages.evaluate.plan import Plan
+from glitbuild.stages.evaluate.options import EvalOptions, Plan
 from glitbuild.stages.evaluate.robustness import SplitCaption
 
 NUMBER = 6

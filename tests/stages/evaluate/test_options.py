@@ -7,8 +7,7 @@ from glitbuild.cli import make_command
 from glitbuild.errors import ConfigError
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.options import SUITES, EvalOptions
-from glitbuild.stages.evaluate.plan import Plan, make_plan
+from glitbuild.stages.evaluate.options import SUITES, EvalOptions, Plan, make_plan
 
 
 def dataset(folder: Path, stage: str, samples: int = 3) -> tuple[Store, Manifest]:

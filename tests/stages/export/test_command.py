@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from glitbuild.errors import ExportError
-from glitbuild.stages.export import hf
+from glitbuild.stages.export import transformers as hf
 from glitbuild.stages.export.command import ExportOptions, run_export
 from tests.run import here, tree
 

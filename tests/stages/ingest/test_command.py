@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.errors import DatasetError, OptionsChangedError, ShardFailedError, SourceError
 from glitbuild.records import Source
 from glitbuild.shards.manifest import open_dataset

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.validate import validate

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from glitbuild.flism.boxes import area
+from glitbuild.flism.regions import area
 from glitbuild.images.stored import store_image, upright_size
 from glitbuild.records import Given, Rejected, SkipReason
 from glitbuild.stages.ingest.given_boxes import NORMALIZED, XYWH, XYXY, RowBoxes, place, read_boxes

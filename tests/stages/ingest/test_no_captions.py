@@ -9,7 +9,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.errors import ConfigError, OptionsChangedError
 from glitbuild.records import Sample, Skip
 from glitbuild.shards.manifest import open_dataset, write_manifest

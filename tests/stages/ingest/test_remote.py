@@ -16,7 +16,7 @@ from glitbuild.stages.ingest.registry import SourceOptions, open_sources
 from glitbuild.stages.ingest.remote import RemotePath, locate
 from glitbuild.stages.ingest.source import Row
 from tests.stages.ingest.conftest import encode_image, write_tar
-from tests.stages.ingest.formats.corpora.layouts import PLACES, lay_out
+from tests.stages.ingest.formats.layouts import PLACES, lay_out
 
 IMAGES = [encode_image(color=(number, 30, 30)) for number in range(3)]
 

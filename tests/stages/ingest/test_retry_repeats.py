@@ -11,7 +11,7 @@ import datasets
 import fsspec
 import pytest
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.validate import validate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.engine.result import Result
+from glitbuild.engine.task import Result
 from glitbuild.errors import ConfigError, OptionsChangedError, ShardFailedError
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.sidecar import Sidecar

@@ -14,8 +14,8 @@ from PIL import Image
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.flism import flism
-from glitbuild.flism.boxes import iou
 from glitbuild.flism.detectors.registry import DetectorSpec
+from glitbuild.flism.regions import iou
 from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.records import Region, Sample, Skip, SkipReason, Source
 from glitbuild.shards.shard_check import inconsistencies

@@ -7,9 +7,9 @@ import pytest
 
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.stages.scenes import grammar
+from glitbuild.stages.scenes.captions import place_phrase
 from glitbuild.stages.scenes.kinds import KINDS
 from glitbuild.stages.scenes.options import SPLITS, phrasings
-from glitbuild.stages.scenes.phrases import place_phrase
 from glitbuild.stages.scenes.scene import Scene, Thing
 from tests.stages.scenes.worlds import world
 

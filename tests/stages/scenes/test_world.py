@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.stages.scenes.colours import COLOURS, PATTERNS
 from glitbuild.stages.scenes.command import make_sample
 from glitbuild.stages.scenes.kinds import KINDS
-from glitbuild.stages.scenes.layout import nearer, occlusion
+from glitbuild.stages.scenes.layout import drawn_mask, nearer, occlusion, sprite
 from glitbuild.stages.scenes.options import HELD_OUT_KINDS, SPLITS, ScenesOptions, owner
-from glitbuild.stages.scenes.places import PLACES
 from glitbuild.stages.scenes.render import encode, render
-from glitbuild.stages.scenes.scene import SIZES, Look, Scene
-from glitbuild.stages.scenes.sprites import drawn_mask, sprite
+from glitbuild.stages.scenes.scene import PLACES, SIZES, Look, Scene
+from glitbuild.stages.scenes.shapes import COLOURS, PATTERNS
 from glitbuild.stages.scenes.world import GROUP, make_scene
 from tests.stages.scenes.worlds import options, world
 

@@ -9,7 +9,7 @@ import torch
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.shards.store import Store
-from glitbuild.stages.train.checkpoint import State
+from glitbuild.stages.train.folder import State
 from glitbuild.stages.train.loop import Job, prepare, train
 from glitbuild.stages.train.losses import Group
 from glitbuild.stages.train.options import TrainOptions

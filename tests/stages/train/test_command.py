@@ -18,9 +18,9 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.saved import CONFIG, WEIGHTS
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError, TrainingError
 from glitbuild.stages.train import loop
-from glitbuild.stages.train.checkpoint import FOLDER
 from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batch, Batches
+from glitbuild.stages.train.folder import FOLDER
 from glitbuild.stages.train.loop import Job, Pieces, prepare, train
 from glitbuild.stages.train.losses import Features, Objective
 from glitbuild.stages.train.options import TrainOptions

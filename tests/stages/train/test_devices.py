@@ -14,7 +14,7 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker
 from glitbuild.stages.train.losses import Group, Objective, Views
 from glitbuild.stages.train.plan import Place, Plan
-from glitbuild.tsl.loss import to_input
+from glitbuild.tsl import to_input
 from tests.stages.train.worlds import MODEL_CFG, matched_scenes, small_clip
 
 WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}

@@ -17,12 +17,10 @@ from glitbuild.clip.text import clip_tokenizer
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
-from glitbuild.stages.train import ahead as ahead_module
 from glitbuild.stages.train import cache as cache_module
 from glitbuild.stages.train import loop
 from glitbuild.stages.train import plan as plan_module
-from glitbuild.stages.train.ahead import Ahead
-from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.options import TrainOptions
@@ -156,7 +154,7 @@ def test_traffic_is_bounded_whatever_the_cache_holds(
 ) -> None:
     for module in (plan_module, cache_module):
         monkeypatch.setattr(module, "BLOCK", block)
-    monkeypatch.setattr(ahead_module, "SECONDS_BETWEEN_TRIES", 0.1)
+    monkeypatch.setattr(cache_module, "SECONDS_BETWEEN_TRIES", 0.1)
     whole = size(world)
     reads = Reads(url, ShardCache(tmp_path / "cache", int(whole * part)))
     keys, moved = reads.epochs(proxy)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from glitbuild.clip.demo import load_demo_clip
+from glitbuild.demo_models.clip import load_demo_clip
 from tools.demo_models.clip import ARCHITECTURE, Trainer, main, new_model
 from tools.demo_models.stream import scene_batches
 

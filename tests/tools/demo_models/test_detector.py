@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from glitbuild.flism.detectors.demo import load_demo_detector
+from glitbuild.demo_models.detector import load_demo_detector
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.render import render
 from glitbuild.stages.scenes.world import make_scene

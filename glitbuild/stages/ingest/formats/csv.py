@@ -10,8 +10,7 @@ from itertools import islice
 from glitbuild.errors import SourceError
 from glitbuild.records import Rejected, SkipReason, Source
 from glitbuild.stages.ingest.columns import Columns, find_columns, is_url, to_row
-from glitbuild.stages.ingest.embedded import embedded_image
-from glitbuild.stages.ingest.files import read_file
+from glitbuild.stages.ingest.files import embedded_image, read_file
 from glitbuild.stages.ingest.formats.folder import IMAGE_SUFFIXES
 from glitbuild.stages.ingest.formats.quoting import CellRow, QuotedRows, is_blank, plain_rows
 from glitbuild.stages.ingest.formats.text_file import Line, TextFile

@@ -14,9 +14,8 @@ from typing import Any
 from glitbuild.errors import SourceError
 from glitbuild.files import is_stray
 from glitbuild.records import Rejected, SkipReason, Source
-from glitbuild.stages.ingest.columns import CAPTION_COLUMNS, to_caption, to_source
+from glitbuild.stages.ingest.columns import CAPTION_COLUMNS, boxes_of, check_fields, extra_of, to_caption, to_source
 from glitbuild.stages.ingest.files import decode, parse_object, read_file, why
-from glitbuild.stages.ingest.formats.json_fields import boxes_of, check_fields, extra_of
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
 from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest
 

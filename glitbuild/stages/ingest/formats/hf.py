@@ -1,20 +1,135 @@
 """Hugging Face datasets: saved with ``save_to_disk``, or on the Hub and streamed from there."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from glitbuild.errors import SourceError
-from glitbuild.records import Rejected, SkipReason
+from glitbuild.records import Rejected, SkipReason, writable
 from glitbuild.stages.ingest.columns import Columns, find_columns, to_row
 from glitbuild.stages.ingest.files import read_file, why
-from glitbuild.stages.ingest.formats.arrow_columns import nested_columns, with_feature_classes
-from glitbuild.stages.ingest.formats.hf_card import check_card
-from glitbuild.stages.ingest.formats.hf_saved import is_saved, load_saved
-from glitbuild.stages.ingest.formats.parquet import holds_bytes
+from glitbuild.stages.ingest.formats.parquet import holds_bytes, nested_columns, with_feature_classes
+from glitbuild.stages.ingest.remote import AnyPath, check_content
 from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest_text
+
+CARDS = ("README.md", ".huggingface.yaml")
+OF_HUB = "hf://datasets/"
+
+
+def check_card(spec: str) -> None:
+    """Refuse a folder, perhaps one downloaded from the Hub, whose card names files elsewhere than in it.
+
+    Raises:
+        SourceError: names the address.
+    """
+    for card in CARDS:
+        path = Path(spec, card)
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for address in _addresses(_front_matter(text, card)):
+            why = f"its {card} names files at {address}, which is not part of it"
+            raise SourceError(spec, why, "download them, and give them as files")
+
+
+def _front_matter(text: str, card: str) -> Any:
+    import yaml
+
+    found = re.match(r"\s*---\r?\n(.*?)\r?\n---", text, re.DOTALL)
+    try:
+        return yaml.safe_load(found.group(1) if found else "" if card.endswith(".md") else text)
+    except yaml.YAMLError:
+        return None
+
+
+def _addresses(content: Any) -> Iterator[str]:
+    """Yield the addresses among the files and folders of the card's configurations."""
+    configs = content.get("configs") if isinstance(content, dict) else None
+    for config in configs if isinstance(configs, list) else ():
+        if isinstance(config, dict):
+            places = [*_texts(config.get("data_files")), *_texts(config.get("data_dir"))]
+            yield from (place for place in places if "://" in place and not _is_of_hub(place))
+
+
+def _is_of_hub(place: str) -> bool:
+    return place.startswith(OF_HUB) and "::" not in place
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+STATE, SPLITS = "state.json", "dataset_dict.json"
+INFO = "dataset_info.json"
+AGAIN = "copy the folder again, or load the dataset and save it again"
+
+
+def is_saved(path: AnyPath) -> bool:
+    """Return whether ``datasets`` saved a dataset in this folder."""
+    return any((path / name).is_file() for name in (STATE, SPLITS))
+
+
+def load_saved(name: str, path: Path, split: str | None = None) -> Any:
+    """Return a saved dataset, or a dict of its splits, None for a split without rows.
+
+    Args:
+        name: of the dataset, for errors.
+        path: of its folder.
+        split: to be loaded alone, where there is such a one; None loads all.
+
+    Raises:
+        SourceError: it has no rows, something is missing, or a file is not what it should be.
+    """
+    if (path / STATE).is_file():
+        if (data := _load(name, path)) is None:
+            raise SourceError(name, "the saved dataset is empty: it has no rows", "give one that has some")
+        return data
+    splits = _object(name, path / SPLITS).get("splits")
+    if not isinstance(splits, list) or not splits:
+        raise SourceError(name, f"the saved dataset is empty: its {SPLITS} names no splits", AGAIN)
+    names = [split] if split is not None and split in splits else [str(other) for other in splits]
+    loaded = {part: _load(f"{name}/{part}", path / part) for part in names}
+    if len(loaded) > 1 and all(data is None for data in loaded.values()):
+        raise SourceError(name, f"the saved dataset is empty: no rows in {', '.join(loaded)}", "give one with rows")
+    return loaded
+
+
+def _load(name: str, path: Path) -> Any:
+    import datasets
+
+    if not (path / STATE).is_file():
+        raise SourceError(name, f"no {STATE} in it, though {SPLITS} names this split", AGAIN)
+    files = [entry.get("filename") for entry in _object(name, path / STATE).get("_data_files") or ()]
+    for file in files:
+        if not (path / str(file)).is_file():
+            raise SourceError(name, f"no {file} in it, though {STATE} names it", AGAIN)
+        check_content(path / str(file), "")
+    if not files:
+        return None
+    if writable(str(path)) == str(path):
+        return datasets.Dataset.load_from_disk(str(path))
+    with TemporaryDirectory() as folder:  # a name that is not UTF-8 Arrow can't open; the files then stay open
+        link = Path(folder, "dataset")
+        link.symlink_to(path.absolute(), target_is_directory=True)
+        return datasets.Dataset.load_from_disk(str(link))
+
+
+def _object(name: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__}, not an object")
+    except ValueError as error:
+        raise SourceError(name, f"its {path.name} can't be read: {error}", AGAIN) from error
+    return content
+
 
 BATCH_ROWS = 16
 """Rows in memory at a time."""

@@ -2,17 +2,131 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from glitbuild.errors import SourceError
 from glitbuild.records import Rejected, SkipReason, Source, writable
 from glitbuild.stages.ingest.columns import Columns, ReadPath, find_columns, to_row
 from glitbuild.stages.ingest.files import read_file, why
-from glitbuild.stages.ingest.formats.arrow_columns import nested_columns, with_classes
+from glitbuild.stages.ingest.given_boxes import LABEL_KEYS
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
 from glitbuild.stages.ingest.source import DIGEST, Cut, Row, RowSource, SourceOptions, digest_text
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+
+def nested_columns(schema: Any) -> list[str]:
+    """Return the columns that hold lists, objects or bytes."""
+    from pyarrow import types
+
+    tests = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    return [field.name for field in schema if any(test(field.type) for test in tests)]
+
+
+def with_classes(columns: Columns, schema: Any) -> Columns:
+    """Return the columns with the names of the classes, where the column of boxes has labels that are numbers.
+
+    ``datasets`` writes them into the metadata of an Arrow schema.
+    """
+    if columns.boxes is None or b"huggingface" not in (schema.metadata or {}):
+        return columns
+    from datasets import Features
+
+    return with_feature_classes(columns, Features.from_arrow_schema(schema))
+
+
+def with_feature_classes(columns: Columns, features: "Features | None") -> Columns:
+    """Return the same for a dataset of ``datasets``; None: its features are not known."""
+    if columns.boxes is None or not features:
+        return columns
+    return replace(columns, classes=tuple(_classes(features[columns.boxes], False)))
+
+
+def _classes(feature: Any, is_label: bool) -> list[str]:
+    """Return the names of the first label that has some, within lists and objects."""
+    if isinstance(feature, dict):
+        return next(filter(None, (_classes(of, name in LABEL_KEYS) for name, of in feature.items())), [])
+    if isinstance(feature, list):
+        return _classes(feature[0], is_label)
+    if (inner := getattr(feature, "feature", None)) is not None:
+        return _classes(inner, is_label)
+    names: list[str] | None = getattr(feature, "names", None)
+    return list(names) if is_label and names else []
+
+
+MAGIC = b"PAR1"
+CHUNK = 1 << 20
+
+
+def check_end(path: AnyPath) -> None:
+    """Refuse a file that is cut off, has bytes behind its footer, or is several joined with ``cat``.
+
+    Of files joined, readers take the footer of the last, whose offsets then point into the first.
+
+    Raises:
+        SourceError: says what is wrong.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if _read(file, 0, 4) != MAGIC or size < 12:
+            return  # what is no Parquet is said by its reader
+        tail = _read(file, size - 8, 8)
+        if tail[4:] != MAGIC:
+            why = (
+                "it begins as a Parquet file but does not end as one: it is cut off, or bytes stand behind its end"
+            )
+            raise SourceError(path.name, why, "make or download it again")
+        footer = size - 8 - int.from_bytes(tail[:4], "little")
+        file.seek(0)
+        try:
+            metadata = pyarrow.parquet.read_metadata(file)
+        except (pyarrow.ArrowException, OSError):
+            return  # likewise
+        # Between the data and the footer there are indices, if anything. Where another file stands before this
+        # one, the offsets fall short by its size, so that it ends within as many bytes from the start.
+        if _has_seam(file, footer - _data_end(metadata)):
+            why = "several Parquet files joined into one, of which readers find the last only"
+            raise SourceError(path.name, why, "give the files as they were, in a folder")
+
+
+def _data_end(metadata: Any) -> int:
+    end = len(MAGIC)
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for index in range(row_group.num_columns):
+            chunk = row_group.column(index)
+            start = chunk.data_page_offset
+            if chunk.has_dictionary_page and chunk.dictionary_page_offset:
+                start = min(start, chunk.dictionary_page_offset)
+            end = max(end, start + chunk.total_compressed_size)
+    return end
+
+
+def _has_seam(file: IO[bytes], size: int) -> bool:
+    """Return whether a file ends, and another begins, among the first bytes."""
+    seam, at, before = MAGIC * 2, 0, b""
+    file.seek(0)
+    while at < size:
+        chunk = file.read(min(CHUNK, size + len(MAGIC) - at))
+        if seam in before + chunk:
+            return True
+        if not chunk:
+            break
+        before, at = chunk[-len(seam) + 1 :], at + len(chunk)
+    return False
+
+
+def _read(file: IO[bytes], offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
 
 BATCH_ROWS = 16
 """Rows in memory at a time: with images of some megabytes each, some tens of megabytes.

@@ -8,9 +8,17 @@ from typing import Any
 
 from glitbuild.errors import SourceError
 from glitbuild.records import Rejected, SkipReason, Source
-from glitbuild.stages.ingest.columns import CAPTION_COLUMNS, NAME_COLUMNS, to_caption, to_source
+from glitbuild.stages.ingest.columns import (
+    CAPTION_COLUMNS,
+    NAME_COLUMNS,
+    boxes_of,
+    check_fields,
+    extra_of,
+    is_own,
+    to_caption,
+    to_source,
+)
 from glitbuild.stages.ingest.files import decode, parse_object, why
-from glitbuild.stages.ingest.formats.json_fields import boxes_of, check_fields, extra_of, is_own
 from glitbuild.stages.ingest.formats.tar import Member, TarBrokenError, TarSample, gather, read_member, read_samples
 from glitbuild.stages.ingest.remote import AnyPath, RemotePath
 from glitbuild.stages.ingest.source import Cut, Row, RowSource, SourceOptions, cut_at, digest_text

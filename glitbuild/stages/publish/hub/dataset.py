@@ -1,8 +1,10 @@
-"""The files of a finished dataset, with the card and the picture of samples that are made for the Hub."""
+"""A finished dataset on the Hub: its files, its card, and an image of samples."""
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
+from typing import Any
 
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
@@ -12,10 +14,265 @@ from glitbuild.shards.reader import VALIDATE, check_files, read_shard
 from glitbuild.shards.sidecar import finished_sidecars
 from glitbuild.shards.store import Store, StoredFile
 from glitbuild.stages.publish.hub.command import PushOptions
-from glitbuild.stages.publish.hub.contents import CARD, Contents, Entry
-from glitbuild.stages.publish.hub.dataset_card import dataset_card
-from glitbuild.stages.publish.hub.survey import survey
+from glitbuild.stages.publish.hub.remote import CARD, Contents, Entry
+from glitbuild.stages.publish.hub.survey import Survey, metadata, survey
 from glitbuild.stages.publish.sheet import MOST, Example, sheet_png
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table; ``""`` without rows."""
+    header, cells = list(header), [[_cell(cell) for cell in row] for row in rows]
+    if not cells:
+        return ""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *cells])
+
+
+def options_table(options: Mapping[str, Any]) -> str:
+    """Return options as a table; those that are unset are left out."""
+    rows = [(name, _value(value)) for name, value in options.items() if name != "stage" and value not in (None, "")]
+    return table(("option", "value"), rows)
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+MADE_BY = {
+    "ingest": "Images and long captions, checked and gathered with glitbuild.",
+    "match": "Images with long captions. Every sentence of a caption is paired with the region of its picture that "
+    "it is most like, among detections, the quadrants and the centre.",
+    "scenes": "Drawn scenes with long captions; `truth/` says what each sentence is about, and where that is.",
+}
+
+TEMPLATE = """---
+{{ card_data }}
+---
+
+# {{ name }}
+
+{{ what }}
+
+{{ figures }}
+{% if picture %}
+![Samples: pictures with their regions, and below each a sentence]({{ picture }})
+{% endif %}
+## Load it
+
+With [datasets](https://github.com/huggingface/datasets):
+
+```python
+from datasets import load_dataset
+
+samples = load_dataset("{{ repo }}", split="train")  # streaming=True reads it without a copy on the disk
+print(samples[0]["jpg"].size, samples[0]["json"]["caption"])
+{%- if matched %}
+
+pairs = load_dataset("parquet", data_files="hf://datasets/{{ repo }}/pairs/*.parquet", split="train")
+print(pairs[0]["text"], [pairs[0][side] for side in ("x1", "y1", "x2", "y2")])
+{%- endif %}
+```
+
+With [webdataset](https://github.com/webdataset/webdataset):
+
+```python
+import webdataset
+from huggingface_hub import snapshot_download
+
+folder = snapshot_download("{{ repo }}", repo_type="dataset")
+shards = webdataset.WebDataset(folder + "/{{ pattern }}", shardshuffle=False).decode("pil")
+for sample in shards:
+    print(sample["__key__"], sample["jpg"].size, sample["json"]["caption"])
+    break
+```
+{% if matched %}
+The pairs alone, with [pandas](https://pandas.pydata.org):
+
+```python
+import pandas
+
+pairs = pandas.read_parquet("hf://datasets/{{ repo }}/pairs")
+print(pairs[["key", "text", "similarity"]].head())
+```
+{% else %}
+With nothing but Python, a shard at a time:
+
+```python
+import json
+import tarfile
+
+from huggingface_hub import hf_hub_download
+
+with tarfile.open(hf_hub_download("{{ repo }}", "{{ first }}", repo_type="dataset")) as tar:
+    for member in tar:
+        if member.name.endswith(".json"):
+            print(json.load(tar.extractfile(member))["caption"])
+```
+{% endif %}
+## What is in it
+
+`shards/*.tar` are WebDataset shards. A sample is `KEY.jpg`
+{%- if has_text %}, `KEY.txt`, its caption,{% endif %} and
+`KEY.json`: the caption, the picture's size and SHA-256, and where it is from.
+{%- if matched %} Its `sentences` are character spans of the caption, its `regions` have boxes in pixels
+(x right, y down), its `pairs` are one per sentence, and `best_pair` is the best of them. `pairs/*.parquet` has one
+row per pair, without pixels.{% endif %} `manifest.json` has the totals, the options and the SHA-256 of every shard;
+`skipped/` lists each input that was left out, with the reason.
+{% if boxes is not none %}
+People marked {{ "{:,}".format(boxes) }} regions{% if left_out %} ({{ "{:,}".format(left_out) }} more were empty or
+outside of their pictures){% endif %}: `boxes` of a record is JSON, a list of objects with `box`, `label` and
+`sentence`.
+{%- if matched %} They are candidates of kind `given`, with these as their `label` and `sentence`.{% endif %}
+{% endif %}{% if columns %}
+Columns of the input that were kept, in `source.extra` of a record
+{%- if matched %} and as `extra_...` in `pairs/`{% endif %}:
+
+{{ columns }}
+{% endif %}{% if skipped %}
+{{ skipped }}
+{% endif %}
+## How it was made
+
+`glitbuild {{ stage }}` with these options:
+
+{{ options }}
+
+{{ versions }}
+{% if sources %}
+## Sources and licences
+
+{{ sources }}
+{% endif %}{% if origins %}
+What the pictures came from, as their records say:
+
+{{ origins }}
+{% endif %}{% if splits %}
+The parts of these datasets that the samples are from; in this dataset they are all one split:
+
+{{ splits }}
+{% endif %}"""
+
+
+MOST_SOURCES = 20
+
+SIZE_CATEGORIES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+    (10**10, "1B<n<10B"),
+    (10**11, "10B<n<100B"),
+    (10**12, "100B<n<1T"),
+)
+"""The Hub's categories of size, each with the number that is too large for it."""
+
+
+def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, picture: str) -> str:
+    """Return a dataset's card.
+
+    Args:
+        options: of the command.
+        manifest: of the dataset.
+        survey: of its records.
+        picture: path of the picture of samples in the repository, or ``""``.
+    """
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    matched = manifest.config["stage"] == "match"
+    tags = ["glitbuild", "clip", "image-text", "long-captions", *(["region-sentence-pairs"] if matched else [])]
+    card_data = DatasetCardData(
+        language="en",
+        pretty_name=options.repo.partition("/")[2],
+        size_categories=size_category(manifest.totals["samples"]),
+        task_categories=["zero-shot-image-classification", "image-to-text"],
+        tags=tags,
+        # datasets takes the format of the first configuration for all of them (its issue 6447), so the pairs, which
+        # are Parquet, can't be one of their own.
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
+        **metadata([options.license] if options.license else (licence for _, licence in survey.sources)),
+    )
+    _add_types(card_data, manifest, survey)
+    shards = [entry.name for entry in manifest.shards]
+    text: DatasetCard = DatasetCard.from_template(
+        card_data,
+        template_str=TEMPLATE,
+        name=options.repo.partition("/")[2],
+        repo=options.repo,
+        what=MADE_BY.get(manifest.config["stage"], MADE_BY["ingest"]),
+        figures=table(("", "number"), [(name, f"{n:,}") for name, n in _figures(manifest)]),
+        picture=picture,
+        matched=matched,
+        has_text=manifest.has_text,
+        pattern=_pattern(shards),
+        first=tar_path(shards[0]) if shards else "",
+        skipped=table(("left out because", "inputs"), [(why, f"{n:,}") for why, n in manifest.skipped.items()]),
+        stage=manifest.config["stage"],
+        options=options_table(manifest.config),
+        versions=table(("package", "version"), manifest.versions.items()),
+        columns=table(("column", "type"), manifest.config.get("keep_columns", {}).items()),
+        boxes=manifest.totals.get("boxes"),
+        left_out=manifest.totals.get("boxes_left_out"),
+        sources=_sources(survey),
+        origins=_counted(manifest, "origin"),
+        splits=_counted(manifest, "split"),
+    )
+    return str(text)
+
+
+def size_category(samples: int) -> str:
+    """Return the Hub's name for a number of samples, such as ``10K<n<100K``."""
+    return next((name for limit, name in SIZE_CATEGORIES if samples < limit), "n>1T")
+
+
+def _add_types(card_data: Any, manifest: Manifest, survey: Survey) -> None:
+    """Add what ``datasets`` would otherwise guess from the first five samples, and the number that it checks."""
+    import pyarrow as pa
+    from datasets import DatasetInfo, Features, Image, SplitDict, SplitInfo, Value
+    from datasets.info import DatasetInfosDict
+
+    if not survey.records:
+        return
+    record = Features.from_arrow_schema(pa.Table.from_pylist(survey.records).schema)
+    text = Value("string")
+    caption = {"txt": text} if manifest.has_text else {}
+    features = Features({"jpg": Image(), "json": dict(record)} | caption | {"__key__": text, "__url__": text})
+    size, samples = manifest.totals["bytes"], manifest.totals["samples"]
+    splits = SplitDict({"train": SplitInfo("train", size, samples)})
+    info = DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)
+    DatasetInfosDict({"default": info}).to_dataset_card_data(card_data)
+
+
+def _figures(manifest: Manifest) -> Iterable[tuple[str, int]]:
+    yield "shards", len(manifest.shards)
+    first = ("samples", "sentences", "pairs", "regions", "objects")
+    yield from ((name, manifest.totals[name]) for name in first if name in manifest.totals)
+    yield from ((name, number) for name, number in manifest.totals.items() if name not in first)
+
+
+def _pattern(shards: list[str]) -> str:
+    """Return the paths of all tars in braces, as webdataset expands them."""
+    return f"shards/{{{shards[0]}..{shards[-1]}}}.tar" if shards else "shards/*.tar"
+
+
+def _counted(manifest: Manifest, field: str) -> str:
+    """Return how many samples have which value of a field of their sources; ``""`` where none has any."""
+    counts = (manifest.sources or {}).get(field, {})
+    rows = [(value or "not stated", f"{n:,}") for value, n in counts.items()]
+    more = [("...", f"{len(rows) - MOST_SOURCES:,} more")] if len(rows) > MOST_SOURCES else []
+    return table((field, "samples"), rows[:MOST_SOURCES] + more) if any(counts) else ""
+
+
+def _sources(survey: Survey) -> str:
+    rows = [(name or "-", licence or "not stated", f"{n:,}") for (name, licence), n in survey.sources.most_common()]
+    more = [("...", f"{len(rows) - MOST_SOURCES:,} more", "")] if len(rows) > MOST_SOURCES else []
+    return table(("dataset", "licence", "samples"), rows[:MOST_SOURCES] + more)
+
 
 PICTURE = "samples.png"
 

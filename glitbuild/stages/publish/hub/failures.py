@@ -1,4 +1,4 @@
-"""What can go wrong between here and the Hub: what passes, what doesn't, and how it is said without secrets."""
+"""What can go wrong between here and the Hub: what is transient, what isn't, and how it is said without secrets."""
 
 import logging
 import re

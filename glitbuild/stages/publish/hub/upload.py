@@ -1,16 +1,4 @@
-"""Make a repository equal to a folder: send what it lacks, see that it arrived, then say that it is whole.
-
-The client's own ``upload_folder`` (huggingface_hub 2.4) is not used, because it breaks what a push promises; see
-``benchmarks/push.py``, which measures both:
-
-* Over Xet it finishes nothing before 250 to 1,000 files are there, whatever their size: a killed call sends all of
-  them again. Here the storage gets a group at a time (``GROUP_BYTES``).
-* It posts a commit again whose answer was lost, and fails where the Hub refuses one that changes nothing. Here the
-  Hub is asked first what it has.
-* Without ``hf_xet`` it makes one commit of everything, whose small files are in memory together.
-* It commits files as they are when it reads them. Here one that has changed is refused before its commit.
-* It reads again what is committed already, takes a local folder alone, and shows no progress but its own.
-"""
+"""Make a repository equal to a folder: send what it lacks, see that it arrived, then say that it is whole."""
 
 import logging
 import shutil
@@ -25,12 +13,12 @@ from glitbuild.engine.progress import Progress
 from glitbuild.errors import DatasetError, PushError
 from glitbuild.shards.layout import shard_of
 from glitbuild.shards.reader import VALIDATE
-from glitbuild.stages.publish.hub.contents import COMMIT_BYTES, GROUP_BYTES, Contents, Entry, chunks
 from glitbuild.stages.publish.hub.failures import patiently
-from glitbuild.stages.publish.hub.remote import Remote
+from glitbuild.stages.publish.hub.remote import COMMIT_BYTES, GROUP_BYTES, Contents, Entry, Remote, chunks
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
+
 
 Tree = dict[str, "RepoFile"]
 

@@ -13,9 +13,7 @@ from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.output import check_writable, write_file
 from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
-from glitbuild.stages.publish.page.card import BAR_WIDTH, card
-from glitbuild.stages.publish.page.template import render
-from glitbuild.stages.publish.page.thumbnails import data_url, fit, thumbnail
+from glitbuild.stages.publish.page.card import BAR_WIDTH, card, data_url, fit, render, thumbnail
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,165 @@
-"""``glitbuild stats --html``: distributions as charts, the worst and the best pairs."""
+"""``glitbuild stats --html``: distributions as charts, the worst and the best pairs, in one pass over a dataset."""
 
-from dataclasses import dataclass
+import heapq
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
 from glitbuild.engine.cluster import Cluster
 from glitbuild.engine.progress import Progress
+from glitbuild.engine.runners import each_shard
 from glitbuild.errors import DatasetError
-from glitbuild.records import Region
-from glitbuild.shards.manifest import Manifest
+from glitbuild.records import MatchedPair, Region, Sample
+from glitbuild.shards.manifest import Manifest, ShardEntry
 from glitbuild.shards.output import check_writable, write_file
-from glitbuild.shards.stats import Stats
+from glitbuild.shards.reader import read_shard
+from glitbuild.shards.stats import Histogram, Stats
 from glitbuild.shards.store import Store
-from glitbuild.stages.publish.page.card import region_name
+from glitbuild.stages.publish.page.card import crop, data_url, region_name, render
 from glitbuild.stages.publish.page.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, chart, rows
-from glitbuild.stages.publish.page.figures import Extreme, Figures, collect_figures
-from glitbuild.stages.publish.page.template import render
-from glitbuild.stages.publish.page.thumbnails import crop, data_url
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import SimpleTokenizer
+
+
+MOST_PAIRS = 12
+"""Shown of the worst pairs, and of the best."""
+
+
+def _fine() -> Stats:
+    """Return statistics whose bins are narrow enough for a chart to choose its own."""
+    return Stats(
+        words=Histogram(np.arange(0, 5001)),
+        sentences=Histogram(np.arange(0, 501)),
+        regions=Histogram(np.arange(0, 501)),
+        similarity=Histogram(np.linspace(-1, 1, 201)),
+        best_similarity=Histogram(np.linspace(-1, 1, 201)),
+        area=Histogram(np.linspace(0, 1, 101)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """A pair with its sample, and the sample's JPEG."""
+
+    pair: MatchedPair
+    sample: Sample
+    jpeg: bytes
+
+
+@dataclass(slots=True)
+class Highest:
+    """The pairs with the highest figures so far; of equals the first stay.
+
+    Attributes:
+        sign: 1, or -1 for the lowest.
+    """
+
+    sign: int
+    _heap: list[tuple[float, int, Extreme]] = field(default_factory=list)
+    _seen: int = 0
+
+    def add(self, found: Extreme) -> None:
+        """Add one, and forget the least where there are too many."""
+        self._seen += 1
+        entry = (self.sign * found.pair.similarity, -self._seen, found)
+        if len(self._heap) < MOST_PAIRS:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+
+    def merge(self, other: "Highest") -> None:
+        """Add those of another, which come behind these."""
+        for *_, found in sorted(other._heap, key=lambda entry: -entry[1]):
+            self.add(found)
+
+    def in_order(self) -> list[Extreme]:
+        """Return them, the extreme one first."""
+        return [found for *_, found in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
+
+
+@dataclass(slots=True)
+class Figures:
+    """The distributions of a dataset.
+
+    Attributes:
+        stats: as ``glitbuild stats`` prints them.
+        fine: the same, in narrow bins.
+        tokens: of CLIP a caption, start and end of text included.
+        beyond: captions of more tokens than a CLIP reads, by its context length.
+        worst: the pairs with the lowest similarity, one per image; a few of them.
+        best: with the highest.
+    """
+
+    stats: Stats = field(default_factory=Stats)
+    fine: Stats = field(default_factory=_fine)
+    tokens: Histogram = field(default_factory=lambda: Histogram(np.arange(0, 8193)))
+    beyond: dict[int, int] = field(default_factory=lambda: {CONTEXT: 0, LONG_CONTEXT: 0})
+    worst: Highest = field(default_factory=lambda: Highest(-1))
+    best: Highest = field(default_factory=lambda: Highest(1))
+
+    def add(self, sample: Sample, jpeg: bytes, tokenizer: "SimpleTokenizer") -> None:
+        """Count one sample."""
+        self.stats.add(sample)
+        self.fine.add(sample)
+        if sample.caption:
+            tokens = len(tokenizer.encode(sample.caption)) + 2
+            self.tokens.add([tokens])
+            for length in self.beyond:
+                self.beyond[length] += tokens > length
+        if sample.matched:
+            self.worst.add(Extreme(min(sample.pairs, key=lambda pair: pair.similarity), sample, jpeg))
+            self.best.add(Extreme(sample.best, sample, jpeg))
+
+    def merge(self, other: "Figures") -> None:
+        """Add the figures of what comes behind these."""
+        self.stats.merge(other.stats)
+        self.fine.merge(other.fine)
+        self.tokens.merge(other.tokens)
+        self.beyond = {length: count + other.beyond[length] for length, count in self.beyond.items()}
+        self.worst.merge(other.worst)
+        self.best.merge(other.best)
+
+
+def figures_of_shard(store: Store, entry: ShardEntry) -> Figures:
+    """Read a shard and count; in memory are one sample and those of the worst and best pairs.
+
+    Raises:
+        DatasetError: the shard is damaged.
+    """
+    from glitbuild.clip.text import clip_tokenizer
+
+    tokenizer, figures = clip_tokenizer("ViT-B-16"), Figures()  # all of OpenAI's architectures have the same
+    for sample, jpeg in read_shard(store, entry.name, entry.sha256):
+        figures.add(sample, jpeg, tokenizer)
+    return figures
+
+
+def collect_figures(
+    store: Store, manifest: Manifest, progress: Callable[[int], None], cluster: Cluster | None = None
+) -> Figures:
+    """Read a dataset and count.
+
+    Args:
+        store: the dataset directory.
+        manifest: of the dataset.
+        progress: called with the number of samples done, a shard at a time.
+        cluster: where to read shards in parallel; None for this process.
+
+    Raises:
+        DatasetError: a shard is damaged.
+    """
+    figures = Figures()
+    with closing(each_shard(store, manifest, figures_of_shard, cluster)) as shards:
+        for entry, found in shards:
+            figures.merge(found)
+            progress(entry.samples)
+    return figures
+
 
 TOTALS = {
     "samples": "samples",

@@ -20,8 +20,7 @@ from glitbuild.errors import SourceError
 from glitbuild.records import SkipReason, Source
 from glitbuild.stages.ingest.accept import Limits, accept
 from glitbuild.stages.ingest.columns import is_url
-from glitbuild.stages.ingest.formats.hf import HuggingFaceSource
-from glitbuild.stages.ingest.formats.hf_saved import is_saved
+from glitbuild.stages.ingest.formats.hf import HuggingFaceSource, is_saved
 from glitbuild.stages.ingest.source import SourceOptions
 from tests.run import here
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glitbuild.errors import SourceError
-from glitbuild.stages.ingest.formats.parquet_end import check_end
+from glitbuild.stages.ingest.formats.parquet import check_end
 from glitbuild.stages.ingest.registry import SourceOptions, open_sources
 
 

@@ -67,10 +67,10 @@ def _push(url: str, folder: str, commit_files: int, group_bytes: int) -> None:
 
     from huggingface_hub import constants
 
-    from glitbuild.stages.publish.hub import contents, upload
+    from glitbuild.stages.publish.hub import remote, upload
     from glitbuild.stages.publish.hub.command import PushOptions, run_push
 
     os.environ |= {"HF_TOKEN": "hf_annas", "HF_XET_CACHE": f"{folder}-xet"}
     constants.ENDPOINT, constants.HF_HUB_DISABLE_XET = url, not group_bytes
-    contents.COMMIT_FILES, upload.GROUP_BYTES = commit_files, group_bytes
+    remote.COMMIT_FILES, upload.GROUP_BYTES = commit_files, group_bytes
     run_push(PushOptions(folder, REPO), plain=True)

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.stages.publish.hub.command import PushOptions, plan_push
-from glitbuild.stages.publish.hub.contents import CARD, Contents
+from glitbuild.stages.publish.hub.remote import CARD, Contents
 from tests.run import here
 from tests.stages.publish.hub_server import Hub
 from tests.tiny_models import CLIP_CFG

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.stages.publish.hub import contents
+from glitbuild.stages.publish.hub import remote
 from tests.run import here, tree
 from tests.stages.publish.hub.folders import REPO
 from tests.stages.publish.hub_server import Fault, Hub
@@ -14,7 +14,7 @@ from tests.stages.publish.hub_state import Repo
 @pytest.fixture
 def repo(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Repo:
     """A repository of somebody else."""
-    monkeypatch.setattr(contents, "COMMIT_FILES", 5)
+    monkeypatch.setattr(remote, "COMMIT_FILES", 5)
     name = "ben/birds"
     hub.repos["dataset", name] = Repo("dataset", name, "ben", private=False)
     return hub.repos["dataset", name]

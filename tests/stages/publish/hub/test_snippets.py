@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glitbuild.stages.publish.hub.model_card import base_model
+from glitbuild.stages.publish.hub.model import base_model
 from tests.run import here
 from tests.stages.publish.hub.folders import REPO, make_dataset
 from tests.stages.publish.hub_server import Hub

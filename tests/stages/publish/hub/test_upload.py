@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from glitbuild.shards.layout import SIZES, tar_path
-from glitbuild.stages.publish.hub import contents
-from glitbuild.stages.publish.hub.contents import Entry, chunks
+from glitbuild.stages.publish.hub import remote
+from glitbuild.stages.publish.hub.remote import Entry, chunks
 from tests.run import here, tree
 from tests.stages.publish.hub.folders import REPO, make_dataset, push_in_a_process
 from tests.stages.publish.hub_server import Fault, Hub
@@ -145,7 +145,7 @@ def test_what_fails_and_passes_is_survived(
 def test_many_failures_are_survived_where_there_is_progress_between(
     hub: Hub, pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "COMMIT_FILES", 4)
+    monkeypatch.setattr(remote, "COMMIT_FILES", 4)
     make_dataset(tmp_path, 4)
     hub.fault = lambda kind, number: Fault(status=503) if kind == "commit" and number % 4 else None
     push(tmp_path)
@@ -234,7 +234,7 @@ def test_a_file_that_changed_on_the_disk_is_not_sent(hub: Hub, dataset: Path, tm
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 11])
 def test_commits_hold_all_files_in_order(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "COMMIT_FILES", 5)
+    monkeypatch.setattr(remote, "COMMIT_FILES", 5)
     entries = [Entry(str(number), 120 if number == 5 else 15, "") for number in range(count)]
     found = list(chunks(entries, 100))
     assert [entry for chunk in found for entry in chunk] == entries

@@ -12,8 +12,13 @@ from playwright.sync_api import Page, expect
 
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.stats import collect
-from glitbuild.stages.publish.page.figures import MOST_PAIRS, Figures, collect_figures
-from glitbuild.stages.publish.page.statistics import statistics_page, write_statistics
+from glitbuild.stages.publish.page.statistics import (
+    MOST_PAIRS,
+    Figures,
+    collect_figures,
+    statistics_page,
+    write_statistics,
+)
 from tests.factories import sample_with_jpeg
 from tests.run import here
 from tests.stages.publish.page.conftest import Open
