@@ -59,6 +59,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert output.splitlines()[-1] == "set()"
 
 
+@pytest.mark.slow
 def test_the_pure_parts_need_neither_ray_nor_click_nor_what_only_some_detectors_use() -> None:
     code = """
 import importlib, pkgutil, sys
@@ -77,6 +78,7 @@ for part in ("records", "flism", "shards", "clip", *stages):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_ingest_reports_validates_and_does_nothing_the_second_time(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "4 samples in 3 shards, 1 skipped" in done("ingest", folder, "--out", out, "--shard-size", 2)
@@ -88,6 +90,7 @@ def test_ingest_reports_validates_and_does_nothing_the_second_time(folder: Path,
     assert "image_empty" in done("stats", out)
 
 
+@pytest.mark.slow
 def test_the_log_is_json_where_asked(folder: Path, tmp_path: Path) -> None:
     result = glitbuild("ingest", folder, "--out", tmp_path / "out", "--log-json", "--verbose")
     events = [json.loads(line) for line in result.stderr.splitlines()]
@@ -95,6 +98,7 @@ def test_the_log_is_json_where_asked(folder: Path, tmp_path: Path) -> None:
     assert all(event["level"] in ("INFO", "DEBUG") for event in events)
 
 
+@pytest.mark.slow
 def test_a_changed_option_or_input_is_named_and_overwrite_goes_on(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done("ingest", folder, "--out", out)
@@ -106,6 +110,7 @@ def test_a_changed_option_or_input_is_named_and_overwrite_goes_on(folder: Path, 
     assert "valid" in done("validate", out)
 
 
+@pytest.mark.slow
 def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done("ingest", folder, "--out", out)
@@ -116,6 +121,7 @@ def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
     assert result.stderr.splitlines()[-1].startswith("glitbuild: error: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "says"),
     [

@@ -186,6 +186,7 @@ def test_the_batch_script_starts_ray_on_all_nodes_and_runs_a_command_of_ours(
     assert any(f"--nodes=3 --ntasks=3 --exclude={head[1]} ray start --address={head[0]}" in call for call in starts)
 
 
+@pytest.mark.slow
 def test_the_batch_script_ends_as_its_command_does_or_where_ray_does_not_start(tmp_path: Path) -> None:
     code, calls = batch(tmp_path, "stats", "/pairs", SLURM_JOB_NUM_NODES="1", STEPS="1", CODE="2")
     assert code == 2

@@ -45,6 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_has_an_example_that_is_true(
     name: str, world: Path, monkeypatch: pytest.MonkeyPatch
@@ -72,6 +73,7 @@ def test_every_public_name_has_types_and_documents_its_arguments(name: str) -> N
             assert f"{argument.name}:" in text
 
 
+@pytest.mark.slow
 def test_a_stretched_model_is_the_model_with_stretched_positions() -> None:
     own, long = glitbuild.load_clip("demo"), glitbuild.load_clip("demo", context_length=248)
     assert torch.equal(long.positional_embedding, stretch_positions(own.positional_embedding))
@@ -93,6 +95,7 @@ def test_a_way_of_reading_that_no_model_has_is_refused(clip_checkpoint: Path) ->
             glitbuild.load_clip("ViT-S-32-alt", str(clip_checkpoint), force_quick_gelu=True, **given)
 
 
+@pytest.mark.slow
 def test_errors_name_arguments_and_no_flags(tmp_path: Path) -> None:
     model = open_clip.create_model("ViT-B-32")  # of which weights with either activation exist
     torch.save(model.state_dict(), tmp_path / "weights.pt")
@@ -111,6 +114,7 @@ def test_weights_for_a_model_that_has_its_own_are_refused() -> None:
         glitbuild.load_clip("demo", "openai")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_read_as_it_is_said_to_be(clip_checkpoint: Path) -> None:
     given = {"force_quick_gelu": True, "image_mean": (0.4, 0.5, 0.6), "image_std": (0.2, 0.3, 0.4)}
     model = glitbuild.load_clip("ViT-S-32-alt", str(clip_checkpoint), **given)

@@ -85,6 +85,7 @@ def test_all_of_it_is_there_when_the_command_has_ended(tmp_path: Path) -> None:
     assert len(events((tmp_path / "log").read_bytes())) == 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -114,6 +114,7 @@ def refused(place: Path, *args: str) -> str:
     return result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", WRONG, ids=" ".join)
 def test_a_wrong_command_line_writes_nothing(args: list[str], place: Path) -> None:
     refused(place, *args)

@@ -40,6 +40,7 @@ def test_a_file_that_does_not_fit_is_a_configuration_error(text: str, says: str,
         load_pipeline(str(path))
 
 
+@pytest.mark.slow
 def test_run_runs_the_stages_and_passes_over_finished_ones(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(jpeg())

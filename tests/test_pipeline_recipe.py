@@ -66,6 +66,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_option(tmp_path: Path) -> 
     assert error.value.what == f"{path}, stage 2, out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -33,6 +33,7 @@ values = (
 )
 
 
+@pytest.mark.slow
 @given(matched_samples(), st.dictionaries(texts, values, max_size=4), st.lists(st.tuples(texts, texts), max_size=3))
 def test_columns_and_boxes_survive_the_round_trip(
     sample: Sample, extra: dict[str, Value], said: list[tuple[str, str]]
@@ -70,6 +71,7 @@ def test_boxes_that_are_none_do_not_fit(boxes: str) -> None:
         Sample.from_json(json.dumps(record).encode())
 
 
+@pytest.mark.slow
 @given(matched_samples())
 def test_numbers_of_a_record_keep_their_type(sample: Sample) -> None:
     # `datasets` infers Arrow types from the first samples: a coordinate that is 3 in one and 3.5 in another fails.

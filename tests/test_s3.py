@@ -11,6 +11,8 @@ from glitbuild.shards.output import refuse_overlap
 from tests.factories import jpeg
 from tests.run import here, tree
 
+pytestmark = pytest.mark.slow
+
 MATCH = ("--workers", "0", "--detector", "none", "--clip-model", "demo")
 
 

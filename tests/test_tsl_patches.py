@@ -42,6 +42,7 @@ def test_patches_are_those_of_the_formula(
     assert mask[0].tolist() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patch", [14, 16, 32])
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
 @pytest.mark.parametrize(("width", "height"), [(100, 400), (173, 260), (256, 256), (640, 427), (400, 100)])

@@ -10,6 +10,7 @@ from glitbuild.clip.towers import Towers, stretch
 from tests.clip.checkpoints import trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("custom_text", [False, True])
 def test_both_towers_stay_on_the_models_device(custom_text: bool) -> None:
     with FakeTensorMode():

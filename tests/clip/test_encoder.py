@@ -56,6 +56,7 @@ def test_texts_are_those_of_the_stretched_model_in_their_order(encoder: ClipEnco
     assert encoder.texts([]).shape[0] == 0
 
 
+@pytest.mark.slow
 def test_with_77_tokens_longer_texts_are_cut_also_by_a_model_that_reads_248(model: Path, long_model: Path) -> None:
     known = ClipSpec.parse(str(model)).load("cpu")
     ids = open_clip.get_tokenizer("ViT-B-16")(TEXTS)

@@ -17,6 +17,8 @@ from glitbuild.clip.saved import save_model
 from glitbuild.errors import ConfigError, ModelError
 from tests.clip.checkpoints import assert_same, embeddings, loaded, saved, small_architectures, trained
 
+pytestmark = pytest.mark.slow
+
 QUICK, PLAIN = Facts(quick_gelu=True), Facts(quick_gelu=False)
 SQUASH = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "interpolation": "bilinear", "resize_mode": "squash"}
 

@@ -12,6 +12,7 @@ from glitbuild.stages.scenes.render import render
 from glitbuild.stages.scenes.world import make_scene
 
 
+@pytest.mark.slow
 def test_what_is_stored_compactly_comes_back_whole() -> None:
     state = {EMBEDDING: torch.randn(50, 4).half().float(), "other": torch.randn(3).half().float()}
     rows = torch.tensor([3, 7, 49])

@@ -71,6 +71,7 @@ def test_names_of_inputs_rows_and_datasets(sources: Path, name: str) -> None:
     assert (excluded.returncode, "excluded_image" in excluded.stdout) == (0, True), excluded.stderr
 
 
+@pytest.mark.slow
 def test_on_a_terminal(sources: Path) -> None:
     """The standard output of a process takes UTF-8 only, unlike what stands in for it above."""
     shown = "caf\\udce9\\udcff"

@@ -47,6 +47,7 @@ def test_it_is_what_the_command_does(flism: FLISM, tmp_path: Path) -> None:
                 assert one.similarity == pytest.approx(two.similarity, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_list_gives_what_each_image_alone_gives(flism: FLISM) -> None:
     images, captions = [noise(seed=1), noise(90, 50, seed=2)], [CAPTION, "A tree."]
     together = flism(images, captions)
@@ -59,6 +60,7 @@ def test_a_list_gives_what_each_image_alone_gives(flism: FLISM) -> None:
     assert flism([], []) == []
 
 
+@pytest.mark.slow
 def test_a_model_in_memory_is_used_as_it_is(flism: FLISM) -> None:
     model = glitbuild.load_clip("demo")
     by_model = glitbuild.FLISM("demo", model)

@@ -71,6 +71,7 @@ def sentences(caption: str) -> list[str]:
     return [caption[start:end] for start, end in SPLITTER.split([caption])[0]]
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(CAPTIONS)
 def test_spans_cover_a_caption_exactly(caption: str) -> None:
@@ -85,6 +86,7 @@ def test_spans_cover_a_caption_exactly(caption: str) -> None:
     assert bool(spans) == bool(caption.strip())
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(CAPTIONS)
 def test_each_sentence_has_a_letter_or_digit_if_the_caption_has(caption: str) -> None:
@@ -94,6 +96,7 @@ def test_each_sentence_has_a_letter_or_digit_if_the_caption_has(caption: str) ->
         assert len(sentences(caption)) <= 1
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(CAPTIONS)
 def test_the_number_of_an_item_is_no_sentence(caption: str) -> None:
@@ -147,6 +150,7 @@ MIXED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [*'a."(/ \n😀', *MIXED])
 def test_twice_the_caption_is_about_twice_the_work(unit: str) -> None:
     def work(length: int) -> int:

@@ -9,6 +9,8 @@ import pytest
 
 from .bombs import BOMBS
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 10
 
 

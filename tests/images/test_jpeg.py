@@ -218,6 +218,7 @@ def test_it_is_read_as_pil_reads_it(order: str, orientation: int, noise: bytes, 
         assert ours == theirs or not exif_orientation(bytes(data)).is_plain
 
 
+@pytest.mark.slow
 def test_datasets_webdataset_and_pil_see_the_same(tmp_path: Path) -> None:
     source = tmp_path / "photos"
     source.mkdir()

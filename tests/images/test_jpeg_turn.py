@@ -135,6 +135,7 @@ def test_arrays_are_turned_as_pixels_are(orientation: int) -> None:
     assert np.array_equal(turn_array(plane, TURNS[orientation]), by_pixels(plane, orientation))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 64), (97, 64), (96, 65), (88, 64), (96, 56), (95, 63), (16, 8), (8, 16)])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("orientation", NOT_UPRIGHT)
@@ -316,6 +317,7 @@ class TestWhereItCannotBe:
         assert store_image(data[:first] + scan * 20 + data[first:], LIMIT)[1].reencoded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
 def test_damaged_data_are_refused_or_show_what_the_original_shows(
     progressive: bool, capfd: pytest.CaptureFixture[str]

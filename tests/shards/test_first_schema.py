@@ -14,6 +14,8 @@ from tests.run import here, tree
 from tests.shards.first_schema import unpack
 from tests.stages.caption.standin import StandIn
 
+pytestmark = pytest.mark.slow
+
 MATCH = "--workers 0 --detector none --clip-model demo"
 
 

@@ -40,6 +40,7 @@ def hold(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_the_second_run_is_told_in_one_line_and_the_lock_dies_with_its_process(
     photos: Path, tmp_path: Path
 ) -> None:

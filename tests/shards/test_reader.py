@@ -87,6 +87,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "damage"), CASES)
 def test_every_command_refuses_a_shard_that_is_not_the_manifests(
     words: str, damage: Callable[[Path], None], world: Path
@@ -109,6 +110,7 @@ def test_an_unfinished_dataset_is_no_input(world: Path) -> None:
     assert not (world / "new").exists()
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_has_another_size_is_named(world: Path) -> None:
     store, manifest = open_dataset(str(world / "pairs"))
     check_shards(store, manifest.shards)

@@ -22,6 +22,8 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 from tests.run import here
 
+pytestmark = pytest.mark.slow
+
 # Nothing is detected in the first pictures, which are of one colour: `datasets` infers types from the first five.
 SAMPLES, SHARDS, BLANK = 12, 3, 6
 NAMES = ("raw", "pairs", "scenes")
@@ -159,7 +161,6 @@ def test_datasets_reads_every_sample(world: Path, name: str, streaming: bool, tm
             assert [region["label"] for region in row["json"]["regions"]] == [of.label for of in matched.regions]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "bare"])
 def test_ray_data_reads_every_sample(world: Path, name: str, ray_here: Any) -> None:
     rows = ray_here.data.read_webdataset(str(world / name / "shards"), file_extensions=["tar"]).take_all()

@@ -24,6 +24,8 @@ from glitbuild.shards.validate import validate
 from glitbuild.shards.writer import Outcome, write_shard
 from tests.factories import matched_sample_with_jpeg
 
+pytestmark = pytest.mark.slow
+
 MATCH = {"stage": "match"}
 
 
@@ -73,7 +75,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
         yield done
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "data") if request.param == "local" else f"{request.getfixturevalue('s3')}/data"
 
@@ -112,7 +114,6 @@ def write_for_ever(url: str) -> None:
             write(store, version)
 
 
-@pytest.mark.slow
 def test_sigkill_at_any_moment(tmp_path: Path) -> None:
     code = "import sys; from tests.shards.test_replacing import write_for_ever; write_for_ever(sys.argv[1])"
     store, moments = Store(str(tmp_path / "data")), random.Random(0)

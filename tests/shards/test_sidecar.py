@@ -27,7 +27,7 @@ def content(make: Any = matched_sample_with_jpeg) -> list[tuple[Sample, bytes]]:
     return [(replace(sample, caption=text), data) for (sample, data), text in zip(pairs, CAPTIONS, strict=True)]
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     url = {"local": str(tmp_path / "data"), "memory": f"memory://{tmp_path.name}"}.get(request.param)
     found = Store(url or f"{request.getfixturevalue('s3')}/data")

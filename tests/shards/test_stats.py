@@ -53,6 +53,7 @@ def test_an_empty_histogram_has_zeros() -> None:
     assert histogram.as_dict() == zeros | {"edges": [0.0, 1.0, 2.0], "counts": [0, 0]}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(matched_samples(), max_size=6))
 def test_the_stats_are_those_of_a_plain_count(samples: list[Sample]) -> None:

@@ -7,6 +7,8 @@ from s3fs import S3FileSystem
 from glitbuild.errors import ConfigError
 from glitbuild.shards.store import Store
 
+pytestmark = pytest.mark.slow
+
 PART = 5 << 20
 """Bytes: the least that S3 takes as a part."""
 

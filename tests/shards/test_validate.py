@@ -518,6 +518,7 @@ def unseen(name: str, before: bytes, after: bytes) -> bool:
         return False
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_any_flipped_byte_is_noticed(original: Path, data: st.DataObject) -> None:

@@ -28,6 +28,7 @@ def written(store: Store, outcomes: list[Outcome], config: dict[str, str] = INGE
     return write_shard(store, "00000", outcomes, config, lambda: {"rows": [0, len(outcomes)]})
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(matched_samples(), st.binary(max_size=2000)), max_size=5))
 def test_a_shard_survives_the_round_trip(tmp_path: Path, content: list[tuple[Sample, bytes]]) -> None:
@@ -170,6 +171,7 @@ def _record() -> dict[str, object]:
     return {"schema": "glit/2", "key": "000000001", "caption": "A dog.", "image": image, "source": source}
 
 
+@pytest.mark.slow
 def test_any_number_of_skipped_rows_takes_no_memory(tmp_path: Path) -> None:
     store, count = Store(str(tmp_path)), 20_000
     skips = (replace(_skip(), key=f"{number:09d}", detail="x" * 1000) for number in range(count))

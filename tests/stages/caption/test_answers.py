@@ -338,6 +338,7 @@ def test_a_caption_that_has_something_of_them_is_kept_as_it_is(text: str) -> Non
     assert check_answer(Answer(text)) == text
 
 
+@pytest.mark.slow
 def test_no_human_caption_is_changed_or_skipped(assets: Path) -> None:
     files = [assets / "captions" / "docci_1000.jsonl", assets / "captions" / "iiw_200.jsonl"]
     captions = [json.loads(line)["caption"] for file in files for line in file.open(encoding="utf-8")]

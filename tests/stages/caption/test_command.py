@@ -32,6 +32,8 @@ from tests.run import tree
 from tests.stages.caption.conftest import MakeImages
 from tests.stages.caption.standin import Asked, Reply, StandIn, caption_of, describe
 
+pytestmark = pytest.mark.slow
+
 
 def read(url: str) -> list[tuple[Sample, bytes]]:
     store, manifest = open_dataset(url)

@@ -34,6 +34,7 @@ def worlds(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[np.float32], N
     return draw(embeddings(images)), draw(embeddings(len(image_of))), np.array(image_of)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(worlds(), st.integers(1, 40))
 def test_hits_are_the_share_of_all_orders_of_equal_similarities(

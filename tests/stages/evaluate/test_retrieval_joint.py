@@ -20,6 +20,7 @@ def slow_ap(cosines: list[float], relevant: list[bool], depth: int) -> float:
     return total / min(depth, sum(relevant))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data(), st.integers(1, 6), st.integers(1, 12), st.integers(1, 60))
 def test_ap_is_that_of_the_definition(data: st.DataObject, images: int, depth: int, block: int) -> None:

@@ -54,6 +54,7 @@ def five_captions(number: int) -> list[tuple[Sample, bytes]]:
     return [sample, renumbered(sample, number + 100, sample[0].caption)]
 
 
+@pytest.mark.slow
 def test_equal_pictures_are_one_image_with_several_captions(
     encoder: ClipEncoder, write_dataset: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_regions_of_pairs_are_cropped_once_and_sentences_kept(
         assert row == pytest.approx(text(encoder, words), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_sentences_are_looked_for_where_the_best_pair_is(encoder: ClipEncoder, write_dataset: Write) -> None:
     shards = [five_captions(0), [*five_captions(1), *five_captions(0)[1:]]]
     shards[1][-1] = renumbered(shards[1][-1], 300, shards[1][-1][0].caption)
@@ -160,6 +162,7 @@ def test_truth_gives_the_true_sentences_about_one_object(encoder: ClipEncoder, s
     assert found.located.unseen == int((found.located.chance == 0).all(axis=1).sum())
 
 
+@pytest.mark.slow
 def test_damaged_parts_are_named(encoder: ClipEncoder, scenes: Path, write_dataset: Write, tmp_path: Path) -> None:
     import shutil
 

@@ -100,6 +100,7 @@ def test_a_shard_is_a_range_of_rows(
     assert sizes(out) == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.booleans(), min_size=1, max_size=14), st.integers(1, 6))
 def test_every_row_is_a_sample_or_skipped(
@@ -205,6 +206,7 @@ WHOLE = [(1, 1), (2, 0), (2, 0), (1, 1), (1, 1)]
 SIDECARS = [f"shards/0000{index}.json" for index in range(5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lost",
     [

@@ -28,6 +28,8 @@ from tests.factories import jpeg
 from tests.run import tree
 from tests.stages.ingest.download.server import FAULTS, Server
 
+pytestmark = pytest.mark.slow
+
 PICTURES = [jpeg(60, 40, seed=seed) for seed in range(4)]
 QUICK: dict[str, Any] = {
     "retries": 1,

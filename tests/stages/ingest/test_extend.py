@@ -23,6 +23,8 @@ from tests.factories import jpeg
 from tests.run import tree
 from tests.stopping import stopped
 
+pytestmark = pytest.mark.slow
+
 JPEGS = [jpeg(16, 12, seed=seed) for seed in range(5)]
 """Few, so that pictures come again."""
 

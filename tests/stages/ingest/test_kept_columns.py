@@ -78,6 +78,7 @@ def test_the_order_and_the_parts_of_the_rows_change_nothing(column: Any, data: s
     assert dict(parts[0].types()) == {"c": typed(values)}
 
 
+@pytest.mark.slow
 @given(st.lists(columns(), min_size=1, max_size=3))
 def test_arrow_takes_all_records_where_it_knows_the_first(drawn: list[Any]) -> None:
     rows = [{str(name): of[1][number % len(of[1])] for name, of in enumerate(drawn)} for number in range(8)]

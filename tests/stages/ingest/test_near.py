@@ -28,6 +28,7 @@ def clusters(draw: st.DrawFn) -> list[int]:
     return [centre ^ sum(1 << bit for bit in bits) for centre, bits in found]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(clusters(), clusters(), st.integers(0, MAX_DISTANCE))
 def test_the_first_that_is_near_is_found_as_by_looking_at_all(

@@ -132,6 +132,7 @@ def test_a_damaged_shard_is_not_copied_from(source: Path, out: Path, damage: str
     assert not (out / "manifest.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True], ids=["retried again", "plainly run again"])
 def test_wherever_it_is_stopped_the_next_run_ends_well(
     source: Path, tmp_path: Path, server: Server, plain: bool, monkeypatch: pytest.MonkeyPatch
@@ -157,6 +158,7 @@ def test_wherever_it_is_stopped_the_next_run_ends_well(
     assert steps > 10, "it was hardly ever stopped"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [[0], [6], [0, 3], [3, 4, 5], [0, 1, 2, 3, 4, 5, 6]])
 @pytest.mark.parametrize("manifest", [True, False])
 def test_a_lost_shard_comes_back(source: Path, out: Path, lost: list[int], manifest: bool) -> None:

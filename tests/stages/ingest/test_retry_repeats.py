@@ -23,6 +23,8 @@ from tests.stages.ingest.download.server import Server
 from tests.stages.ingest.test_downloads import QUICK
 from tests.stopping import stopped
 
+pytestmark = pytest.mark.slow
+
 LATE = "status-503-once"
 """The first request fails, the second brings the picture."""
 

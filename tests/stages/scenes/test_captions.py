@@ -41,6 +41,7 @@ def test_spans_are_the_sentences_as_written(split: str) -> None:
         assert "{" not in caption and "  " not in caption and ",," not in caption and ",." not in caption
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_splitter_finds_the_sentences(split: str) -> None:
     rows = world(split, noise=0.3)
@@ -51,6 +52,7 @@ def test_the_splitter_finds_the_sentences(split: str) -> None:
     assert sum(spans) >= 0.995 * len(spans)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_captions_are_as_long_as_those_people_write(split: str) -> None:
     lengths = [len(caption.split()) for _, caption, _ in world(split, 300)]

@@ -45,6 +45,7 @@ def test_a_default_region_is_right_only_where_it_overlaps() -> None:
     assert judge((200, 0, 300, 100), True, sentence, OBJECTS) == scenes_truth.DEFAULT_REGION
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.data())
 def test_true_boxes_are_all_right_and_each_one_exchanged_costs_its_sentence(
     seed: int, index: int, data: st.DataObject

@@ -36,6 +36,7 @@ def test_seeds_splits_and_indices_make_different_scenes() -> None:
     assert len(scenes) == len(chosen) * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_boxes_are_tight_and_nothing_is_hidden_too_much(split: str) -> None:
     for scene, _, _ in world(split):
@@ -111,6 +112,7 @@ def test_held_out_kinds_are_in_every_scene_that_asks_for_them() -> None:
         assert "kind" in {thing["held_out"] for thing in truth["objects"]}
 
 
+@pytest.mark.slow
 def test_contrast_groups_differ_in_exactly_one_thing() -> None:
     seen = set()
     rows = world("train", 160, contrast=1.0)
@@ -147,6 +149,7 @@ def test_only_sentences_about_the_focus_tell_the_scenes_of_a_group_apart() -> No
         assert len({caption for _, caption, _ in rows[start : start + GROUP]}) == GROUP
 
 
+@pytest.mark.slow
 def test_what_tells_scenes_apart_comes_late_in_the_share_asked_for() -> None:
     """Among the last: as far behind as if all places were drawn from the last quarter."""
     behind = {}
@@ -160,6 +163,7 @@ def test_what_tells_scenes_apart_comes_late_in_the_share_asked_for() -> None:
     assert behind[0.0] < 0.6 < behind[0.8] < behind[1.0]
 
 
+@pytest.mark.slow
 def test_the_share_of_contrast_scenes_is_the_one_asked_for() -> None:
     assert not any(scene.group for scene, _, _ in world("train", 40, contrast=0.0))
     grouped = sum(bool(make_scene(options(contrast=0.25), index).group) for index in range(0, 800, 4))
@@ -188,6 +192,7 @@ def test_an_object_is_where_its_box_is() -> None:
     assert changed.any() and not outside.any()
 
 
+@pytest.mark.slow
 def test_a_difference_in_pattern_can_be_seen() -> None:
     rows = [scene for scene, _, _ in world("train", 160, contrast=1.0) if scene.differs == "pattern"]
     for one, other in pairwise(rows):
@@ -196,6 +201,7 @@ def test_a_difference_in_pattern_can_be_seen() -> None:
             assert changed.sum() >= 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hard",
     [

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 import torch
 
 from glitbuild.clip.preprocess import Preprocess
@@ -10,6 +11,7 @@ from glitbuild.stages.train.plan import Plan
 from tests.stages.train.worlds import matched_scenes, small_clip
 
 
+@pytest.mark.slow
 def test_processes_that_decode_do_not_disturb_each_other_s_files(tmp_path: Path) -> None:
     _, manifest = open_dataset(str(matched_scenes(tmp_path, (30,))))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 77)

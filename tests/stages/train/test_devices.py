@@ -30,6 +30,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> list[Batch]:
     return [made[[Place(0, 0, row) for row in range(3)]], made[[]]]
 
 
+@pytest.mark.slow
 def test_losses_of_a_batch_on_a_gpu_mix_no_devices(batches: list[Batch]) -> None:
     with FakeTensorMode() as fake:
         with torch.device("cuda"):

@@ -100,6 +100,7 @@ def test_each_kind_is_known_also_where_another_error_came_of_it(harm: Callable[[
     assert not too_little_memory(RuntimeError("Connection closed by peer [127.0.0.1]:5"))
 
 
+@pytest.mark.slow
 def test_of_several_processes_the_one_that_had_a_reason_is_heard() -> None:
     from ray.exceptions import ActorDiedError
     from ray.train import WorkerGroupError

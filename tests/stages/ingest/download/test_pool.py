@@ -15,6 +15,8 @@ from tests.factories import jpeg
 from tests.stages.ingest.download import server as served
 from tests.stages.ingest.download.server import FAULTS, Server
 
+pytestmark = pytest.mark.slow
+
 PICTURES = [jpeg(60, 40, seed=seed) for seed in range(3)]
 QUICK: dict[str, Any] = {
     "retries": 1,

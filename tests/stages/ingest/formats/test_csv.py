@@ -306,6 +306,7 @@ def test_damage_further_on_is_a_row(opened, cut):
     assert 1000 < len(found) <= 5001
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(st.sampled_from('ab",;\t\n\r\\ '), max_size=12), min_size=1, max_size=6), st.data())
 def test_what_the_csv_module_writes_comes_back(tmp_path_factory, texts, data):

@@ -24,6 +24,8 @@ from glitbuild.stages.ingest.formats.hf import HuggingFaceSource, is_saved
 from glitbuild.stages.ingest.source import SourceOptions
 from tests.run import here
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quiet(tmp_path, monkeypatch):

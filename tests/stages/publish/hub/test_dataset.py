@@ -116,6 +116,7 @@ def test_no_samples_are_no_error(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "samples.png").exists()
 
 
+@pytest.mark.slow
 def test_the_same_dataset_has_the_same_card(dataset: Path, tmp_path: Path) -> None:
     cards = [str(snapshot(dataset, tmp_path / name)) for name in "ab"]
     assert cards[0] == cards[1]

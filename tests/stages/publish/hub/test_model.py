@@ -140,6 +140,7 @@ def test_an_export_for_transformers(tmp_path: Path) -> None:
     assert "fine-tuned" not in card.text
 
 
+@pytest.mark.slow
 def test_a_run_arrives(hub: Hub, run: Path) -> None:
     for said in ("verified", "all were there"):
         result = here("push", run, REPO, cwd=run)

@@ -10,6 +10,8 @@ from tests.stages.publish.hub.folders import REPO
 from tests.stages.publish.hub_server import Fault, Hub
 from tests.stages.publish.hub_state import Repo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def repo(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Repo:

@@ -15,6 +15,8 @@ from tests.stages.publish.hub.folders import REPO, make_dataset
 from tests.stages.publish.hub_server import Fault, Hub
 from tests.stages.publish.hub_state import File, RefusedError, Repo
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "hf_annas"
 
 

@@ -19,6 +19,8 @@ from tests.stages.publish.hub.folders import REPO, make_dataset, push_in_a_proce
 from tests.stages.publish.hub_server import Fault, Hub
 from tests.stages.publish.hub_state import Commit, File, Repo
 
+pytestmark = pytest.mark.slow
+
 OWN = {".gitattributes", "README.md", "samples.png"}
 """What a repository has that isn't in the folder."""
 

@@ -11,6 +11,8 @@ from tests.stages.publish.hub.folders import REPO
 from tests.stages.publish.hub_server import Fault, Hub
 from tests.stages.publish.hub_state import RefusedError, Repo
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_repository_is_the_folder_and_everything_is_sent_once(xet: Hub, dataset: Path) -> None:
     result = here("push", dataset, REPO, "--verbose", cwd=dataset)
