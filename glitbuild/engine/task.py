@@ -141,14 +141,14 @@ def usable_cpus() -> int:
 
 PACKAGES = {
     "caption": ("glitbuild", "openai", "pillow"),
-    "eval": ("glitbuild", "numpy", "open_clip_torch", "pillow", "spacy", "torch"),
+    "eval": ("glitbuild", "numpy", "open_clip_torch", "pillow", "regex", "torch"),
     "ingest": ("glitbuild", "pillow"),
     "match": (
         "glitbuild",
         "numpy",
         "open_clip_torch",
         "pillow",
-        "spacy",
+        "regex",
         "torch",
         "transformers",
         "ultralytics-opencv-headless",

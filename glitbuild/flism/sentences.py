@@ -1,40 +1,31 @@
-"""A caption's sentences as exact character spans, through spaCy's tokenizer and rules made for captions."""
+"""A caption's sentences as exact character spans, by rules made for captions."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import regex
 
 from glitbuild.flism.boundaries import breaks
 from glitbuild.records import Span
 
-if TYPE_CHECKING:
-    from spacy.tokens import Doc
-
-# Every mark is a token of its own, with the accents on it, but for those inside a word or a number: "dog's",
+# Every mark is a word of its own, with the accents on it, except inside a word or a number: "dog's",
 # "cream-colored", "3.5".
 MARK = regex.compile(
     r"(?!(?<=\w)['\u2019-](?=\w))(?!(?<=\d)[.,\uff0e\uff0c\u066b\u066c](?=\d))[^\w\p{M}\u200c\u200d][\p{M}\u200d]*"
 )
 
+# ``re``, because its white space is that of ``str.isspace``; that of ``regex`` lacks four control characters.
+CHUNK = re.compile(r"\S+")
+
 
 class SentenceSplitter:
     """Splits captions into sentences: by rules for English, and by the stops of other scripts.
-
-    spaCy's tokenizer runs with one pattern for marks instead of its English rules, which keep ``T."WAYS`` in
-    one token and take quadratic time on a long run without white space.
 
     Attributes:
         name: what splits, and the version of its rules: two datasets with equal names have equal sentences.
     """
 
-    name = "spacy-captions/2"
-
-    def __init__(self) -> None:
-        from spacy.lang.en import English
-        from spacy.tokenizer import Tokenizer
-
-        self._tokenizer = Tokenizer(English().vocab, infix_finditer=MARK.finditer)
+    name = "captions/3"
 
     def split(self, captions: Sequence[str]) -> list[tuple[Span, ...]]:
         """Return the sentences of each caption, in order.
@@ -44,37 +35,37 @@ class SentenceSplitter:
         caption gives does not depend on the others.
 
         Raises:
-            UnicodeEncodeError: a caption holds half of a surrogate pair.
+            UnicodeEncodeError: a caption holds half of a surrogate pair, which no tokenizer and no file takes.
         """
-        # The zone gives back what the vocabulary learnt of these captions: it would grow without end.
-        with self._tokenizer.vocab.memory_zone():
-            return [_spans(self._tokenizer(caption)) for caption in captions]
+        for caption in captions:
+            caption.encode()
+        return [_spans(caption) for caption in captions]
 
 
-def _spans(doc: "Doc") -> tuple[Span, ...]:
-    """Return a document's sentences as character spans."""
-    words: list[str] = []
-    starts: list[int] = []
-    gaps: list[str] = []
-    for token in doc:
-        if token.is_space:
-            if gaps:
-                gaps[-1] += token.text_with_ws
-            continue
-        text, start = token.text, token.idx
-        # The tokenizer skips a match at a start, and so leaves a mark there with the word after it.
-        mark = MARK.match(text) if len(text) > 1 and not text[0].isalnum() else None
-        if mark and mark.end() < len(text):
-            words.append(mark.group())
-            starts.append(start)
-            gaps.append("")
-            text, start = text[mark.end() :], start + mark.end()
-        words.append(text)
+def _spans(caption: str) -> tuple[Span, ...]:
+    """Return a caption's sentences as character spans."""
+    starts, ends = [], []
+    for start, end in _words(caption):
         starts.append(start)
-        gaps.append(token.whitespace_)
-    if not words:
+        ends.append(end)
+    if not starts:
         return ()
+    words = [caption[start:end] for start, end in zip(starts, ends, strict=True)]
+    gaps = [caption[end:start] for end, start in zip(ends, [*starts[1:], len(caption)], strict=True)]
     return tuple(_merge(words, starts, [*breaks(words, gaps), len(words) - 1]))
+
+
+def _words(caption: str) -> Iterator[Span]:
+    """Yield the words and marks of a caption as character spans, in order."""
+    for chunk in CHUNK.finditer(caption):
+        offset, done = chunk.start(), 0
+        for mark in MARK.finditer(chunk[0]):
+            if mark.start() > done:
+                yield offset + done, offset + mark.start()
+            yield offset + mark.start(), offset + mark.end()
+            done = mark.end()
+        if done < len(chunk[0]):
+            yield offset + done, chunk.end()
 
 
 def _merge(words: Sequence[str], starts: Sequence[int], lasts: Iterable[int]) -> list[Span]:
