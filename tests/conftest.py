@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,16 @@ import pytest
 from tests.s3 import s3, s3_server
 
 __all__ = ["s3", "s3_server"]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without slow tests, leave out files that have no others: what they import takes most of the time."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return (
+            bool(re.search(r"^pytestmark = \[?pytest\.mark\.slow", collection_path.read_text(), re.MULTILINE))
+            or None
+        )
+    return None
 
 
 @pytest.fixture(scope="session")

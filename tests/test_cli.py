@@ -34,6 +34,7 @@ def fails(code: int, *args: object, cwd: Path | None = None) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_with_an_example_and_the_common_options(name: str) -> None:
     help_ = done(name, "--help")

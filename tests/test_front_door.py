@@ -89,6 +89,7 @@ def test_a_context_length_that_the_model_cannot_have_is_refused() -> None:
         glitbuild.load_clip("demo", context_length=100)
 
 
+@pytest.mark.slow
 def test_a_way_of_reading_that_no_model_has_is_refused(clip_checkpoint: Path) -> None:
     for given in ({"image_std": (0.2, 0.0, 0.2)}, {"image_mean": (0.5, 0.5)}, {"image_resize_mode": "longest"}):
         with pytest.raises(ConfigError):

@@ -78,6 +78,7 @@ def test_a_flood_from_a_library_that_holds_the_lock_is_no_deadlock() -> None:
     assert "".join(found[3:]) == "y" * 300_000
 
 
+@pytest.mark.slow
 def test_all_of_it_is_there_when_the_command_has_ended(tmp_path: Path) -> None:
     code = BEGIN + "os.write(2, b'line\\n' * 20_000)"
     with (tmp_path / "log").open("wb") as file:

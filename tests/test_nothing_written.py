@@ -120,6 +120,7 @@ def test_a_wrong_command_line_writes_nothing(args: list[str], place: Path) -> No
     refused(place, *args)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", RECIPES.values(), ids=RECIPES)
 def test_a_wrong_recipe_runs_no_stage(text: str, place: Path, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"

@@ -18,6 +18,7 @@ def test_a_sample_survives_the_round_trip_and_fits_its_schema(sample: Sample) ->
     assert Sample.from_json(data) == sample
 
 
+@pytest.mark.slow
 @given(matched_samples())
 def test_a_matched_sample_survives_the_round_trip_and_fits_its_schema(sample: Sample) -> None:
     data = sample.to_json()

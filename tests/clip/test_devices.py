@@ -9,8 +9,9 @@ from glitbuild.clip.text import TextEncoder, Tokens
 from glitbuild.clip.towers import Towers, stretch
 from tests.clip.checkpoints import trained
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("custom_text", [False, True])
 def test_both_towers_stay_on_the_models_device(custom_text: bool) -> None:
     with FakeTensorMode():

@@ -43,6 +43,7 @@ def pictures() -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 255, size, dtype=np.uint8)) for size in ((80, 64, 3), (64, 200, 3))] * 2
 
 
+@pytest.mark.slow
 def test_texts_are_those_of_the_stretched_model_in_their_order(encoder: ClipEncoder, long_model: Path) -> None:
     spec = ClipSpec.parse(str(long_model))
     known = spec.load("cpu")

@@ -11,8 +11,9 @@ from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.render import render
 from glitbuild.stages.scenes.world import make_scene
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_what_is_stored_compactly_comes_back_whole() -> None:
     state = {EMBEDDING: torch.randn(50, 4).half().float(), "other": torch.randn(3).half().float()}
     rows = torch.tensor([3, 7, 49])
@@ -24,7 +25,6 @@ def test_what_is_stored_compactly_comes_back_whole() -> None:
     assert whole[[0, 1, 48]].abs().sum() == 0
 
 
-@pytest.mark.slow
 def test_it_tells_things_of_a_scene_apart_by_kind_and_colour() -> None:
     encoder = ClipEncoder(ClipSpec.parse("demo"), "cpu")
     right = total = 0

@@ -81,6 +81,7 @@ def test_a_model_in_memory_with_another_vocabulary_is_refused() -> None:
         glitbuild.FLISM("none", model)
 
 
+@pytest.mark.slow
 def test_an_image_file_is_upright_and_an_image_in_memory_that_is_not_is_refused(
     flism: FLISM, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_an_image_file_is_upright_and_an_image_in_memory_that_is_not_is_refused(
         flism(Image.open(path), CAPTION)
 
 
+@pytest.mark.slow
 def test_an_image_in_memory_is_seen_on_white_and_left_alone(flism: FLISM) -> None:
     clear = Image.merge("RGBA", (*noise().split(), Image.new("L", (64, 48), 0)))
     white = Image.new("RGB", (64, 48), "white")
@@ -103,6 +105,7 @@ def test_an_image_in_memory_is_seen_on_white_and_left_alone(flism: FLISM) -> Non
     assert white.info == {"dpi": (72, 72)}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_matched_is_refused_by_name(flism: FLISM, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     refused = [

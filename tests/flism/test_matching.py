@@ -11,6 +11,7 @@ shapes = st.tuples(st.integers(1, 7), st.integers(1, 9))
 cosines = shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=st.integers(-4, 4).map(lambda n: n / 4)))
 
 
+@pytest.mark.slow
 @given(cosines)
 def test_every_sentence_gets_its_best_region_and_the_best_pair_is_the_best_of_all(matrix: np.ndarray) -> None:
     pairs, best = best_pairs(matrix)

@@ -93,6 +93,7 @@ def test_a_place_that_cannot_be_written_to(place: str, tmp_path: Path) -> None:
         pytest.fail("it was written")
 
 
+@pytest.mark.slow
 def test_exit_2_has_written_nothing(photos: Path, tmp_path: Path) -> None:
     assert here("ingest", "photos", "--out", "raw", cwd=tmp_path).returncode == 0
     (tmp_path / "empty.jsonl").write_text("")

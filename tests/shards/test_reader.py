@@ -126,6 +126,7 @@ def test_what_is_missing_or_has_another_size_is_named(world: Path) -> None:
         list(read_shard(store, "00001", manifest.shards[1].sha256))
 
 
+@pytest.mark.slow
 def test_a_file_beside_a_shard_is_the_sidecars(world: Path) -> None:
     store = Store(str(world / "pairs"))
     name = "pairs/00000.parquet"

@@ -56,6 +56,7 @@ def test_every_sample_is_found_at_its_place(store: Store, stage: str) -> None:
     assert len(found) == len(written) * (2 if stage == "bare" else 3)
 
 
+@pytest.mark.slow
 def test_one_sample_is_one_request(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store, written = Store(f"{s3}/data"), content()
     write_shard(store, "00000", list(written), {"stage": "match"}, dict)

@@ -143,6 +143,7 @@ def test_a_tar_that_is_cut_off_is_damaged(tmp_path: Path, length: int) -> None:
         list(read_shard(store, "00000", sidecar.files["shards/00000.tar"].sha256))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=5)
 @given(st.lists(matched_samples(), min_size=6, max_size=9, unique_by=lambda sample: sample.key))
 def test_datasets_and_webdataset_read_a_shard(tmp_path: Path, content: list[Sample]) -> None:

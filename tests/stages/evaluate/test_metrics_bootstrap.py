@@ -14,6 +14,7 @@ def slow_bounds(differences: np.ndarray, seed: int, resamples: int) -> tuple[flo
     return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hits", "ties", "scores"])
 def test_bounds_are_those_of_drawing_every_query(kind: str) -> None:
     rng = np.random.default_rng(1)

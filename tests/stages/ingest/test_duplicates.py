@@ -139,6 +139,7 @@ def write(store: Store, found: Sequence[Facts], start: int, verdicts: dict[int, 
     return write_shard(store, shard, outcomes, {"stage": "ingest"}, lambda: described)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(rows, st.sampled_from(["keep", "exact", "near"]), st.data())
 def test_after_the_changes_nothing_is_left_to_change(

@@ -106,6 +106,7 @@ def test_a_sidecar_whose_pictures_do_not_fit_is_damaged(wrong: object, source: P
         run(tmp_path, source)
 
 
+@pytest.mark.slow
 def test_the_pictures_of_another_dataset_are_left_out(source: Path, tmp_path: Path) -> None:
     evaluation = tmp_path / "photos"
     evaluation.mkdir()

@@ -234,6 +234,7 @@ def test_a_dataset_without_samples_can_be_matched(tmp_path: Path) -> None:
     assert list(validate(*open_dataset(options.out))) == []
 
 
+@pytest.mark.slow
 def test_on_a_cluster_it_must_be_said_how_many_workers(options: MatchOptions) -> None:
     with pytest.raises(ConfigError, match="how many workers"):
         match(options, workers=None, ray_address="auto")

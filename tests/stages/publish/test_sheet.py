@@ -9,6 +9,8 @@ from glitbuild.records import ImageInfo, Matched, Pair, Region, Sample, Source
 from glitbuild.stages.publish.sheet import BEST, FOUND, KNOWN, Example, contact_sheet
 from tests.factories import jpeg
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Sample(
     "000000000",
     "A red car. A blue mug, " + "very " * 60 + "small.",
@@ -27,7 +29,6 @@ def colours(path: Path) -> set[tuple[int, ...]]:
     return {tuple(colour) for colour in np.asarray(Image.open(path)).reshape(-1, 3)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 5, 12])
 def test_every_example_has_its_cell(count: int, tmp_path: Path) -> None:
     path = contact_sheet(tmp_path / "sheet.png", [Example(SAMPLE, jpeg(200, 150), [(5, 5, 60, 60)])] * count)
@@ -38,14 +39,12 @@ def test_every_example_has_its_cell(count: int, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
-@pytest.mark.slow
 def test_without_truth_nothing_is_green(tmp_path: Path) -> None:
     path = contact_sheet(tmp_path / "sheet.png", [Example(SAMPLE, jpeg(200, 150), [])])
     assert ImageColor.getrgb(KNOWN) not in colours(path)
     assert ImageColor.getrgb(BEST) in colours(path)
 
 
-@pytest.mark.slow
 def test_a_sample_that_is_not_matched_has_no_boxes(tmp_path: Path) -> None:
     path = contact_sheet(tmp_path / "sheet.png", [Example(replace(SAMPLE, matched=None), jpeg(200, 150))])
     assert Image.open(path).height == 358 + 36

@@ -30,6 +30,7 @@ def holds(fact: str, one: Thing, other: Thing, scene: Scene) -> bool:
     }[fact]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_spans_are_the_sentences_as_written(split: str) -> None:
     for _, caption, truth in world(split, noise=0.3):
@@ -98,6 +99,7 @@ def test_the_first_sentence_of_a_thing_says_what_and_where_it_is(split: str) -> 
         assert brought_in == set(range(len(scene.things)))
 
 
+@pytest.mark.slow
 def test_figures_in_captions_are_those_of_the_boxes() -> None:
     seen = set()
     for scene, caption, truth in world("train", 300):

@@ -70,6 +70,7 @@ def test_match_takes_it(tmp_path: Path, clip_checkpoint: Path) -> None:
     assert not store.exists("truth")
 
 
+@pytest.mark.slow
 def test_datasets_reads_it(tmp_path: Path) -> None:
     make(tmp_path / "out")
     shards = str(tmp_path / "out" / "shards" / "*.tar")

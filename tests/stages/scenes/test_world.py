@@ -23,6 +23,7 @@ def test_the_world_is_wide_enough() -> None:
     assert len(KINDS) >= 30 and len(COLOURS) >= 10 and len(PATTERNS) >= 5 and len(SIZES) == 3 and len(PLACES) >= 6
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**63 - 1), index=st.integers(0, 10**9), split=st.sampled_from(SPLITS))
 def test_equal_arguments_make_equal_scenes(seed: int, index: int, split: str) -> None:
@@ -95,6 +96,7 @@ def test_kinds_differ_in_silhouette() -> None:
             assert (a & b).sum() / (a | b).sum() < 0.93, (one, other)
 
 
+@pytest.mark.slow
 def test_splits_hold_out_what_they_say() -> None:
     for split in SPLITS:
         for scene, _, _ in world(split):
@@ -138,6 +140,7 @@ def test_contrast_groups_differ_in_exactly_one_thing() -> None:
     assert seen == {"colour", "pattern", "place"}
 
 
+@pytest.mark.slow
 def test_only_sentences_about_the_focus_tell_the_scenes_of_a_group_apart() -> None:
     rows = world("train", 160, contrast=1.0)
     for start in range(0, len(rows), GROUP):

@@ -10,8 +10,9 @@ from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.plan import Plan
 from tests.stages.train.worlds import matched_scenes, small_clip
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_processes_that_decode_do_not_disturb_each_other_s_files(tmp_path: Path) -> None:
     _, manifest = open_dataset(str(matched_scenes(tmp_path, (30,))))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 77)

@@ -128,6 +128,7 @@ def test_damage_in_the_middle(opened, tmp_path):
     assert str(tmp_path) not in rows[-1].rejected.detail
 
 
+@pytest.mark.slow
 def test_memory_is_a_batch_not_a_row_group(tmp_path):
     size, count = 200_000, 200
     path = tmp_path / "large.parquet"

@@ -100,6 +100,7 @@ LETTERS = st.text(st.sampled_from("ab._/é" + string.ascii_uppercase[:2]), min_s
 NAMES = LETTERS.filter(lambda name: plain(name) == name and not is_stray(name))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(NAMES, max_size=8, unique_by=str.lower),
