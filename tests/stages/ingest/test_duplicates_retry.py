@@ -20,7 +20,7 @@ from glitbuild.stages.ingest.options import IngestOptions
 from tests.images.pictures import smooth
 from tests.run import tree
 from tests.stages.ingest.download.server import Server
-from tests.stages.ingest.test_downloads import QUICK
+from tests.stages.ingest.test_worker_downloads import QUICK
 from tests.stopping import stopped
 
 pytestmark = pytest.mark.slow

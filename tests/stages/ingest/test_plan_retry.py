@@ -14,7 +14,7 @@ from glitbuild.stages.match.options import MatchOptions
 from tests.engine.workers import CentreWorker
 from tests.run import tree
 from tests.stages.ingest.download.server import Server
-from tests.stages.ingest.test_downloads import PICTURES, outcomes, run, write_rows
+from tests.stages.ingest.test_worker_downloads import PICTURES, outcomes, run, write_rows
 from tests.stopping import stopped
 
 ONCE = "status-503-once"

@@ -115,7 +115,7 @@ def write_for_ever(url: str) -> None:
 
 
 def test_sigkill_at_any_moment(tmp_path: Path) -> None:
-    code = "import sys; from tests.shards.test_replacing import write_for_ever; write_for_ever(sys.argv[1])"
+    code = "import sys; from tests.shards.test_store_replacing import write_for_ever; write_for_ever(sys.argv[1])"
     store, moments = Store(str(tmp_path / "data")), random.Random(0)
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", code, store.url], cwd=Path(__file__).parents[2]) as process:
