@@ -118,19 +118,55 @@ def test_a_killed_ingest_goes_on_to_the_same_bytes(photos: Path, tmp_path: Path)
     assert tree(out) == tree(tmp_path / "whole")
 
 
-def test_a_killed_match_goes_on_to_the_same_bytes(photos: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    done("ingest", photos, "--shard-size", 5, "--out", raw)
-    models = ["--detector", "none", "--clip-model", "ViT-S-32-alt", "--clip-pretrained", clip_checkpoint]
-    whole = here("match", raw, "--workers", 0, *models, "--out", tmp_path / "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    command = ["match", raw, "--workers", 2, *models, "--out", out]
-    # First the driver alone, while a tar is being written; then Ray, under all of them.
+@pytest.fixture(scope="module")
+def raw(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("raw") / "raw"
+    done("ingest", photos, "--shard-size", 5, "--out", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def match(raw: Path, clip_checkpoint: Path) -> list[object]:
+    return [
+        "match",
+        raw,
+        "--detector",
+        "none",
+        "--clip-model",
+        "ViT-S-32-alt",
+        "--clip-pretrained",
+        clip_checkpoint,
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(match: list[object], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return what a run gives that nothing interrupts."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    finish(match, out)
+    return tree(out)
+
+
+def finish(match: list[object], out: Path) -> None:
+    ended = here(*match, "--workers", 0, "--out", out, cwd=out.parent)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_match_whose_driver_is_killed_goes_on_to_the_same_bytes(
+    match: list[object], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [*match, "--workers", 2, "--out", out]
     assert killed(command, lambda: is_writing(out), only_the_driver=True), "it ended too soon"
-    before = finished_shards(out)
-    # Not while a tar is being written: the killed run has left one, which would be taken for this run's.
-    said = ends_without_its_raylet(command, lambda: finished_shards(out) > before)
+    finish(match, out)
+    assert tree(out) == whole
+
+
+def test_match_whose_raylet_is_killed_ends_and_goes_on_to_the_same_bytes(
+    match: list[object], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = ends_without_its_raylet([*match, "--workers", 2, "--out", out], lambda: is_writing(out))
     assert said == "glitbuild: error: Ray: its raylet died; run the same command again to continue"
-    last = here("match", raw, "--workers", 0, *models, "--out", out, cwd=tmp_path)
-    assert last.returncode == 0, last.stderr
-    assert tree(out) == tree(tmp_path / "whole")
+    finish(match, out)
+    assert tree(out) == whole
