@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["ingest", "rows.jsonl", *columns, "--max-side", 32, "--shard-size", 5, "--out", "raw"]
     result = here(*command, cwd=folder)
     assert result.returncode == 0, result.stderr
-    assert "boxes left out, empty or outside of their pictures: 3" in result.stdout
+    assert "boxes omitted because they are empty or outside their image: 3" in result.stdout
     models = ["--detector", "demo", "--clip-model", "demo", "--workers", 0]
     result = here("match", "raw", *models, "--out", "pairs", cwd=folder)
     assert result.returncode == 0, result.stderr

@@ -69,7 +69,7 @@ def test_a_model_that_can_not_be_used_is_one_line_that_names_the_commands_own_op
     before = tree(world)
     for pretrained, says in (
         ("weights.pt", "--force-quick-gelu"),
-        ("pointer.safetensors", "a Git LFS pointer, not the weights; run `git lfs pull`"),
+        ("pointer.safetensors", "a Git LFS pointer, not weights; run `git lfs pull`"),
         ("page.pt", "a web page, not weights"),
         ("empty.pt", "the file is empty"),
         ("no/such.pt", "no such file"),
