@@ -160,7 +160,7 @@ def test_a_run_is_not_continued_with_other_columns(folder: Path) -> None:
     for other in (command, [*same[:-4], "--keep-columns", "city", *same[-2:]], [*same, "--boxes-format", "xywh"]):
         result = here(*other, cwd=folder)
         assert result.returncode == 2
-        assert "begun with other options" in result.stderr
+        assert "started with other options" in result.stderr
 
 
 def test_other_boxes_in_the_input_are_noticed(tmp_path: Path) -> None:
