@@ -1,4 +1,4 @@
-"""A caption's sentences as exact character spans, through spaCy's tokenizer and rules made for captions."""
+"""Splitting captions into sentences as exact character spans, with spaCy's tokenizer and rules for captions."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from glitbuild.records import Span
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-# Every mark is a token of its own, with the accents on it, but for those inside a word or a number: "dog's",
+# Every punctuation mark is a separate token, including its accents, except inside a word or a number: "dog's",
 # "cream-colored", "3.5".
 MARK = regex.compile(
     r"(?!(?<=\w)['\u2019-](?=\w))(?!(?<=\d)[.,\uff0e\uff0c\u066b\u066c](?=\d))[^\w\p{M}\u200c\u200d][\p{M}\u200d]*"
@@ -19,13 +19,13 @@ MARK = regex.compile(
 
 
 class SentenceSplitter:
-    """Splits captions into sentences: by rules for English, and by the stops of other scripts.
+    """Splits captions into sentences, by rules for English and by the full stops of other scripts.
 
-    spaCy's tokenizer runs with one pattern for marks instead of its English rules, which keep ``T."WAYS`` in
-    one token and take quadratic time on a long run without white space.
+    spaCy's tokenizer runs with a single pattern for punctuation instead of its English rules, which keep
+    ``T."WAYS`` in one token and take quadratic time on a long run without whitespace.
 
     Attributes:
-        name: what splits, and the version of its rules: two datasets with equal names have equal sentences.
+        name: name of the splitter with the version of its rules; equal names mean equal sentences.
     """
 
     name = "spacy-captions/2"
@@ -39,14 +39,14 @@ class SentenceSplitter:
     def split(self, captions: Sequence[str]) -> list[tuple[Span, ...]]:
         """Return the sentences of each caption, in order.
 
-        The spans of a caption are ascending, do not overlap, begin and end with a character other than white
-        space, and together hold every such character. A caption of white space alone has none. What one
-        caption gives does not depend on the others.
+        The spans of a caption are in ascending order, do not overlap, begin and end with a non-whitespace
+        character, and together contain every such character. A caption of only whitespace has no spans. The result
+        for a caption does not depend on the others.
 
         Raises:
-            UnicodeEncodeError: a caption holds half of a surrogate pair.
+            UnicodeEncodeError: a caption contains a lone surrogate.
         """
-        # The zone gives back what the vocabulary learnt of these captions: it would grow without end.
+        # The zone frees what these captions add to the vocabulary, which would otherwise grow without limit.
         with self._tokenizer.vocab.memory_zone():
             return [_spans(self._tokenizer(caption)) for caption in captions]
 
@@ -62,7 +62,7 @@ def _spans(doc: "Doc") -> tuple[Span, ...]:
                 gaps[-1] += token.text_with_ws
             continue
         text, start = token.text, token.idx
-        # The tokenizer skips a match at a start, and so leaves a mark there with the word after it.
+        # The tokenizer ignores a match at the start of a text, and leaves a mark there attached to the next word.
         mark = MARK.match(text) if len(text) > 1 and not text[0].isalnum() else None
         if mark and mark.end() < len(text):
             words.append(mark.group())
@@ -78,7 +78,7 @@ def _spans(doc: "Doc") -> tuple[Span, ...]:
 
 
 def _merge(words: Sequence[str], starts: Sequence[int], lasts: Iterable[int]) -> list[Span]:
-    """Make spans that end with the words ``lasts``; one without a letter or digit goes to a neighbour."""
+    """Make spans that end with the words ``lasts``; a span without letters or digits is merged with a neighbour."""
     spans: list[Span] = []
     first, spoken = 0, True
     for last in lasts:

@@ -33,7 +33,7 @@ def test_the_command_writes_and_says_what(format: str, file: str, runs: Path, tm
     ("args", "says"),
     [
         (["nowhere", "--to", "out", "--format", "hf"], "nowhere: no such folder"),
-        (["empty", "--to", "out", "--format", "hf"], "empty: it contains no model"),
+        (["empty", "--to", "out", "--format", "hf"], "empty: no model there"),
         (["ViT-B-32", "--to", "out", "--format", "hf"], "ViT-B-32: no such folder"),
         (["run", "--to", "out", "--format", "onnx"], "onnx"),
         (["run", "--to", "out"], "--format"),

@@ -121,7 +121,7 @@ def test_a_run_that_is_not_finished(run: Path) -> None:
         plan_push(PushOptions(str(run), REPO))
     (run / "run.json").write_text(json.dumps(RUN))
     (run / "open_clip_config.json").unlink()
-    with pytest.raises(ConfigError, match="it contains no model"):
+    with pytest.raises(ConfigError, match="no model there"):
         plan_push(PushOptions(str(run), REPO))
 
 
