@@ -169,7 +169,7 @@ class _Caption:
         return word in ":：" or not follower[0].islower()
 
     def _ends_after_bracket(self, i: int, head: int) -> bool:
-        """Decide at a closing mark after a stop; an inner bracket ends it only before a usual first word."""
+        """Decide at a closing mark after a stop; an inner bracket ends a sentence only before a usual word."""
         opening = self.openings.get(i, 0)
         if self.words[i] not in BRACKETS or opening == 0:
             return True
