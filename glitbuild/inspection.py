@@ -61,7 +61,7 @@ def run_stats(options: StatsOptions, plain: bool = False) -> Counted:
 
     Raises:
         ConfigError: there is no such dataset.
-        DatasetError: it is damaged.
+        DatasetError: the dataset is damaged.
     """
     cluster = choose_cluster(options.workers, ray_address=options.ray_address)
     store, manifest = open_dataset(options.dir)
@@ -81,7 +81,7 @@ def run_validate(options: ValidateOptions, plain: bool = False) -> Manifest:
 
     Raises:
         ConfigError: there is no such dataset.
-        DatasetError: it has problems.
+        DatasetError: the dataset has problems.
     """
     cluster = choose_cluster(options.workers, ray_address=options.ray_address)
     store, manifest = open_dataset(options.dir)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from glitbuild.errors import ConfigError, ModelError
 
-TYPES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 """Types that an option may have, as error messages name them."""
 
 

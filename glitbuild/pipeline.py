@@ -66,7 +66,7 @@ def read_recipe(path: str, environment: Mapping[str, str] = os.environ) -> Any:
     """Read a YAML file, and expand variables and home directories in the options of its stages.
 
     Raises:
-        ConfigError: it is missing, isn't valid YAML, has a repeated key, or uses a variable that isn't set.
+        ConfigError: the file is missing, isn't valid YAML, has a repeated key, or uses a variable that isn't set.
     """
     import yaml
 
@@ -143,7 +143,7 @@ def load_pipeline(path: str) -> list[Stage]:
     """Read a pipeline file and check it against ``schemas/pipeline.schema.json``.
 
     Raises:
-        ConfigError: it is missing, isn't valid YAML, has a repeated key, uses a variable that isn't set, or doesn't
+        ConfigError: the file is missing, isn't valid YAML, has a repeated key, uses an unset variable, or doesn't
             conform to the schema.
     """
     content = read_recipe(path)

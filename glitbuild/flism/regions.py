@@ -108,7 +108,7 @@ def check_area_limits(min_area: float, max_area: float) -> None:
     """Refuse limits that no box can meet.
 
     Raises:
-        ConfigError: they are not 0 <= min_area < max_area <= 1.
+        ConfigError: the limits violate 0 <= min_area < max_area <= 1.
     """
     if not 0 <= min_area < max_area <= 1:
         raise ConfigError(
