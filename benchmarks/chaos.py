@@ -1,15 +1,15 @@
-"""Kill a command at random moments, driver and workers alike; whenever a run gets to its end, compare the bytes.
+"""Kill a command, driver and workers alike, at random moments, and compare the bytes whenever a run completes.
 
     python benchmarks/chaos.py ingest [--kills 200] [--seed 0] [--workers N]
     GLITBUILD_ASSETS=... python benchmarks/chaos.py match [--kills 10] [--seed 0]
 
-``ingest`` reads a table of small pictures in shards of five: the same ones again, some smaller, ids that come
-twice, damaged pictures and lines that are no JSON. Without ``--workers`` it runs in threads of one process.
-``match`` takes the photographs of the assets in shards of three, with the real detector and random CLIP weights.
+``ingest`` reads a table of small images in shards of five: with repeated and resized images, repeated ids, damaged
+images and lines that are not JSON. Without ``--workers``, it runs in threads of one process. ``match`` uses the
+photographs of the assets in shards of three, with the real detector and random CLIP weights.
 
-A run is killed a random time after its first shard is whole, or written again, and one in four a random time after
-its start, which may be before that. A run whose shards are all there writes those again that hold duplicates, or
-the manifest.
+A run is killed a random time after it has completed or rewritten its first shard; one in four runs a random time
+after its start, which may be earlier. A run whose shards are all complete rewrites the shards that hold duplicates,
+or the manifest.
 """
 
 import argparse
@@ -36,13 +36,13 @@ MODEL = "ViT-S-32-alt"
 
 
 def kill_after(command: list[str], out: Path, seconds: float, early: bool) -> bool:
-    """Run a command and kill it with all its descendants; return False where it ended before.
+    """Run a command and kill it with all its descendants; return False if it had ended before.
 
     Args:
-        command: the words.
-        out: the directory it writes.
-        seconds: to wait.
-        early: from the start; otherwise from the moment at which it has made a shard.
+        command: words of the command.
+        out: directory that the command writes.
+        seconds: time to wait before killing it.
+        early: whether to wait from the start, instead of from the moment when the first shard is complete.
     """
     before = _sidecars(out)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -69,7 +69,7 @@ def _sidecars(out: Path) -> set[tuple[Path, int]]:
     """Return the sidecars, each with the time at which it was written."""
     found: set[tuple[Path, int]] = set()
     for path in out.glob("shards/[0-9]*.json"):
-        with suppress(FileNotFoundError):  # that of a shard that is being replaced
+        with suppress(FileNotFoundError):  # the shard is being replaced
             found.add((path, path.stat().st_mtime_ns))
     return found
 
@@ -83,7 +83,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 def _picture(number: int, side: int = 96) -> bytes:
-    """Return a JPEG of a few smooth spots, the same ones at any size."""
+    """Return a JPEG of a few smooth spots, which are the same at any size."""
     spots = np.random.default_rng(number).integers(0, 255, (6, 6, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(spots).resize((side, side), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
@@ -91,7 +91,7 @@ def _picture(number: int, side: int = 96) -> bytes:
 
 
 def write_table(folder: Path, rows: int, chance: random.Random) -> Path:
-    """Write a table of pictures of which one row in three is damaged or repeats another."""
+    """Write a table of images in which one row in three is damaged or repeats another."""
     (folder / "pictures").mkdir()
     lines: list[str] = []
     for number in range(rows):
@@ -119,13 +119,13 @@ def write_table(folder: Path, rows: int, chance: random.Random) -> Path:
 
 
 def ingest_command(folder: Path, rows: int, workers: int, seed: int) -> list[str]:
-    """Return the command without its output, the input being there."""
+    """Write the input, and return the command without its output directory."""
     command = [GLITBUILD, "ingest", str(write_table(folder, rows, random.Random(seed))), "--shard-size", "5"]
     return [*command, "--duplicates", "near", "--workers", str(workers), "--out"]
 
 
 def match_command(folder: Path, assets: Path) -> list[str]:
-    """Return the command without its output, its input and the models being there."""
+    """Prepare the input and the models, and return the command without its output directory."""
     import open_clip
     import torch
 
@@ -144,8 +144,10 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=os.environ.get("GLITBUILD_ASSETS", "../shared/assets"))
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=300, help="of the table that ingest reads")
-    parser.add_argument("--workers", type=int, default=0, help="of ingest; 0 for threads in one process")
+    parser.add_argument("--rows", type=int, default=300, help="number of rows in the table that ingest reads")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="number of ingest workers; 0 for threads in one process"
+    )
     options = parser.parse_args()
     chance = random.Random(options.seed)
     began = time.monotonic()
@@ -166,16 +168,16 @@ def main() -> None:
             seconds = 3600 if last else chance.uniform(0, whole if early else longest)
             if kill_after([*command, str(out)], out, seconds, early and not last):
                 done = _done(out)
-                moments["making shards" if done < shards else "all shards there"] += 1
-                print(f"kill {moments.total()}: {done} of {shards} shards done", flush=True)
+                moments["making shards" if done < shards else "all shards complete"] += 1
+                print(f"kill {moments.total()}: {done} of {shards} shards complete", flush=True)
                 continue
             finished += 1
             differing += _tree(out) != _tree(folder / "whole")
             shutil.rmtree(out)
-            print(f"end {finished}: differing so far: {differing}", flush=True)
+            print(f"completed run {finished}: {differing} differing so far", flush=True)
     kinds = ", ".join(f"{what}: {count}" for what, count in sorted(moments.items()))
-    print(f"{options.stage}, a whole run of {shards} shards: {whole:.1f} s; killed {kills} times ({kinds})")
-    print(f"{finished} runs got to their end, {differing} with other bytes; {time.monotonic() - began:.0f} s")
+    print(f"{options.stage}, uninterrupted run of {shards} shards: {whole:.1f} s; killed {kills} times ({kinds})")
+    print(f"{finished} runs completed, {differing} with different bytes; {time.monotonic() - began:.0f} s")
     sys.exit(differing > 0 or not finished)
 
 

@@ -1,10 +1,10 @@
-"""The engine's own cost: the driver's memory, and the seconds a shard costs beyond the worker's own.
+"""Overhead of the engine: the driver's memory, and the time per shard beyond the worker's own work.
 
     python benchmarks/engine.py
 
-Memory: the whole command ``match`` on datasets of 1,000 and of 100,000 samples in shards of 1,000, each
-in a process of its own, with a worker that reads and writes real shards but asks no model. Overhead: as
-many shards through a worker that does nothing. A real shard takes ten seconds or more.
+Memory: the whole command ``match`` on datasets of 1,000 and 100,000 samples in shards of 1,000, each in a separate
+process, with a worker that reads and writes real shards but runs no model. Overhead: as many shards with a worker
+that does nothing. A real shard takes ten seconds or more.
 """
 
 import argparse
@@ -42,7 +42,7 @@ CAPTION = "A grey square of sixteen pixels. Nothing else is in the picture."
 
 
 class CountingWorker:
-    """Does nothing with a shard but report it."""
+    """Reports shards without doing anything."""
 
     def run(self, task: ShardTask) -> ShardReport:
         """Return a report of a full shard."""
@@ -50,17 +50,17 @@ class CountingWorker:
 
 
 class CopyingWorker:
-    """Reads and writes real shards; every sentence goes to the centre.
+    """Reads and writes real shards; pairs every sentence with the center box.
 
     Args:
-        plan: names the two datasets.
+        plan: plan that names the two datasets.
     """
 
     def __init__(self, plan: MatchPlan) -> None:
         self._plan = plan
 
     def run(self, task: ShardTask) -> ShardReport:
-        """Copy one shard with pairs that no model has seen."""
+        """Copy one shard, adding pairs without running a model."""
         source, out = Store(self._plan.source), Store(self._plan.out)
         origin = {"shard": task.shard, "sha256": task.sha256}
         outcomes = (
@@ -78,7 +78,7 @@ def _matched(sample: Sample) -> Matched:
 
 
 def make_dataset(folder: Path, samples: int) -> None:
-    """Write a dataset of tiny pictures."""
+    """Write a dataset of tiny images."""
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), "gray").save(buffer, "JPEG")
     jpeg = buffer.getvalue()
@@ -95,7 +95,7 @@ def make_dataset(folder: Path, samples: int) -> None:
 
 
 def match(folder: str) -> float:
-    """Run the command in this process and return the most memory it had, in MiB."""
+    """Run the command in this process and return its peak memory in MiB."""
     # The detector and the model are named but never loaded.
     options = MatchOptions(f"{folder}/raw", f"{folder}/out", workers=WORKERS, detector="none")
     result = run_match(options, plain=True, build=CopyingWorker)
@@ -105,7 +105,7 @@ def match(folder: str) -> float:
 
 
 def overhead(shards: int) -> float:
-    """Return the seconds that a shard keeps a worker busy beyond the worker's own work."""
+    """Return the overhead per shard in seconds of a worker's time."""
     tasks = (ShardTask(shard_name(number), "0" * 64) for number in range(shards))
     with RayRunner(CountingWorker, Cluster(WORKERS)) as runner:
         start = time.perf_counter()
@@ -118,8 +118,10 @@ def overhead(shards: int) -> float:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=100_000, help="the larger of the two datasets")
-    parser.add_argument("--match", metavar="DIR", help="only match DIR/raw and print this process's peak in MiB")
+    parser.add_argument("--samples", type=int, default=100_000, help="size of the larger dataset")
+    parser.add_argument(
+        "--match", metavar="DIR", help="only match DIR/raw and print this process's peak memory in MiB"
+    )
     options = parser.parse_args()
     if options.match:
         print(match(options.match))
@@ -128,12 +130,19 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             make_dataset(Path(folder) / "raw", samples)
             start = time.perf_counter()
-            child = [sys.executable, __file__, "--match", folder]  # its peak is not this process's
+            child = [
+                sys.executable,
+                __file__,
+                "--match",
+                folder,
+            ]  # separate process, so that its peak memory is its own
             peak = float(subprocess.run(child, stdout=subprocess.PIPE, check=True).stdout)
-            print(f"{samples:>9,} samples: driver's peak {peak:.1f} MiB, {time.perf_counter() - start:.1f} s")
+            print(
+                f"{samples:>9,} samples: driver's peak memory {peak:.1f} MiB, {time.perf_counter() - start:.1f} s"
+            )
     seconds = overhead(options.samples // SAMPLES_A_SHARD)
     share = 100 * seconds / REAL_SHARD_SECONDS
-    print(f"overhead: {1000 * seconds:.1f} ms a shard, {share:.3f} % of one that takes {REAL_SHARD_SECONDS:.0f} s")
+    print(f"overhead: {1000 * seconds:.1f} ms per shard, {share:.3f} % of a {REAL_SHARD_SECONDS:.0f}-second shard")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What becomes of rows whose images are asked of a server that fails one request in five, in every way it can.
+"""Outcomes of rows whose images are downloaded from a server that fails one request in five, in many ways.
 
     python benchmarks/faults.py
 
-Prints a Markdown table: fault, rows, how they ended. Fails if a row ended otherwise than it should, or if the
-rows that were read aren't those that were written and skipped.
+Prints a Markdown table: fault, rows, outcomes. Fails if a row has an unexpected outcome, or if the rows that were
+read aren't exactly those that were written or skipped.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the server of the tests
 
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
@@ -25,11 +25,11 @@ from tests.factories import jpeg
 from tests.stages.ingest.download.server import FAULTS, Server
 
 EVERY = 5
-"""Of so many rows one is to fail."""
+"""One row in so many fails."""
 
 
 def write_rows(path: Path, server: Server, count: int) -> list[str]:
-    """Write an input, and return each row's fault: every fifth has one, each in its turn."""
+    """Write an input, and return each row's fault: every fifth row has one, taken in turn."""
     names = list(FAULTS)
     faults = [
         names[number // EVERY % len(names)] if number % EVERY == EVERY - 1 else "ok" for number in range(count)
@@ -42,7 +42,7 @@ def write_rows(path: Path, server: Server, count: int) -> list[str]:
 
 
 def outcomes(folder: str) -> dict[int, str]:
-    """Return how each row ended, having validated the dataset."""
+    """Validate the dataset, and return the outcome of each row."""
     store, manifest = open_dataset(folder)
     problems = [str(problem) for problem in validate(store, manifest)]
     if problems:
@@ -58,7 +58,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--timeout", type=float, default=1.0, help="seconds without a byte")
+    parser.add_argument("--timeout", type=float, default=1.0, help="timeout in seconds without a byte")
     options = parser.parse_args()
     pictures = [jpeg(320, 240, seed=seed) for seed in range(8)]
     with tempfile.TemporaryDirectory() as folder, Server(pictures) as server:
@@ -69,13 +69,13 @@ def main() -> None:
                 (f"{folder}/rows.jsonl",),
                 f"{folder}/out",
                 shard_size=100,
-                duplicates="keep",  # the server has only a few pictures
+                duplicates="keep",  # the server has only a few images
                 timeout=options.timeout,
                 total_timeout=3 * options.timeout,
                 retry_wait=0.1,
                 max_download_bytes=4 << 20,
                 connections_per_host=64,
-                allow_private_hosts=True,  # the server is on this machine; metadata addresses stay forbidden
+                allow_private_hosts=True,  # the server is on this machine; metadata services stay forbidden
             ),
             plain=True,
         )
@@ -84,7 +84,7 @@ def main() -> None:
     table: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for number, fault in enumerate(faults):
         table[fault][found.pop(number)] += 1
-    print("| fault | rows | ended as |\n| --- | ---: | --- |")
+    print("| fault | rows | outcome |\n| --- | ---: | --- |")
     for fault, ends in table.items():
         print(f"| {fault} | {ends.total()} | {', '.join(f'{count} `{end}`' for end, count in ends.items())} |")
     failing = sum(fault != "ok" for fault in faults)
@@ -95,7 +95,7 @@ def main() -> None:
         if not {None if end == "sample" else end for end in ends} <= FAULTS.get(fault, {None})
     }
     if found or wrong:
-        sys.exit(f"rows that should not be there: {found}; faults with the wrong end: {wrong}")
+        sys.exit(f"unexpected rows: {found}; faults with unexpected outcomes: {wrong}")
 
 
 if __name__ == "__main__":

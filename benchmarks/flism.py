@@ -1,12 +1,12 @@
-"""How right FLISM is on scenes whose truth is known, with the embedded models and with parts taken away.
+"""Accuracy of FLISM with the embedded models on scenes with known ground truth, and ablations of its parts.
 
     python benchmarks/flism.py [--scenes 1000] [--seeds 11,12,13] [--split test]
 
-Each seed makes its own scenes. Beside FLISM as it is (default regions and detections): default regions alone,
-detections alone, a random region, true boxes instead of detections (what a perfect detector would reach), and the
-region that overlaps most (what a perfect CLIP would). Scenes with kinds that no training saw have their own rows.
-The detector's mAP50 is the mean over kinds of the area under precision and recall at IoU .5, as ultralytics
-computes it.
+Each seed makes its own scenes. FLISM as it is (default regions and detections) is compared with: only default
+regions, only detections, a random region, true boxes instead of detections (the limit of a perfect detector), and
+the region with the largest overlap (the limit of a perfect CLIP). Scenes with kinds that were held out of training
+are reported separately. The detector's mAP50 is the mean over kinds of the area under the precision-recall curve at
+IoU .5, as computed by ultralytics.
 """
 
 import argparse
@@ -35,27 +35,27 @@ from glitbuild.stages.scenes.truth import OVERLAP, Accuracy, describe
 from glitbuild.stages.scenes.world import make_scene
 
 SCORE = 0.25
-"""Of the detections that become regions, as in ``glitbuild match``."""
+"""Lowest score of detections that become regions, as in ``glitbuild match``."""
 
 FLISM, DEFAULTS, DETECTIONS, RANDOM, ORACLE, CEILING = (
     "FLISM",
-    "default regions alone",
-    "detections alone",
-    "a random region",
-    "true boxes for detections",
-    "the best region there is",
+    "default regions only",
+    "detections only",
+    "random region",
+    "true boxes as detections",
+    "best region available",
 )
 
 
 @dataclass
 class Run:
-    """What one seed came to.
+    """Results of one seed.
 
     Attributes:
-        accuracy: by variant.
-        found: for each detection its kind, its score and whether it is right.
-        there: the kind of each object.
-        by_fact: by the fact that a sentence says, how many there are and how many regions are right.
+        accuracy: accuracy by variant.
+        found: kind and score of each detection, and whether it is correct.
+        there: kind of each object.
+        by_fact: for each kind of fact, whether the region of each sentence that states it is correct.
     """
 
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Run:
 
 
 class Models:
-    """The embedded models, and the splitter."""
+    """The embedded models and the sentence splitter."""
 
     def __init__(self) -> None:
         self.detector = DetectorSpec.parse("demo", 0.001).load("cpu")
@@ -85,13 +85,13 @@ class Models:
         self.splitter = SentenceSplitter()
 
     def embed(self, image: Image.Image, regions: Sequence[Region]) -> NDArray[Any]:
-        """Return the embeddings of regions' crops, N x D."""
+        """Return the embeddings of the regions' crops, N x D."""
         boxes = [pixels(region.box, image.width, image.height) for region in regions]
         return np.stack(self.clip.images([self.clip.preprocess.crop(image, box) for box in boxes]))
 
 
 def measure(models: Models, options: ScenesOptions) -> Run:
-    """Match scenes in every variant and compare with the truth."""
+    """Match scenes in every variant, and compare the results with the ground truth."""
     run = Run({name: Accuracy() for name in (FLISM, DEFAULTS, DETECTIONS, RANDOM, ORACLE, CEILING)})
     rng = np.random.default_rng(options.seed)
     for caption, truth, image, detections in _scenes(models, options):
@@ -122,7 +122,7 @@ def measure(models: Models, options: ScenesOptions) -> Run:
 def _scenes(
     models: Models, options: ScenesOptions
 ) -> Iterator[tuple[str, dict[str, Any], Image.Image, list[Detection]]]:
-    """Yield caption, truth, picture (after JPEG, as ``match`` reads it) and detections."""
+    """Yield caption, ground truth, image (after JPEG compression, as in ``match``) and detections."""
     import io
 
     for start in range(0, options.count, 16):
@@ -170,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--seeds", default="11,12,13")
-    parser.add_argument("--split", default="test", help="val while something is still being chosen")
+    parser.add_argument("--split", default="test", help="split of the scenes; use val while tuning")
     given = parser.parse_args()
     torch.set_num_threads(2)
     models = Models()
@@ -181,12 +181,12 @@ def main() -> None:
             ScenesOptions(given.scenes, "unused", seed, given.split, held_out_kinds=held_out) for seed in seeds
         ]
         runs = [measure(models, each) for each in options]
-        kinds = "with a kind that was held out" if held_out else "of the kinds of training"
+        kinds = "with a held-out kind" if held_out else "of the training kinds"
         print(f"\n{given.scenes} scenes {kinds}, split {given.split}, seeds {given.seeds}")
         print(f"detector, mAP50:               {_figures([run.map50() for run in runs])}")
         spans = [run.accuracy[FLISM].spans_right for run in runs]
         print(f"sentence spans found:          {_figures(spans)}")
-        print(f"{'region of a sentence right':31}{'':30}best pair right")
+        print(f"{'sentence regions correct':31}{'':30}best pairs correct")
         for name in runs[0].accuracy:
             regions = [run.accuracy[name].regions_right for run in runs]
             best = [run.accuracy[name].best_pairs_right for run in runs]
@@ -203,10 +203,10 @@ def _print_wrong(runs: Sequence[Run]) -> None:
         whole.about_one += run.accuracy[FLISM].about_one
         for fact, right in run.by_fact.items():
             facts.setdefault(fact, []).extend(right)
-    print(f"chosen instead, of {whole.about_one} sentences about one object:")
+    print(f"regions chosen instead, of {whole.about_one} sentences about one object:")
     for name, count in whole.confusions():
         print(f"  {name:45}{count:6} {count / whole.about_one:7.1%}")
-    print("right by what the sentence says: ", end="")
+    print("correct by kind of fact: ", end="")
     ordered = sorted(facts.items(), key=lambda item: statistics.mean(item[1]))
     print(", ".join(f"{fact} {statistics.mean(right):.1%}" for fact, right in ordered))
 

@@ -1,12 +1,12 @@
-"""How many files of the package does one thought cross: those with a function that runs while it is done.
+"""Number of files of the package that are involved in one task: those with a function that runs during it.
 
     python benchmarks/hops.py [--list]
 
-Ingesting a row whose picture is a URL, from the call of ``run_ingest`` to its return, in all threads; of this, the
-download alone; matching a shard of two scenes in a worker that has loaded its models; and a training step, from the
-end of the one before: its batch, the step, and its line in the log. Each is done once before it is counted.
-Functions that run while modules are imported don't count. With ``--list``, the files, and how many functions
-ran in each of them.
+The tasks are: ingesting a row whose image is a URL, from the call of ``run_ingest`` to its return, in all threads;
+the download alone; matching a shard of two scenes in a worker that has loaded its models; and a training step, from
+the end of the previous one: its batch, the step, and its line in the log. Each is run once before it is counted.
+Functions that run while modules are imported don't count. ``--list`` lists the files with the number of functions
+that ran.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the server is that of the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the server of the tests
 
 import glitbuild
 from glitbuild.clip.load import ClipSpec
@@ -45,7 +45,7 @@ DEMO: dict[str, Any] = {"detector": "demo", "clip_model": "demo", "workers": 0}
 
 
 class Profile:
-    """Notes the files of the package in which functions run, in all threads."""
+    """Records the files of the package in which functions run, in all threads."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
@@ -56,22 +56,22 @@ class Profile:
             self._seen.add((code.co_filename, code.co_qualname))
 
     def start(self) -> None:
-        """Begin to note."""
+        """Start recording."""
         threading.setprofile(self._note)
         sys.setprofile(self._note)
 
     def stop(self) -> None:
-        """Note no more."""
+        """Stop recording."""
         sys.setprofile(None)
         threading.setprofile(None)
 
     def files(self) -> Counter[str]:
-        """Return the files, with the number of different functions that ran."""
+        """Return the number of distinct functions that ran, by file."""
         return Counter(str(Path(name).relative_to(PACKAGE)) for name, _ in self._seen)
 
 
 def crossed(action: Callable[[], Any]) -> Counter[str]:
-    """Return the files in which functions ran during an action, with the number of different functions."""
+    """Return the number of distinct functions that ran during an action, by file."""
     seen = Profile()
     seen.start()
     try:
@@ -82,7 +82,7 @@ def crossed(action: Callable[[], Any]) -> Counter[str]:
 
 
 def ingest_url(folder: Path) -> Counter[str]:
-    """Ingest one row whose picture is a URL."""
+    """Ingest one row whose image is a URL."""
     with Server([jpeg()]) as server:
         (folder / "rows.jsonl").write_text(
             json.dumps({"image": server.url("ok/0.jpg"), "caption": "Noise."}) + "\n"
@@ -117,7 +117,7 @@ def match_shard(folder: Path) -> Counter[str]:
 
 
 def train_step(folder: Path) -> Counter[str]:
-    """Take a step of training on a matched dataset of two samples."""
+    """Run a training step on a matched dataset of two samples."""
     options = TrainOptions(str(folder / "pairs"), str(folder / "run"), "demo", batch_size=2, loader_workers=0)
     options = replace(options, epochs=2)
     (folder / "run").mkdir()

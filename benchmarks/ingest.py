@@ -1,17 +1,17 @@
-"""Downloading: glitbuild beside img2dataset, from one local server, the same pictures, processes and threads.
+"""Download speed of glitbuild and img2dataset with the same local server, images, processes and threads.
 
     python benchmarks/ingest.py --img2dataset OTHER/bin/python [--processes 2]
 
-img2dataset needs an environment of its own: it wants webdataset < 0.3. Without one glitbuild runs alone. Each
-is one process of so many connections (threads there), or with ``--processes`` several, and writes WebDataset shards
-of ``--shard-size``; the server is a process of its own. glitbuild's one process is the command itself; several are
-the workers of ``--workers``, and the command beside them. img2dataset is run twice: with ``resize_mode=no``, where
-like glitbuild it decodes each picture, and then encodes it again; and with ``disable_all_reencoding``, where it
-looks at none.
+img2dataset needs a separate environment, because it requires webdataset < 0.3; without one, only glitbuild is run.
+Each command has one process, or several with ``--processes``, with the given number of connections (threads in
+img2dataset), and writes WebDataset shards of ``--shard-size``; the server is a separate process. glitbuild's single
+process is the command itself; several are the workers of ``--workers``, in addition to the command. img2dataset is
+run twice: with ``resize_mode=no``, where it decodes each image like glitbuild and then encodes it again, and with
+``disable_all_reencoding``, where it decodes none.
 
-Images a second are counted from the first request that the server sees to the last tar that is written; seconds
-are those of the whole command, with all it imports, and so are those of the processor. Memory is the most that all
-processes of the command had together (PSS). With ``--repeat`` the commands take turns, and medians are printed.
+Images per second are measured from the first request that the server sees to the last tar that is written. Seconds
+and CPU seconds are those of the whole command, including its imports. Memory is the peak of all processes of the
+command together (PSS). With ``--repeat``, the commands take turns and medians are printed.
 """
 
 import argparse
@@ -39,12 +39,12 @@ from PIL import Image, ImageFilter
 
 GLITBUILD = "from glitbuild.cli import main; main()"
 DIFFERENT = 64
-"""Pictures that are drawn; the rows take them in turn."""
+"""Number of distinct images, which the rows use in turn."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one command took."""
+    """Measurements of one command."""
 
     images_per_second: float
     seconds: float
@@ -65,7 +65,7 @@ def draw(number: int, width: int, height: int) -> bytes:
 
 
 def serve(pictures: list[bytes], connection: Connection) -> None:
-    """Serve until told to end; to any other word answer with the time of the first request since the last word."""
+    """Serve until told to end; answer any other message with the time of the first request since the last one."""
     first: list[float] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,7 +96,7 @@ def serve(pictures: list[bytes], connection: Connection) -> None:
 
 @contextmanager
 def server(pictures: list[bytes]) -> Iterator[tuple[int, Connection]]:
-    """Run the server in a process of its own, and give its port and what to talk to it through."""
+    """Run the server in a separate process, and yield its port and a connection to it."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=serve, args=[pictures, there], daemon=True)
     process.start()
@@ -108,11 +108,11 @@ def server(pictures: list[bytes]) -> Iterator[tuple[int, Connection]]:
 
 
 def measure(command: list[str], connection: Connection, out: Path, samples: int) -> Measured:
-    """Run a command that writes tars below ``out``, watching its memory."""
+    """Run a command that writes tars below ``out``, and monitor its memory."""
     shutil.rmtree(out, ignore_errors=True)
     start, peak = time.perf_counter(), 0
     used: dict[int, float] = {}
-    # One of img2dataset's libraries would ask the network for a newer version.
+    # One of img2dataset's libraries would check the network for a newer version.
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
@@ -127,7 +127,7 @@ def measure(command: list[str], connection: Connection, out: Path, samples: int)
     tars = list(out.rglob("*.tar"))
     found = sum(map(pictures_in, tars))
     if found != samples:
-        sys.exit(f"{command}: {found} pictures of {samples}")
+        sys.exit(f"{command}: {found} of {samples} images")
     connection.send("first request")
     written = max(path.stat().st_mtime for path in tars)
     rate = samples / (written - connection.recv())
@@ -135,15 +135,16 @@ def measure(command: list[str], connection: Connection, out: Path, samples: int)
 
 
 def pictures_in(path: Path) -> int:
-    """Return how many pictures a shard has."""
+    """Return the number of images in a shard."""
     with tarfile.open(path) as tar:
         return sum(name.endswith(".jpg") for name in tar.getnames())
 
 
 def look(process: psutil.Process, used: dict[int, float]) -> int:
-    """Return the memory of a process and all it started, shared pages counted once.
+    """Return the memory of a process and all its descendants, with shared pages counted once.
 
-    ``used`` gets the processor seconds of each so far: nobody waits for Ray's processes, so none is told them.
+    The CPU seconds of each process so far are stored in ``used``: Ray's processes are never waited for, so they
+    would not be included in their parent's.
     """
     total = 0
     try:
@@ -152,12 +153,12 @@ def look(process: psutil.Process, used: dict[int, float]) -> int:
             times = member.cpu_times()
             used[member.pid] = times.user + times.system
     except psutil.Error:
-        pass  # one of them has ended just now
+        pass  # one of them has just ended
     return total
 
 
 def glitbuild(folder: Path, threads: int, processes: int, shard: int) -> list[str]:
-    """Return the command."""
+    """Return the glitbuild command."""
     connections = ["--connections", str(threads), "--connections-per-host", str(threads)]
     out = ["--out", str(folder / "glitbuild"), "--allow-private-hosts", "--duplicates=keep"]
     several = ["--workers", str(processes)] if processes > 1 else []
@@ -168,7 +169,7 @@ def glitbuild(folder: Path, threads: int, processes: int, shard: int) -> list[st
 def img2dataset(
     python: str, folder: Path, threads: int, processes: int, shard: int, name: str, *more: str
 ) -> list[str]:
-    """Return the command that does the same."""
+    """Return the equivalent img2dataset command."""
     columns = ["--input_format=jsonl", "--url_col=url", "--caption_col=caption"]
     size = [f"--processes_count={processes}", f"--thread_count={threads}", f"--number_sample_per_shard={shard}"]
     fair = ["--output_format=webdataset", "--retries=2", "--timeout=10", *more]
@@ -179,13 +180,13 @@ def img2dataset(
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--img2dataset", metavar="PYTHON", help="of an environment with img2dataset")
+    parser.add_argument("--img2dataset", metavar="PYTHON", help="Python of an environment with img2dataset")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--shard-size", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--size", default="640x480", help="of the pictures")
+    parser.add_argument("--size", default="640x480", help="size of the images in pixels")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     pictures = [draw(number, width, height) for number in range(DIFFERENT)]
@@ -207,7 +208,7 @@ def main() -> None:
                 theirs = img2dataset(options.img2dataset, folder, *several, kind, more)
                 commands[f"img2dataset, {kind}"] = theirs
         print(
-            f"{options.images:,} pictures of {options.size}, {mean:.0f} KiB; {options.processes} processes of ",
+            f"{options.images:,} images of {options.size}, {mean:.0f} KiB; {options.processes} processes with ",
             end="",
         )
         print(f"{options.threads} connections; shards of {options.shard_size:,}\n")
@@ -216,7 +217,7 @@ def main() -> None:
             for what, command in commands.items():
                 out = folder / what.removeprefix("img2dataset, ")
                 measured[what].append(measure(command, connection, out, options.images))
-    print("| | images/s | seconds | of the processor | peak memory, MiB |\n| --- | ---: | ---: | ---: | ---: |")
+    print("| | images/s | seconds | CPU seconds | peak memory, MiB |\n| --- | ---: | ---: | ---: | ---: |")
     for what, runs in measured.items():
         values = (statistics.median(values) for values in zip(*map(astuple, runs), strict=True))
         rate, seconds, processor, peak = values

@@ -1,10 +1,10 @@
-"""Images a second of ``match``, by stage, on the photographs of the assets.
+"""Speed of ``match`` in images per second, with the time per step, on the photographs of the assets.
 
     GLITBUILD_ASSETS=... python benchmarks/match.py [--clip-model ViT-B-32] [--repeat 4]
 
-The worker runs in this process, with random weights of the architecture: speed does not depend on them.
-Beside it stands the same work done the way the reference code does it: one picture at a time, crops by
-open_clip's own transform, every sentence padded to 77 tokens.
+The worker runs in this process, with random weights, on which the speed does not depend. It is compared with the
+way the reference code does the same work: one image at a time, crops by open_clip's own transform, and every
+sentence padded to 77 tokens.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 
 
 def load_samples(assets: Path, repeat: int) -> list[tuple[Sample, bytes]]:
-    """Return the photographs with the long captions of the assets' other file, ``repeat`` times over."""
+    """Return the photographs, repeated ``repeat`` times, with long captions from another file of the assets."""
     rows = [json.loads(line) for line in (assets / "photos" / "captions.jsonl").read_text().splitlines()]
     captions = [json.loads(line)["caption"] for line in (assets / "captions" / "docci_1000.jsonl").open()]
     samples = []
@@ -62,7 +62,7 @@ def one_at_a_time(plan: MatchPlan, samples: list[tuple[Sample, bytes]]) -> None:
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """Return the seconds something takes."""
+    """Return the duration of a function call in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -100,7 +100,7 @@ def main() -> None:
         plain = timed(lambda: one_at_a_time(plan, samples[: len(samples) // options.repeat])) * options.repeat
     print(f"{len(samples)} photographs, {options.clip_model}, {options.device}, {options.threads} threads")
     for stage, seconds in sorted(worker.seconds.items(), key=lambda item: -item[1]):
-        print(f"  {stage:<13} {1000 * seconds / len(samples):7.1f} ms an image")
+        print(f"  {stage:<13} {1000 * seconds / len(samples):7.1f} ms per image")
     print(f"worker: {len(samples) / ours:.2f} images/s; one at a time: {len(samples) / plain:.2f} images/s")
     print(f"ratio: {plain / ours:.2f}")
 

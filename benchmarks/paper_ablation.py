@@ -1,15 +1,15 @@
-"""The paper's ablation in miniature: what each loss, the regions and the pairs are worth on drawn scenes.
+"""The paper's ablation in miniature: the contribution of each loss, the regions and the pairs on drawn scenes.
 
     python benchmarks/paper_ablation.py --work DIR [--scenes 2560] [--gallery 4000] [--seeds 0,1,2] [--split val]
 
 The base is the embedded CLIP, stretched to 248 tokens. Each arm fine-tunes it on the same matched scenes of the
-split ``train``, once for each seed of the order, and is measured on scenes of another split. Use ``val`` to choose
-the regime (learning rate, epochs, difficulty) and ``test`` once, when it is fixed. Everything is kept in --work and
-not made again, so the same command goes on where it was stopped; other settings need another folder. On two cores
-two commands at a time, with some of the --arms each and --threads 1, are faster than one.
+split ``train``, once per seed of the sample order, and is evaluated on scenes of another split. Use ``val`` to
+choose the regime (learning rate, epochs, difficulty), and ``test`` once, when it is fixed. All results are kept in
+--work and reused, so the same command resumes where it was stopped; other settings need another folder. On two
+cores, two commands in parallel, each with some of the --arms and --threads 1, are faster than one.
 
-Beside each arm's R@1 stands how much the full loss is above it, with the 95 % bounds of a paired bootstrap over the
-queries (each query's mean over the seeds), and what the paper reports for its own data.
+Next to each arm's R@1 are the gain of the full loss over it, with the 95 % bounds of a paired bootstrap over the
+queries (each query's mean over the seeds), and the paper's results on its own data.
 """
 
 import argparse
@@ -46,10 +46,10 @@ class Arm:
     """One row of the table.
 
     Attributes:
-        paper: what the paper reports for it, text to image and image to text, R@1 on DOCCI.
-        options: of the training that differ.
-        pairs: the matched dataset it is trained on.
-        misplaced: boxes are scaled by the crop's size, as in GOAL's first public code.
+        paper: R@1 that the paper reports on DOCCI, text to image and image to text.
+        options: training options that differ from the full method.
+        pairs: name of the matched dataset to train on.
+        misplaced: whether boxes are scaled by the crop's size, as in GOAL's first public code.
     """
 
     paper: str
@@ -70,7 +70,7 @@ ARMS = {
 
 
 class MisplacedBatches(Batches):
-    """Batches whose boxes go to the wrong patches: as if the picture were as large as the region."""
+    """Batches whose boxes are mapped to wrong patches, as if the image were as large as the region."""
 
     def __getitem__(self, places: list[Place]) -> Batch:  # type: ignore[override]
         batch = super().__getitem__(places)
@@ -79,7 +79,7 @@ class MisplacedBatches(Batches):
 
 
 def prepare(work: Path, given: argparse.Namespace) -> None:
-    """Make the scenes, and match them as the arms need them."""
+    """Draw the scenes, and match them in the ways that the arms need."""
     difficulty = {name: getattr(given, name) for name in ("min_objects", "contrast", "late", "kinds")}
     train = ScenesOptions(given.scenes, str(work / "scenes"), seed=101, shard_size=320, **difficulty)
     gallery = ScenesOptions(given.gallery, str(work / given.split), seed=102, split=given.split, **difficulty)
@@ -94,7 +94,7 @@ def prepare(work: Path, given: argparse.Namespace) -> None:
 
 
 def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace) -> Path:
-    """Train one arm, unless that is done; return the run's folder."""
+    """Train one arm, unless it is already trained; return the run's folder."""
     run = work / "runs" / f"{name.replace(' ', '')}-{seed}"
     options = TrainOptions(
         str(work / arm.pairs),
@@ -119,7 +119,7 @@ def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace)
 
 
 def measure(work: Path, name: str, model: str, given: argparse.Namespace, suites: str) -> dict[str, Any]:
-    """Evaluate a model, unless that is done; return its figures and its hits."""
+    """Evaluate a model, unless it is already evaluated; return its metrics and hits."""
     path = work / f"eval-{given.split}-{name.replace(' ', '')}.npz"
     if not path.exists():
         report: Report = run_eval(EvalOptions(model, str(work / given.split), suite=suites), plain=True)
@@ -132,7 +132,7 @@ def measure(work: Path, name: str, model: str, given: argparse.Namespace, suites
 
 
 def row(name: str, found: list[dict[str, Any]], full: list[dict[str, Any]], paper: str) -> str:
-    """Return a line of the table: means over the seeds, and how much the full loss is above them."""
+    """Return a row of the table: means over the seeds, and the gain of the full loss over them."""
     cells = []
     for way in DIRECTIONS:
         own, best = (np.mean([_hits(one, way) for one in each], axis=0) for each in (found, full))
@@ -150,7 +150,7 @@ def _hits(found: dict[str, Any], way: str) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Prepare, train, measure and print."""
+    """Prepare, train, evaluate and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=2560)

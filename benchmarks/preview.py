@@ -1,10 +1,11 @@
-"""The page of ``glitbuild preview``: its size, and how fast Chromium opens it.
+"""Size of the page of ``glitbuild preview``, and how fast Chromium opens it.
 
     python benchmarks/preview.py [--dir data/pairs] [--noise] [--repeat 5]
 
-Without ``--dir``: 200 scenes, matched with the embedded models. ``--noise`` takes pictures of the same regions and
-sentences that no JPEG can compress. Chromium (Debian's package) opens the file in a new context each time; its own
-clocks say when the page was loaded and when its largest picture in sight was painted, after navigation began.
+Without ``--dir``, the page shows 200 scenes matched with the embedded models. ``--noise`` replaces the images by
+noise that JPEG can't compress, with the same regions and sentences. Chromium (Debian's package) opens the file in a
+new context each time; its own clocks give the times from the start of navigation until the page was loaded and
+until the largest visible image was painted.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def scenes(folder: Path) -> Path:
 
 
 def with_noise(source: str, folder: Path) -> Path:
-    """Copy a dataset's samples with pictures of noise."""
+    """Copy a dataset's samples with images of noise."""
     store, manifest = open_dataset(source)
     pixels = np.random.default_rng(0)
 
@@ -72,7 +73,7 @@ def with_noise(source: str, folder: Path) -> Path:
 
 
 def open_once(browser: Browser, page_file: Path) -> tuple[float, float, int]:
-    """Return the seconds until the page was loaded and painted, and how many errors and warnings it had."""
+    """Return the seconds until the page was loaded and painted, and the number of its errors and warnings."""
     heard: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
@@ -98,7 +99,7 @@ def main() -> None:
         made = run_preview(PreviewOptions(data, f"{folder}/page.html", samples=SAMPLES))
         seconds = time.perf_counter() - start
         size = f"{made.bytes / 1e6:.2f} MB of at most {MOST_BYTES / 1e6:.0f}"
-        print(f"{made.samples} samples: {size}, {made.shrunk} pictures shrunk to fit, made in {seconds:.1f} s")
+        print(f"{made.samples} samples: {size}, {made.shrunk} images shrunk to fit, made in {seconds:.1f} s")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         found = [open_once(browser, Path(made.out)) for _ in range(options.repeat)]
         browser.close()

@@ -1,17 +1,17 @@
-"""Push a dataset of many shards to a Hub on this machine, killing the client three times; count what arrives.
+"""Push a dataset of many shards to a Hub on this machine, kill the client three times, and count what arrives.
 
     python benchmarks/push.py [--shards 48] [--kib 12288] [--seed 0]
 
-Four rows: ``glitbuild push`` and the client's own ``upload_folder``, each over LFS and over Xet. ``upload_folder``
-is used as well as it can be: what says that a dataset is whole goes last, by a call of its own, and a killed call
-is made again. A shard has one small picture followed by random bytes.
+The table has four rows: ``glitbuild push`` and huggingface_hub's own ``upload_folder``, each over LFS and over Xet.
+``upload_folder`` is used as well as possible: the files that mark a dataset as complete are sent last, with a
+separate call, and a killed call is repeated. A shard has one small image followed by random bytes.
 
-The client is killed in the middle of an object when about a third of the data has arrived, after a commit of which
-it doesn't know when about half has, and after an object of which it doesn't know near the end. Then each pushes to
-two new Hubs: one whose answer to the first commit is lost, and one that takes as long as one far away, which gives
-the seconds, from the first request to the last, and the memory.
+The client is killed in the middle of an object when about a third of the data has arrived; after a commit whose
+response it hasn't received, when about half has; and after an object whose response it hasn't received, near the
+end. Then each client pushes to two new Hubs: one that loses its response to the first commit, and one as slow as a
+distant Hub, which gives the seconds, from the first request to the last, and the memory.
 
-Exits with 1 where ``glitbuild push`` doesn't end, or sends more again than an interruption may cost.
+Exits with 1 if ``glitbuild push`` doesn't complete, or resends more than an interruption may cost.
 """
 
 import argparse
@@ -41,7 +41,7 @@ NULL = subprocess.DEVNULL
 MADE = {".gitattributes", "README.md", "samples.png"}
 
 SECONDS = {"commit": 2.0, "put": 0.02, "xorb": 0.02, "preupload": 0.1, "batch": 0.1, "tree": 0.1}
-"""How long the Hub takes to answer in the uninterrupted push, by kind of request."""
+"""Response time of the Hub in the uninterrupted push, by kind of request."""
 
 CLIENTS = {"glitbuild push": [GLITBUILD, "push"], "upload_folder": [sys.executable, __file__, "--upload-folder"]}
 
@@ -51,11 +51,11 @@ STORAGES = ("lfs", "xet")
 OBJECTS = ("put", "xorb")
 
 AGAIN = {"lfs": 0, "xet": 2 * GROUP_BYTES}
-"""Bytes that two kills among objects may cost."""
+"""Bytes that may be resent after two kills during objects."""
 
 
 def upload_folder(folder: str, repo: str) -> None:
-    """Push with the client's own function, in this process."""
+    """Push with huggingface_hub's own function, in this process."""
     from huggingface_hub import HfApi
 
     api, last = HfApi(), [MANIFEST, SIZES]
@@ -65,14 +65,14 @@ def upload_folder(folder: str, repo: str) -> None:
 
 
 def push(hub: Hub, client: str, storage: str, folder: Path, home: Path) -> "subprocess.Popen[bytes]":
-    """Start a push in a process of its own, whose cache is in ``home``."""
+    """Start a push in a separate process, with its cache in ``home``."""
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_annas", "HF_HOME": str(home)}
     environment["HF_HUB_DISABLE_XET"] = str(int(storage == "lfs"))
     return subprocess.Popen([*CLIENTS[client], str(folder), REPO], stdout=NULL, stderr=NULL, env=environment)
 
 
 def measure(client: str, storage: str, folder: Path, seed: int) -> bool:
-    """Push killed and once to the end, then once more to another Hub; print what came of it."""
+    """Push with kills and then to the end, then push again to two other Hubs; print the results."""
     contents = {path: hashlib.sha256(content).digest() for path, content in tree(folder).items()}
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     chance, home = random.Random(seed), Path(tempfile.mkdtemp(dir=folder.parent))
@@ -117,7 +117,7 @@ def measure(client: str, storage: str, folder: Path, seed: int) -> bool:
 def killed(
     hub: Hub, process: "subprocess.Popen[bytes]", total: int, kinds: Sequence[str], share: float, where: str
 ) -> bool:
-    """Kill a push at its first request of a kind when a share of all bytes has arrived; return whether it was."""
+    """Kill a push at its first request of a kind after a share of all bytes has arrived; return whether it was."""
 
     def kill() -> None:
         process.kill()
@@ -133,7 +133,7 @@ def killed(
 
 
 def peak(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for a process; return the most memory it had of its own, in bytes, which excludes mapped files."""
+    """Wait for a process; return its peak private memory in bytes, which excludes mapped files."""
     most = 0
     while process.poll() is None:
         with suppress(psutil.Error):
@@ -156,8 +156,8 @@ def main() -> None:
         folder = Path(name) / "data"
         make_dataset(folder, options.shards, padding=options.kib << 10)
         print(
-            "| client | storage | kills | MB sent again | files | times committed | commits | survives a lost "
-            "answer | the repository is the folder | s | MiB |\n|" + "---|" * 11
+            "| client | storage | kills | MB resent | files | times committed | commits | survives a lost "
+            "response | repository equals folder | s | MiB |\n|" + "---|" * 11
         )
         kept = [measure(client, storage, folder, options.seed) for client in CLIENTS for storage in STORAGES]
     sys.exit(not all(kept[: len(STORAGES)]))

@@ -1,12 +1,13 @@
-"""What training from an object store moves, and how fast its loader is beside the one of a local dataset.
+"""Bytes that training from an object store transfers, and the speed of its loader compared with a local dataset.
 
     python benchmarks/remote.py [--samples 300] [--shard-size 50] [--size 384] [--epochs 6] [--cache-size 1.0]
 
-Moto's S3 server runs in a process of its own, behind a proxy that counts all bytes that the server sends, headers
-included. The loader reads the same matched scenes from there, through an empty cache of `--cache-size` times the
-dataset's bytes, and from the disk. The two take turns, an epoch each, so that what else the machine does meets them
-alike. Printed are the bytes of each epoch as a share of the dataset's and, from the second epoch on, the median of
-images per second behind the first batch. At the end, what `glitbuild match` moves of the same samples over S3.
+Moto's S3 server runs in a separate process, behind a proxy that counts all bytes that the server sends, including
+headers. The loader reads the same matched scenes from there, through an initially empty cache of `--cache-size`
+times the dataset's bytes, and from disk. The two take turns, one epoch each, so that other load on the machine
+affects both. The output shows the bytes of each epoch as a multiple of the dataset's and, from the second epoch on,
+the median of images per second after the first batch; finally, the bytes that `glitbuild match` reads for the same
+samples over S3.
 """
 
 import argparse
@@ -44,7 +45,7 @@ input()
 
 
 def rate(steps: Iterator[Batch]) -> float:
-    """Take the batches of an epoch; return images per second, from the first batch on."""
+    """Consume the batches of an epoch; return images per second after the first batch."""
     next(steps)
     start = time.perf_counter()
     count = sum(len(batch) for batch in steps)
@@ -56,11 +57,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--shard-size", type=int, default=50)
-    parser.add_argument("--size", type=int, default=384, help="height of the pictures in pixels")
+    parser.add_argument("--size", type=int, default=384, help="height of the images in pixels")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--cache-size", type=float, default=1.0, help="of the cache, in times the dataset's bytes")
+    parser.add_argument(
+        "--cache-size", type=float, default=1.0, help="size of the cache as a multiple of the dataset's bytes"
+    )
     given = parser.parse_args()
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
     server = subprocess.Popen(

@@ -1,14 +1,14 @@
-"""How ingest scales: with workers, with rows, and what it costs to cut each format.
+"""Scaling of ingest with workers and with rows, and the cost of cutting each format into ranges.
 
-    python benchmarks/scale.py photos     # photographs on disk, 2 workers against 1
-    python benchmarks/scale.py urls       # pictures with 200 ms of latency, 4 workers against 1
-    python benchmarks/scale.py rows       # a million rows against 10,000: time to cut, the driver's memory
-    python benchmarks/scale.py formats    # time and bytes of a cut per row, for every format
+    python benchmarks/scale.py photos     # photographs on disk, 2 workers compared with 1
+    python benchmarks/scale.py urls       # images with 200 ms of latency, 4 workers compared with 1
+    python benchmarks/scale.py rows       # a million rows compared with 10,000: cutting time, driver's memory
+    python benchmarks/scale.py formats    # time and bytes per row of a cut, for every format
 
-``photos`` and ``urls`` take turns and print medians. Pictures per second are counted from the moment at which the
-first shard is begun to that at which the last is whole, so without the start of Python and Ray; the seconds are
-those of the whole command. The load is the number of runnable processes of the machine just before a run, which
-is to be 0: whatever else runs takes its share of the processors.
+In ``photos`` and ``urls``, the worker counts take turns and medians are printed. Images per second are measured
+from the start of the first shard to the completion of the last, excluding the start of Python and Ray; the seconds
+are those of the whole command. The load is the machine's number of runnable processes just before a run and should
+be 0, because other processes compete for the CPUs.
 """
 
 import argparse
@@ -59,7 +59,7 @@ JPEG = b"\xff\xd8" + b"a picture that nobody looks at" + b"\xff\xd9"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one command took."""
+    """Measurements of one command."""
 
     images_per_second: float
     seconds: float
@@ -68,7 +68,7 @@ class Run:
 
 
 def run(words: list[str], out: Path, samples: int) -> Run:
-    """Run ``glitbuild ingest`` and see that it wrote so many samples."""
+    """Run ``glitbuild ingest`` and check that it wrote the expected number of samples."""
     shutil.rmtree(out, ignore_errors=True)
     load, start, began = os.getloadavg()[0], time.time(), None
     process = psutil.Popen([GLITBUILD, "ingest", *words, "--out", str(out)], stderr=subprocess.PIPE, text=True)
@@ -84,7 +84,7 @@ def run(words: list[str], out: Path, samples: int) -> Run:
     assert began is not None
     sizes: dict[str, int] = json.loads((out / "shards" / "sizes.json").read_bytes())
     if sum(sizes.values()) != samples:
-        sys.exit(f"{sum(sizes.values())} samples of {samples}")
+        sys.exit(f"{sum(sizes.values())} of {samples} samples")
     whole = max(path.stat().st_mtime for path in (out / "shards").glob("[0-9]*.json"))
     return Run(samples / (whole - began), seconds, sum(used.values()), load)
 
@@ -105,7 +105,7 @@ def compare(counts: list[int], words: list[str], out: Path, samples: int, repeat
         for count in counts:
             runs[count].append(run([*words, "--workers", str(count)], out, samples))
             print(f"{count} workers: {runs[count][-1]}", file=sys.stderr, flush=True)
-    print("| workers | images/s | against 1 | seconds in all | of the processors | load before |")
+    print("| workers | images/s | compared with 1 | total seconds | CPU seconds | load before |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     one = _median(runs[counts[0]], "images_per_second")
     for count, found in runs.items():
@@ -118,7 +118,7 @@ def _median(runs: list[Run], name: str) -> float:
 
 
 def photos(options: argparse.Namespace, folder: Path) -> None:
-    """Photographs on the disk."""
+    """Photographs on disk."""
     originals = sorted((options.assets / "photos").glob("*.jpg"))
     if not originals:
         sys.exit(f"{options.assets}/photos: no photographs; see --assets")
@@ -136,13 +136,13 @@ def photos(options: argparse.Namespace, folder: Path) -> None:
         pixels, size = pixels + photo.width * photo.height, size + path.stat().st_size
     mean, kib = pixels / options.images / 1e6, size / options.images / 1024
     print(f"{options.images} photographs, {mean:.2f} megapixels and {kib:.0f} KiB on average; ", end="")
-    print(f"{os.cpu_count()} processors; medians of {options.repeat}\n")
+    print(f"{os.cpu_count()} CPUs; medians of {options.repeat}\n")
     words = [str(folder / "in"), "--shard-size", str(options.shard_size)]
     compare([1, 2], words, folder / "out", options.images, options.repeat)
 
 
 def serve(pictures: list[bytes], latency: float, connection: Connection) -> None:
-    """Serve pictures, each after a time; send the port."""
+    """Serve images, each after a delay; send the port through the connection."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -167,7 +167,7 @@ def serve(pictures: list[bytes], latency: float, connection: Connection) -> None
 
 @contextmanager
 def server(pictures: list[bytes], latency: float) -> Iterator[int]:
-    """Run the server in a process of its own, and give its port."""
+    """Run the server in a separate process, and yield its port."""
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=serve, args=[pictures, latency, there], daemon=True)
     process.start()
@@ -187,14 +187,14 @@ def small_picture(number: int) -> bytes:
 
 
 def urls(options: argparse.Namespace, folder: Path) -> None:
-    """Pictures of a server that takes its time."""
+    """Images from a slow server."""
     with server([small_picture(number) for number in range(options.images)], options.latency) as port:
         rows = (
             {"url": f"http://127.0.0.1:{port}/{n}.jpg", "caption": f"Spots {n}."} for n in range(options.images)
         )
         write_lines(folder / "rows.jsonl", (json.dumps(row) for row in rows))
-        print(f"{options.images} pictures of 128 x 96, each after {options.latency * 1000:.0f} ms; ", end="")
-        print(f"{options.connections} connections per worker; {os.cpu_count()} processors; ", end="")
+        print(f"{options.images} images of 128 x 96, each after {options.latency * 1000:.0f} ms; ", end="")
+        print(f"{options.connections} connections per worker; {os.cpu_count()} CPUs; ", end="")
         print(f"medians of {options.repeat}\n")
         connections = str(options.connections)
         words = [str(folder / "rows.jsonl"), "--shard-size", str(options.shard_size), "--allow-private-hosts"]
@@ -210,7 +210,7 @@ def write_lines(path: Path, lines: Iterator[str]) -> Path:
 
 
 class StubWorker(IngestWorker):
-    """Looks at no picture: of ten rows nine become a sample of a few bytes, no two alike."""
+    """Decodes no images: nine of ten rows become a sample of a few bytes, no two of them alike."""
 
     def _check(self, row: Row, source: int, key: str) -> Checked:
         number = int(key)
@@ -223,7 +223,7 @@ class StubWorker(IngestWorker):
 
 
 def ingest_stubs(table: str, out: str, duplicates: str, connection: Connection) -> None:
-    """Ingest in this process with the stub, and send the most memory that it took, in MiB."""
+    """Ingest in this process with the stub, and send the totals and the peak memory in MiB."""
     command.IngestWorker = StubWorker
     options = IngestOptions(source=(table,), out=out, duplicates=duplicates)
     result = command.run_ingest(options, plain=True)
@@ -231,14 +231,14 @@ def ingest_stubs(table: str, out: str, duplicates: str, connection: Connection) 
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has had resident."""
+    """Return the peak resident memory of this process in MiB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) / 1024
 
 
 def plan_rows(table: str, connection: Connection) -> None:
-    """Cut a table in this process; send the seconds, the rows and the most memory."""
+    """Cut a table in this process; send the seconds, the number of rows and the peak memory."""
     sources = open_sources([table], SourceOptions())
     start = time.perf_counter()
     rows = sum(len(found.cut) for found in cut_sources(sources, 1000, Start()))
@@ -246,7 +246,7 @@ def plan_rows(table: str, connection: Connection) -> None:
 
 
 def apart(function: Callable[..., None], *args: object) -> Any:
-    """Call a function in a process of its own, and return what it sends."""
+    """Call a function in a separate process, and return what it sends."""
     here, there = SPAWN.Pipe(duplex=False)
     process = SPAWN.Process(target=function, args=[*args, there])
     process.start()
@@ -254,13 +254,13 @@ def apart(function: Callable[..., None], *args: object) -> Any:
     try:
         found = here.recv()
     except EOFError:
-        sys.exit("it failed")
+        sys.exit("the process failed")
     process.join()
     return found
 
 
 def rows(options: argparse.Namespace, folder: Path) -> None:
-    """Many rows, and a worker that looks at no picture."""
+    """Many rows, with a worker that decodes no images."""
     few, many = options.rows // 100, options.rows
     print("| rows | seconds to cut | microseconds per row | peak memory, MiB |\n| ---: | ---: | ---: | ---: |")
     for count in (few, options.rows // 10, many):
@@ -296,8 +296,8 @@ def _line(number: int) -> str:
 def formats(options: argparse.Namespace, folder: Path) -> None:
     """Every format."""
     count, size = options.rows, options.shard_size
-    print(f"{count:,} rows in ranges of {size:,}; the best of {options.repeat}\n")
-    print("| input | cut, µs per row | a range carries, bytes per row | read the last range, µs per row |")
+    print(f"{count:,} rows in ranges of {size:,}; best of {options.repeat}\n")
+    print("| input | cut, µs per row | size of a range, bytes per row | read the last range, µs per row |")
     print("| --- | ---: | ---: | ---: |")
     for name, (format, path) in inputs(folder, count).items():
         (source,) = open_sources([str(path)], SourceOptions(format))
@@ -320,7 +320,7 @@ def _read(source: RowSource, cut: Cut, first: int) -> int:
 
 
 def best(repeat: int, function: Callable[[], T]) -> tuple[float, T]:
-    """Return the fewest seconds that a function takes, and what it returns."""
+    """Return the shortest duration of a function in seconds, and its result."""
     times: list[float] = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -330,7 +330,7 @@ def best(repeat: int, function: Callable[[], T]) -> tuple[float, T]:
 
 
 def inputs(folder: Path, count: int) -> dict[str, tuple[str, Path]]:
-    """Write the same rows in every format; return each with the name of its format."""
+    """Write the same rows in every format; return the format's name and the path of each."""
     import datasets
     import pyarrow
     import pyarrow.csv
@@ -383,7 +383,7 @@ def inputs(folder: Path, count: int) -> dict[str, tuple[str, Path]]:
         ),
     )
     return {
-        "folder, a .txt beside each picture": ("folder", folder / "pictures"),
+        "folder, a .txt next to each image": ("folder", folder / "pictures"),
         "jsonl": ("jsonl", lines),
         "jsonl.gz": ("jsonl", folder / "packed.jsonl.gz"),
         "csv": ("csv", folder / "rows.csv"),
@@ -392,8 +392,8 @@ def inputs(folder: Path, count: int) -> dict[str, tuple[str, Path]]:
         "parquet, bytes in row groups of 100": ("parquet", folder / "bytes.parquet"),
         "webdataset": ("webdataset", folder / "rows.tar"),
         "hf, saved to disk": ("hf", folder / "saved"),
-        "hf, a stream (here of a local Parquet file)": ("hf", folder / "stream"),
-        "docci, as every corpus of lists": ("docci", folder / "docci"),
+        "hf, streamed (here from a local Parquet file)": ("hf", folder / "stream"),
+        "docci, like every corpus with lists": ("docci", folder / "docci"),
     }
 
 

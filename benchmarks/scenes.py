@@ -1,9 +1,10 @@
-"""Scenes a second on one core, how it grows with their number, and what the captions are like.
+"""Scenes drawn per second on one core, scaling with their number, and statistics of the captions.
 
     python benchmarks/scenes.py [--seed 1]
 
-A scene is what ``glitbuild scenes`` makes of it: layout, caption, truth, picture and JPEG. Where a group of scenes
-differs is counted in CLIP's tokens: details past the 77th are lost to a model that was not stretched.
+A scene is everything that ``glitbuild scenes`` makes: layout, caption, ground truth, image and JPEG. The position
+of the first difference in a contrast group is measured in CLIP's tokens, because a model that was not stretched
+can't see details past the 77th.
 """
 
 import argparse
@@ -22,7 +23,7 @@ CONTEXT = 77
 
 
 def speed(options: ScenesOptions) -> float:
-    """Return how many scenes a second are made."""
+    """Return the number of scenes made per second."""
     start = time.perf_counter()
     for index in range(options.count):
         make_sample(options, index)
@@ -36,11 +37,11 @@ def main() -> None:
     seed = parser.parse_args().seed
     for count in (200, 1000):
         rate = speed(ScenesOptions(count=count, out="unused", seed=seed))
-        # As large as the process has ever been: the same after 200 and 1,000 scenes.
-        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kibibytes on Linux
+        # The peak memory of the process, which is the same after 200 and 1,000 scenes.
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kibibytes on Linux
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         print(f"{count:5} scenes: {rate:6.1f} scenes/s on one core, {memory:.0f} MiB at most")
-    from open_clip.tokenizer import SimpleTokenizer  # only now: torch would count as memory of the scenes
+    from open_clip.tokenizer import SimpleTokenizer  # imported late, or torch would count as memory of the scenes
 
     tokenizer, splitter = SimpleTokenizer(), SentenceSplitter()
     for split in ("train", "val", "test"):
@@ -56,7 +57,7 @@ def main() -> None:
             if rows[start][1]["contrast"]:
                 groups += 1
                 members = tokens[start : start + GROUP]
-                # One more for the token that starts the text.
+                # One more for the start-of-text token.
                 late += 1 + _first_difference(members) >= CONTEXT
         words = [len(caption.split()) for caption in captions]
         print(
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def _first_difference(texts: list[list[int]]) -> int:
-    """Return the first place at which not all texts are the same."""
+    """Return the first position at which the texts differ."""
     return next(place for place, ids in enumerate(zip(*texts, strict=False)) if len(set(ids)) > 1)
 
 

@@ -4,8 +4,9 @@ Usage, in an environment with ``benchmarks/requirements-splitters.txt``, from th
 
     PYTHONPATH=. python benchmarks/splitters.py --assets ../shared/assets
 
-``ASSETS/captions`` holds the captions that ``tests/flism/data/sentence_labels.jsonl`` names; the written examples
-are whole in ``sentence_examples.jsonl`` beside it. Prints Markdown; ``--only NAME`` measures one splitter alone.
+``ASSETS/captions`` contains the captions that ``tests/flism/data/sentence_labels.jsonl`` refers to; the written
+examples are complete in ``sentence_examples.jsonl`` next to it. Prints Markdown; ``--only NAME`` measures only one
+splitter.
 """
 
 import argparse
@@ -22,15 +23,15 @@ from splitters_compared import SPLITTERS, Split, build_ours
 LABELS = Path(__file__).parent.parent / "tests/flism/data/sentence_labels.jsonl"
 EXAMPLES = LABELS.with_name("sentence_examples.jsonl")
 MARK = "¦"
-"""Stands at the boundaries in the written examples."""
+"""Character that marks the boundaries in the written examples."""
 
 FILES = ("docci_1000", "iiw_200")
 OTHERS = ("hard", "random", "later", "at stops")
-"""More columns; ``at stops`` leaves out every boundary after a letter, digit or comma."""
+"""Further columns; ``at stops`` omits every boundary after a letter, digit or comma."""
 
 
 def boundaries(texts: Iterable[str]) -> set[int]:
-    """Return where sentences end, the last left out, in characters that are not white space."""
+    """Return the ends of sentences, except for the last, counted in non-whitespace characters."""
     ends, length = set(), 0
     for text in texts:
         length += len("".join(text.split()))
@@ -39,7 +40,7 @@ def boundaries(texts: Iterable[str]) -> set[int]:
 
 
 def without_stop(caption: str) -> set[int]:
-    """Return the places after a letter, digit or comma, in characters that are not white space."""
+    """Return the positions after a letter, digit or comma, counted in non-whitespace characters."""
     solid = "".join(caption.split())
     return {i + 1 for i, character in enumerate(solid) if character.isalnum() or character == ","}
 
@@ -54,7 +55,7 @@ def scores(pairs: Iterable[tuple[set[int], set[int]]]) -> list[float]:
 
 
 def seconds(split: Split, captions: Sequence[str]) -> float:
-    """Return the shortest of three runs over the captions, after one that is not timed."""
+    """Return the shortest duration of three runs over the captions, after an untimed one."""
     times = []
     for _ in range(4):
         start = time.perf_counter()
@@ -65,10 +66,10 @@ def seconds(split: Split, captions: Sequence[str]) -> float:
 
 
 def read(assets: Path) -> tuple[dict[tuple[str, str], str], list[dict[str, Any]]]:
-    """Return the captions by file and id, and the rows of labels, whose captions are checked.
+    """Return the captions by file and id, and the rows of labels, after verifying their captions.
 
     Raises:
-        ValueError: a caption is not the one that was labelled.
+        ValueError: a caption differs from the labelled one.
     """
     captions = {}
     for file in FILES:
@@ -78,12 +79,12 @@ def read(assets: Path) -> tuple[dict[tuple[str, str], str], list[dict[str, Any]]
     labels = [json.loads(line) for line in LABELS.read_text("utf-8").splitlines()]
     for row in labels:
         if hashlib.sha256(captions[row["file"], row["id"]].encode()).hexdigest() != row["sha256"]:
-            raise ValueError(f"{row['file']} {row['id']}: not the caption that was labelled")
+            raise ValueError(f"{row['file']} {row['id']}: differs from the labelled caption")
     return captions, labels
 
 
 def examples(splitters: dict[str, Callable[[], Split]]) -> str:
-    """Return the table of F1 on the written examples, by their kind and half."""
+    """Return the table of F1 on the written examples, by their case and split."""
     rows = [json.loads(line) for line in EXAMPLES.read_text("utf-8").splitlines()]
     labelled = [boundaries(row["marked"].split(MARK)) for row in rows]
     texts = [row["marked"].replace(MARK, "") for row in rows]
@@ -118,9 +119,9 @@ def measure(
 
     Args:
         captions: all captions, by file and id.
-        labels: the rows of labels.
-        total: sentences in all captions, the same for every splitter.
-        splitters: what builds each.
+        labels: rows of labels.
+        total: number of sentences in all captions, the same for every splitter.
+        splitters: function that builds each splitter, by name.
     """
     texts = [captions[row["file"], row["id"]] for row in labels]
     labelled = [boundaries(c[a:b] for a, b in row["spans"]) for c, row in zip(texts, labels, strict=True)]
@@ -138,7 +139,7 @@ def measure(
 
 
 def groups(labels: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
-    """Return the rows, as indices, of each split, group and hard case, and of all."""
+    """Return the indices of the rows of each split, group and hard case, and of all rows."""
     found: dict[str, list[int]] = {}
     for i, row in enumerate(labels):
         for group in (row["split"], "all", row["group"], *("case: " + case for case in row["cases"])):
@@ -150,8 +151,8 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = os.environ.get("GLITBUILD_ASSETS", "../shared/assets")
-    parser.add_argument("--assets", type=Path, default=Path(default), help="the folder that holds captions/")
-    parser.add_argument("--only", choices=list(SPLITTERS), help="one splitter alone")
+    parser.add_argument("--assets", type=Path, default=Path(default), help="folder that contains captions/")
+    parser.add_argument("--only", choices=list(SPLITTERS), help="measure only this splitter")
     args = parser.parse_args()
     captions, labels = read(args.assets)
     splitters = {args.only: SPLITTERS[args.only]} if args.only else SPLITTERS
@@ -179,7 +180,7 @@ def main() -> None:
         f1s = [f"{by_group[case][2]:.1f}" for by_group in result.values()]
         rows.append([case.removeprefix("case: "), str(len(members)), str(n), *f1s])
     print(table(["case", "captions", "boundaries", *result], rows))
-    print("\nF1 on the written examples; in brackets, how many are right in full:\n")
+    print("\nF1 on the written examples; in brackets, the number that are completely correct:\n")
     print(examples(splitters))
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 Texts = Iterable[Iterable[str]]
 Split = Callable[[Sequence[str]], Texts]
-"""Takes captions and gives the text of each one's sentences; white space at their ends may be missing."""
+"""Function that returns the sentences of each caption; whitespace at their ends may be missing."""
 
 
 def by_full_stops(captions: Sequence[str]) -> Texts:
-    """Split as GOAL's reference code does; each full stop is given back to the text before it."""
+    """Split as GOAL's reference code does, but keep each full stop with the text before it."""
     pieces = (caption.split(".") for caption in captions)
     return [[*(text + "." for text in texts[:-1]), texts[-1]] for texts in pieces]
 

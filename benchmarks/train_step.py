@@ -1,13 +1,13 @@
-"""What the token similarity loss adds to a step of CLIP, and how fast the loader feeds it.
+"""Cost of the token similarity loss in a training step of CLIP, and speed of the data loader.
 
     python benchmarks/train_step.py [--model demo] [--batch-size 32] [--repeat 12] [--device cpu]
 
-A step is forward, backward and AdamW on two views and two texts per sample. Beside glitbuild's step: a plain CLIP
-step on the same views and texts (both contrastive losses, no states of patches or tokens), and one that runs both
-towers twice, once for the embeddings and once for the states. The loader is compared with decoding and resizing the
-same pictures in as many processes and nothing else. Steps take turns, so that what else the machine does meets them
-alike; medians. Memory per sample is what a step of the batch has at its peak beyond one of half of it, each in a
-process of its own, on the CPU.
+A step consists of forward, backward and AdamW on two views and two texts per sample. glitbuild's step is compared
+with a plain CLIP step on the same views and texts (both contrastive losses, no states of patches or tokens), and
+with one that runs both towers twice, once for the embeddings and once for the states. The loader is compared with
+only decoding and resizing the same images in as many processes. Steps take turns, so that other load on the machine
+affects all of them; the results are medians. Memory per sample is the difference in peak memory between a step with
+the batch and one with half of it, each in a separate process, on the CPU.
 """
 
 import argparse
@@ -55,28 +55,28 @@ def twice(views: Views, plain: Views, batch: Batch) -> Features:
 
 
 def kinds_of_steps(model: Any) -> dict[str, tuple[Callable[[Batch], Features], dict[str, float]]]:
-    """Return, for each kind of step, what computes its features and the weights of its losses."""
+    """Return, for each kind of step, the function that computes its features, and the weights of its losses."""
     full, plain = Views(model, frozenset(WEIGHTS)), Views(model, frozenset(PLAIN))
     return {FULL: (full, WEIGHTS), CLIP_STEP: (plain, PLAIN), TWICE: (partial(twice, full, plain), WEIGHTS)}
 
 
 def base(spec: ClipSpec, device: str) -> Any:
-    """Return the model, stretched and ready to be trained."""
+    """Return the model, stretched and in training mode."""
     model = spec.load(device)
     stretch(model)
     return model.train()
 
 
 def peak(kind: str, spec: ClipSpec, batch: Batch) -> int:
-    """Take one step on the CPU; return the most bytes that this process had."""
+    """Run one step on the CPU; return the peak memory of this process in bytes."""
     views, weights = kinds_of_steps(base(spec, "cpu"))[kind]
     Objective(weights)(views(batch))["loss"].backward()
-    status = Path("/proc/self/status").read_text()  # getrusage's figure would begin with the parent's
+    status = Path("/proc/self/status").read_text()  # getrusage's peak would include the parent's
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
 
 
 def memory(kind: str, spec: ClipSpec, batch: Batch) -> float:
-    """Return the bytes that one more sample costs."""
+    """Return the memory in bytes per additional sample."""
     peaks = []
     for part in (batch.part(0, len(batch) // 2), batch):
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
@@ -101,13 +101,13 @@ def measure(model: Any, batch: Batch, repeat: int, device: str) -> dict[str, flo
             optimizer.zero_grad()
             if device != "cpu":
                 torch.cuda.synchronize()
-            if number:  # the first of each warms up
+            if number:  # the first is a warm-up
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def bare(preprocess: Preprocess, jobs: list[tuple[bytes, tuple[float, float, float, float]]]) -> int:
-    """Decode pictures and resize both views of each; return how many."""
+    """Decode images and resize both views of each; return the number of images."""
     for jpeg, box in jobs:
         image = open_rgb(jpeg)
         preprocess.crop(image, (0, 0, image.width, image.height))
@@ -116,20 +116,20 @@ def bare(preprocess: Preprocess, jobs: list[tuple[bytes, tuple[float, float, flo
 
 
 def bare_rate(preprocess: Preprocess, samples: list[tuple[Sample, bytes]], processes: int) -> float:
-    """Return images a second of decoding and resizing alone."""
+    """Return images per second of only decoding and resizing."""
     jobs = []
     for sample, jpeg in samples:
         jobs.append((jpeg, sample.best.box))
     parts = [jobs[start : start + 32] for start in range(0, len(jobs), 32)]
     with ProcessPoolExecutor(processes) as pool:
-        list(pool.map(partial(bare, preprocess), parts[:processes]))  # starts them
+        list(pool.map(partial(bare, preprocess), parts[:processes]))  # starts the processes
         start = time.perf_counter()
         count = sum(pool.map(partial(bare, preprocess), parts))
         return count / (time.perf_counter() - start)
 
 
 def loader_rate(batches: Batches, plan: Plan, processes: int) -> float:
-    """Return images a second of the loader, from its first batch on."""
+    """Return images per second of the loader after its first batch."""
     steps = load(batches, plan.steps(2), processes)
     next(steps)
     start = time.perf_counter()
@@ -147,7 +147,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--scenes", type=int, default=320)
-    parser.add_argument("--size", type=int, default=1024, help="height of the pictures: as photographs have it")
+    parser.add_argument(
+        "--size", type=int, default=1024, help="height of the images in pixels, similar to photographs"
+    )
     given = parser.parse_args()
     spec = ClipSpec.parse(given.model, given.pretrained)
     model = base(spec, given.device)
@@ -169,7 +171,7 @@ def main() -> None:
         )
         for name, seconds in found.items():
             share = f"glitbuild's is {found[FULL] / seconds:5.3f} of it"
-            print(f"  {name:20}{seconds:8.3f} s   {share}   {memory(name, spec, host) / 2**20:6.1f} MiB a sample")
+            print(f"  {name:20}{seconds:8.3f} s   {share}   {memory(name, spec, host) / 2**20:6.1f} MiB per sample")
         rates: dict[str, list[float]] = {"loader": [], "bare": []}
         for _ in range(3):
             rates["bare"].append(bare_rate(preprocess, samples, given.processes))

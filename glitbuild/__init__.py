@@ -1,7 +1,6 @@
 """Turn images with long captions into region-sentence pairs, and train CLIP on them.
 
-What a program uses is imported from here. The names are resolved when they are first used, so that
-``import glitbuild`` imports nothing heavy.
+This is the public API. Names are resolved on first use, so that ``import glitbuild`` imports nothing heavy.
 """
 
 from importlib import import_module
@@ -53,14 +52,14 @@ _HOMES = {
     "scenes": "glitbuild.api",
     "train": "glitbuild.api",
 }
-"""The module that defines each public name."""
+"""Module that defines each public name."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # found without this function from now on
+    globals()[name] = value  # later look-ups no longer come through this function
     return value
 
 

@@ -1,4 +1,4 @@
-"""The commands as functions: the same options under the same names, without a command line."""
+"""The commands as Python functions that take the same options under the same names."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -33,10 +33,10 @@ Returned = TypeVar("Returned")
 def command(
     options: Callable[Given, Taken],
 ) -> Callable[[Callable[[Taken], Returned]], Callable[Given, Returned]]:
-    """Make a function of the options of one that takes them as an object, and document each as the command does.
+    """Turn a function of one options object into a function of keyword arguments, documented like the command.
 
     Args:
-        options: dataclass of the command's options.
+        options: dataclass with the command's options.
     """
 
     def decorate(run: Callable[[Taken], Returned]) -> Callable[Given, Returned]:
@@ -56,7 +56,7 @@ def command(
 
 @command(ScenesOptions)
 def scenes(options: ScenesOptions) -> Result:
-    """Make a dataset of drawn scenes whose regions and sentences are known, as ``glitbuild scenes`` does.
+    """Draw a dataset of scenes whose regions and sentences are known, as ``glitbuild scenes`` does.
 
     Example:
         >>> import glitbuild
@@ -70,7 +70,7 @@ def scenes(options: ScenesOptions) -> Result:
 
 @command(IngestOptions)
 def ingest(options: IngestOptions) -> Result:
-    """Read images with captions and write them as checked WebDataset shards, as ``glitbuild ingest`` does.
+    """Read images with captions, check them and write WebDataset shards, as ``glitbuild ingest`` does.
 
     Example:
         >>> import glitbuild
@@ -85,7 +85,7 @@ def ingest(options: IngestOptions) -> Result:
 
 @command(CaptionOptions)
 def caption(options: CaptionOptions) -> Result:
-    """Have a vision model write long captions for images that have none, as ``glitbuild caption`` does.
+    """Write long captions for images that have none, with a vision model, as ``glitbuild caption`` does.
 
     Example:
         >>> import glitbuild
@@ -119,7 +119,7 @@ def match(options: MatchOptions) -> Result:
 
 @command(TrainOptions)
 def train(options: TrainOptions) -> "Trained":
-    """Fine-tune a CLIP on a matched dataset for captions of up to 248 tokens, as ``glitbuild train`` does.
+    """Fine-tune a CLIP model on a matched dataset for captions of up to 248 tokens, as ``glitbuild train`` does.
 
     Example:
         >>> import glitbuild
@@ -136,7 +136,7 @@ def train(options: TrainOptions) -> "Trained":
 
 @command(EvalOptions)
 def evaluate(options: EvalOptions) -> "Report":
-    """Measure a model on a dataset, as ``glitbuild eval`` does.
+    """Evaluate a model on a dataset, as ``glitbuild eval`` does.
 
     Example:
         >>> import glitbuild
@@ -151,7 +151,7 @@ def evaluate(options: EvalOptions) -> "Report":
 
 @command(ExportOptions)
 def export(options: ExportOptions) -> "Exported":
-    """Write the model of a run as a folder that other libraries read, as ``glitbuild export`` does.
+    """Export the model of a run to a folder that other libraries can load, as ``glitbuild export`` does.
 
     Example:
         >>> import glitbuild
@@ -165,7 +165,7 @@ def export(options: ExportOptions) -> "Exported":
 
 @command(PreviewOptions)
 def preview(options: PreviewOptions) -> "Preview":
-    """Write one HTML file with images, their regions and their sentences, as ``glitbuild preview`` does.
+    """Write an HTML file that shows images with their regions and sentences, as ``glitbuild preview`` does.
 
     Example:
         >>> import glitbuild
@@ -179,9 +179,9 @@ def preview(options: PreviewOptions) -> "Preview":
 
 @command(PushOptions)
 def push(options: PushOptions) -> "Pushed | Contents":
-    """Send a dataset or a model to the Hugging Face Hub, as ``glitbuild push`` does.
+    """Upload a dataset or a model to the Hugging Face Hub, as ``glitbuild push`` does.
 
-    With ``dry_run`` it returns what would be sent.
+    With ``dry_run``, nothing is uploaded: the function returns what would be.
 
     Example:
         >>> import glitbuild

@@ -1,4 +1,4 @@
-"""Batches through a model, halved where memory is too small; windows of pictures, made ahead in threads."""
+"""Batched inference that halves a batch when memory runs out, and prefetching of decoded images in threads."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 def in_batches(
     compute: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], batch_size: int
 ) -> list[Result]:
-    """Return ``compute``'s result for every item, in order.
+    """Apply ``compute`` to the items in batches and return one result per item, in order.
 
-    Which items share a batch depends on ``items`` and ``batch_size`` alone, as long as memory suffices.
+    As long as memory suffices, the composition of the batches depends on ``items`` and ``batch_size`` alone.
 
     Raises:
-        MemoryError, RuntimeError: one item alone does not fit in memory.
+        MemoryError, RuntimeError: a single item does not fit in memory.
     """
     results: list[Result] = []
     start = 0
@@ -34,7 +34,7 @@ def in_batches(
                 raise
             batch_size = (len(batch) + 1) // 2
             log.warning("out of memory: continuing with batches of %d", batch_size)
-        # Outside the except clause: while it is handled, the error's traceback keeps the tensors alive.
+        # Outside the except clause, because the traceback of an error being handled keeps the tensors alive.
         _free_device_memory()
     return results
 
@@ -42,11 +42,11 @@ def in_batches(
 def made_ahead(
     windows: Sequence[Sequence[Item]], make: Callable[[Item], Result], pool: Executor
 ) -> Iterator[tuple[Sequence[Item], list[Result]]]:
-    """Yield each window with what ``make`` gives for its items; the next window is made while one is used.
+    """Yield each window with the results of ``make`` for its items, while the pool computes the next window.
 
     Args:
-        windows: items that fit in memory together with those of the next window, once they are made.
-        make: function that runs in the pool, such as one that decodes a picture.
+        windows: groups of items; the results of any two consecutive groups must fit in memory together.
+        make: function to run in the pool, such as one that decodes an image.
         pool: threads.
     """
     coming = [pool.submit(make, item) for item in windows[0]] if windows else []
@@ -58,14 +58,14 @@ def made_ahead(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory, of the host or of the device, was too small."""
+    """Return whether an error reports that the host or the device ran out of memory."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _checked(results: list[Result], expected: int) -> list[Result]:
     if len(results) != expected:
-        raise ValueError(f"a batch of {expected} gave {len(results)} results")
+        raise ValueError(f"a batch of {expected} items returned {len(results)} results")
     return results
 
 

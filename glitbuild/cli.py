@@ -1,4 +1,4 @@
-"""The command line, made from ``COMMANDS`` and the options that each declares."""
+"""The command line, built from ``COMMANDS`` and the options that each command declares."""
 
 import os
 import sys
@@ -17,10 +17,10 @@ from glitbuild.options import Declared, declared, flag
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+    """Run the command line and exit with 0 (success), 1 (failure) or 2 (wrong command line or configuration).
 
     Args:
-        args: the words after ``glitbuild``; by default those this process was started with.
+        args: words after ``glitbuild``; by default, the arguments of this process.
     """
     _never_fail_for_a_character()
     start_errors(sys.argv[1:] if args is None else args)
@@ -33,16 +33,18 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; run the same command again to resume", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain again
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # otherwise flushing at exit would fail again
         sys.exit(1)
     except Exception as error:
         if os.environ.get("GLITBUILD_DEBUG"):
             raise
-        _fail(f"unforeseen {type(error).__name__}: {error}; GLITBUILD_DEBUG=1 shows where; please report it", 1)
+        _fail(f"unexpected {type(error).__name__}: {error}; GLITBUILD_DEBUG=1 shows where; please report it", 1)
 
 
 def _never_fail_for_a_character() -> None:
-    """Write characters that the terminal's encoding lacks, and bytes of odd file names, as escapes."""
+    """Escape characters that the terminal's encoding lacks, and undecodable bytes of file names."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -54,7 +56,7 @@ def _fail(line: str, code: int) -> NoReturn:
 
 
 class Commands(click.Group):
-    """The commands in the order of the data; one is made when it is asked for."""
+    """All commands, in the order of the data flow; each is built when it is requested."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
@@ -76,15 +78,15 @@ def cli() -> None:
     """Turn images with long captions into region-sentence pairs, and fine-tune CLIP on them.
 
     \b
-    glitbuild ingest photos/ --out data/raw     checked images and captions, as shards
-    glitbuild match data/raw --out data/pairs   regions, sentences, which belongs to which
-    glitbuild train data/pairs --out runs/glit  a CLIP for long captions
-    glitbuild eval runs/glit data/pairs         its metrics
-    """  # noqa: D301 - \b is the control character: click leaves the next lines as they are
+    glitbuild ingest photos/ --out data/raw     check images and captions, write shards
+    glitbuild match data/raw --out data/pairs   pair sentences with image regions
+    glitbuild train data/pairs --out runs/glit  fine-tune a CLIP for long captions
+    glitbuild eval runs/glit data/pairs         evaluate it
+    """  # noqa: D301 - \b tells click not to rewrap the next lines
 
 
 def make_command(name: str) -> click.Command:
-    """Return a command with the options that its dataclass declares and those that all commands have."""
+    """Return a command with the options that its dataclass declares and those common to all commands."""
     command, options = COMMANDS[name], COMMANDS[name].load_options()
 
     def run(log_json: bool, verbose: bool, **given: Any) -> None:
@@ -93,7 +95,7 @@ def make_command(name: str) -> click.Command:
         from glitbuild.reports import report
 
         start_logging(log_json, verbose)
-        # A shell leaves the ~ of --out=~/data alone.
+        # A shell does not expand the ~ of --out=~/data.
         checked = options(**{key: expand_home(value) for key, value in given.items()})
         report(name, checked, command.load_run()(checked, log_json))
 
@@ -108,13 +110,13 @@ def make_command(name: str) -> click.Command:
 
 
 COMMON = (
-    click.Option(["--log-json"], is_flag=True, help="Log JSON lines on standard error, without a bar."),
+    click.Option(["--log-json"], is_flag=True, help="Log JSON lines to standard error, without a progress bar."),
     click.Option(["--verbose"], is_flag=True, help="Log every shard and every skipped row."),
 )
 
 
 def parameter(option: Declared) -> click.Parameter:
-    """Return an option as click has it; its limits and choices are checked by the dataclass."""
+    """Return an option as a click parameter; its limits and choices are checked by the dataclass."""
     said, several = option.option, option.several and not option.option.commas
     if said.argument:
         metavar = said.metavar or None

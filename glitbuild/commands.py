@@ -1,4 +1,4 @@
-"""The commands: name, options, and what runs them. A command is imported when it is asked for."""
+"""The registry of commands: names, options and entry points; a command is imported when it is requested."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from glitbuild.options import Options
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of the command line; most of them are stages of recipes and functions of Python too.
+    """A command of the command line; most commands are also pipeline stages and Python functions.
 
     Attributes:
-        short_help: a line in the list of commands.
-        example: a command line.
-        module: holds ``run``, or more than that.
-        run: name of the function that takes the options, and whether progress is plain lines.
-        options: name of the dataclass of its options, whose docstring is the command's help.
-        where: module of the options.
-        stage: recipes may have it.
+        short_help: description in the list of commands.
+        example: complete command line.
+        module: module that defines ``run``.
+        run: name of the function that takes the options, and whether progress is logged as plain lines.
+        options: name of the dataclass with the options, whose docstring is the command's help.
+        where: module that defines the options.
+        stage: whether pipelines may contain the command.
     """
 
     short_help: str
@@ -31,18 +31,18 @@ class Command:
     stage: bool = True
 
     def load_options(self) -> type[Options]:
-        """Import and return the dataclass of its options."""
+        """Import and return the dataclass with the command's options."""
         options: type[Options] = getattr(import_module(f"glitbuild.{self.where}"), self.options)
         return options
 
     def load_run(self) -> Callable[[Any, bool], Any]:
-        """Import and return what runs it."""
+        """Import and return the function that runs the command."""
         run: Callable[[Any, bool], Any] = getattr(import_module(f"glitbuild.{self.module}"), self.run)
         return run
 
 
 def _stage(name: str, options: str, short_help: str, example: str, where: str = "options") -> Command:
-    """Return a command whose room has the usual floor plan."""
+    """Return a command whose package follows the usual layout."""
     room = f"stages.{name}"
     return Command(
         short_help, example, f"{room}.command", f"run_{options.lower()}", f"{options}Options", f"{room}.{where}"
@@ -53,7 +53,7 @@ COMMANDS = {
     "scenes": _stage(
         "scenes",
         "Scenes",
-        "Draw scenes with long captions and the truth about them.",
+        "Draw scenes with long captions and ground truth.",
         "glitbuild scenes --count 1000 --seed 1 --out data/scenes",
     ),
     "ingest": _stage(
@@ -65,7 +65,7 @@ COMMANDS = {
     "caption": _stage(
         "caption",
         "Caption",
-        "Have a vision model write captions for images that lack them.",
+        "Write captions for images that have none, with a vision model.",
         "glitbuild caption data/images --out data/raw --endpoint http://localhost:8000/v1 --model llava",
     ),
     "match": _stage(
@@ -75,7 +75,7 @@ COMMANDS = {
         "glitbuild match data/raw --out data/pairs --gpus 8",
     ),
     "preview": Command(
-        "Write a page with images, regions and sentences to look at.",
+        "Write an HTML page that shows images, regions and sentences.",
         "glitbuild preview data/pairs --out preview.html",
         "stages.publish.page.preview",
         "run_preview",
@@ -83,7 +83,7 @@ COMMANDS = {
         "stages.publish.page.preview",
     ),
     "stats": Command(
-        "Count what is in a dataset.",
+        "Print statistics of a dataset.",
         "glitbuild stats data/pairs",
         "inspection",
         "run_stats",
@@ -103,24 +103,24 @@ COMMANDS = {
     "train": _stage(
         "train",
         "Train",
-        "Fine-tune a CLIP on matched shards for long captions.",
+        "Fine-tune a CLIP for long captions on matched shards.",
         "glitbuild train data/pairs --out runs/glit --gpus 4",
     ),
     "eval": _stage(
         "evaluate",
         "Eval",
-        "Measure a model on a dataset.",
+        "Evaluate a model on a dataset.",
         "glitbuild eval runs/one data/pairs --out metrics.json",
     ),
     "export": _stage(
         "export",
         "Export",
-        "Write the model of a run for open_clip or transformers.",
+        "Export the model of a run for open_clip or transformers.",
         "glitbuild export runs/glit --to exported --format hf",
         where="command",
     ),
     "push": Command(
-        "Send a dataset or a model to the Hugging Face Hub.",
+        "Upload a dataset or a model to the Hugging Face Hub.",
         "glitbuild push data/pairs anna/birds --private",
         "stages.publish.hub.command",
         "run_push",
@@ -137,7 +137,7 @@ COMMANDS = {
         stage=False,
     ),
     "demo": Command(
-        "Run every stage on drawn scenes, without a network.",
+        "Run every stage on drawn scenes, without network access.",
         "glitbuild demo --out demo",
         "demo.command",
         "run_demo",
@@ -146,4 +146,4 @@ COMMANDS = {
         stage=False,
     ),
 }
-"""In the order of the data."""
+"""All commands by name, in the order of the data flow."""

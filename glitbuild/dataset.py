@@ -1,4 +1,4 @@
-"""Datasets as programs read them: samples one after another or by number, and examples to train CLIP on."""
+"""Python access to datasets: samples in order or by index, and training examples for CLIP."""
 
 import os
 from bisect import bisect_right
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_OPEN = 64
-"""Number of shards that a process has open at a time."""
+"""Largest number of shards that a process keeps open."""
 
 
 @dataclass(frozen=True)
 class DatasetSample:
-    """A sample with its picture.
+    """A sample with its image.
 
     Attributes:
-        record: all that is stored of it; see ``schemas/sample.schema.json``.
-        jpeg: bytes of the stored picture.
+        record: complete record of the sample; see ``schemas/sample.schema.json``.
+        jpeg: bytes of the stored image.
     """
 
     record: Sample
@@ -51,17 +51,17 @@ class DatasetSample:
 
     @property
     def caption(self) -> str:
-        """Text that describes the picture; empty in a dataset of images alone."""
+        """Text that describes the image; empty in a dataset without captions."""
         return self.record.caption
 
     @property
     def source(self) -> Source:
-        """Where the sample came from, with its kept columns."""
+        """Origin of the sample, with its kept columns."""
         return self.record.source
 
     @property
     def pairs(self) -> tuple[MatchedPair, ...]:
-        """Sentences with their regions, in the order of the caption; none before ``match``."""
+        """Sentences with their regions, in the order of the caption; empty before ``match``."""
         return self.record.pairs
 
     @property
@@ -75,12 +75,12 @@ class DatasetSample:
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """Candidate regions, in pixels of the picture; none before ``match``."""
+        """Candidate regions, in pixels of the image; empty before ``match``."""
         return self.record.matched.regions if self.record.matched else ()
 
     @cached_property
     def image(self) -> "Image":
-        """Picture in RGB, upright, decoded when it is first asked for.
+        """Upright RGB image, decoded on first access.
 
         Raises:
             OSError: the JPEG is damaged.
@@ -89,10 +89,10 @@ class DatasetSample:
 
 
 class Samples(Sequence[DatasetSample]):
-    """Samples of a dataset; see ``read``.
+    """Sequence of the samples of a dataset; see ``read``.
 
     Attributes:
-        manifest: what the dataset holds and how it was made.
+        manifest: contents of the dataset, and how they were made.
     """
 
     def __init__(self, rows: "Rows", manifest: Manifest) -> None:
@@ -118,24 +118,24 @@ class Samples(Sequence[DatasetSample]):
 def read(dir: str, *, cache: str | None = None, cache_size: str | None = None) -> Samples:
     """Open a finished dataset, matched or not.
 
-    Iterating streams shard after shard and compares each with the manifest on the way; one sample is in memory at a
-    time. A single sample, ``samples[7]``, opens its shard only, and compares it with the manifest when the process
-    opens it first. The samples can be handed to a ``DataLoader`` with a ``collate_fn``, to any sampler and to
-    worker processes.
+    Iterating streams one shard after another and verifies each against the manifest on the way; only one sample is
+    in memory at a time. Indexing, as in ``samples[7]``, opens only the shard of that sample, and verifies it the
+    first time that the process opens it. The samples work with a ``DataLoader`` (with a ``collate_fn``), with any
+    sampler and in worker processes.
 
     Args:
         dir: dataset directory, as a path or any fsspec URL such as ``s3://bucket/pairs``.
-        cache: folder for shards of a remote dataset of which single samples are asked for; by default
+        cache: folder for shards of a remote dataset whose samples are read by index; by default
             ``~/.cache/glitbuild/shards``.
-        cache_size: most bytes in it, such as ``500MB``; 50GB by default.
+        cache_size: largest size of the cache, such as ``500MB``; 50GB by default.
 
     Returns:
         A sequence of samples with ``key``, ``image`` (PIL), ``caption``, ``pairs``, ``best``, ``regions``,
         ``source``, ``record`` and ``jpeg``.
 
     Raises:
-        ConfigError: there is no finished dataset, or the size is none.
-        DatasetError: later, where a shard or a sample is damaged.
+        ConfigError: there is no finished dataset, or ``cache_size`` is not a size.
+        DatasetError: a shard or a sample is damaged; raised when it is read.
 
     Example:
         >>> import glitbuild
@@ -150,28 +150,28 @@ def read(dir: str, *, cache: str | None = None, cache_size: str | None = None) -
 
 
 class GlitDataset(Dataset[Example]):
-    """Matched dataset as a map-style torch dataset: each item is what both towers of a CLIP see of a sample.
+    """Matched dataset as a map-style torch dataset; each item holds the inputs of both towers of a CLIP.
 
     It works with any sampler, with worker processes and with several training processes. All shards of a local
-    dataset are compared with the manifest once, at the beginning; those of a remote one when they are fetched. It
-    holds no reference to the model.
+    dataset are verified against the manifest once, at the beginning; those of a remote one, when they are
+    downloaded. It holds no reference to the model.
 
     Args:
         dir: dataset directory that ``match`` finished, as a path or any fsspec URL.
-        model: open_clip model with CLIP's own tokenizer, for its preprocessing and context length.
-        pairs: ``best`` for the best pair of each sample, or ``top3`` or ``all`` for one of these per epoch.
-        seed: seed of the choice among several pairs.
+        model: open_clip model with CLIP's own tokenizer; provides the preprocessing and the context length.
+        pairs: ``best`` for the best pair of each sample; ``top3`` or ``all`` to draw one of these per epoch.
+        seed: seed for drawing one of several pairs.
         cache: folder for shards of a remote dataset; by default ``~/.cache/glitbuild/shards``. With a sampler that
             shuffles, all shards should fit.
-        cache_size: most bytes in it, such as ``500MB``; 50GB by default.
+        cache_size: largest size of the cache, such as ``500MB``; 50GB by default.
 
     Attributes:
-        manifest: what the dataset holds and how it was made.
+        manifest: contents of the dataset, and how they were made.
 
     Raises:
-        ConfigError: there is no finished dataset, or ``pairs`` or the size is unknown.
+        ConfigError: there is no finished dataset, or ``pairs`` or ``cache_size`` is invalid.
         DatasetError: the dataset is not matched, or a shard or sample is damaged.
-        ModelError: the model has another preprocessing or tokenizer than CLIP's.
+        ModelError: the model's preprocessing or tokenizer is not CLIP's.
 
     Example:
         >>> import glitbuild, torch
@@ -204,7 +204,7 @@ class GlitDataset(Dataset[Example]):
         self._rows = Rows(store, self.manifest, _cache(store, self.manifest, cache, cache_size), checked=True)
         self._maker = ExampleMaker(Preprocess.of(model), own_tokenizer(model), model.context_length, pairs)
         self._seed = seed
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # worker processes that persist see it too
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # persistent workers see it too
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -215,26 +215,26 @@ class GlitDataset(Dataset[Example]):
 
     @staticmethod
     def collate_fn(examples: Sequence[Example]) -> Batch:
-        """Put examples side by side, with texts as long as the longest of them."""
+        """Collate examples into a batch whose texts are padded to the longest of them."""
         return collate(examples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch from which the choice among several pairs is drawn; call it before each epoch.
+        """Set the epoch, which determines the pairs that are drawn; call it before each epoch.
 
         Args:
-            epoch: number of the epoch, from 0.
+            epoch: number of the epoch, counted from 0.
         """
         self._epoch.fill_(epoch)
 
 
 class Rows:
-    """Rows of a dataset's shards, in order or one by one, in whatever process they are asked for.
+    """Rows of a dataset's shards, in order or by index, in any process.
 
     Args:
         store: dataset directory.
-        manifest: of the dataset.
-        cache: of a remote dataset's shards; None for a local one.
-        checked: whether all shards of a local dataset have been compared with the manifest.
+        manifest: manifest of the dataset.
+        cache: cache for the shards of a remote dataset; None for a local one.
+        checked: whether all shards of a local dataset have been verified against the manifest.
     """
 
     def __init__(self, store: Store, manifest: Manifest, cache: ShardCache | None, checked: bool = False) -> None:
@@ -252,7 +252,7 @@ class Rows:
             yield from read_shard(store, entry.name, entry.sha256)
 
     def place(self, index: int) -> tuple[int, int]:
-        """Return the number of a sample's shard, and its row in it.
+        """Return the index of a sample's shard, and the sample's row in it.
 
         Raises:
             IndexError: there is no such sample.
@@ -267,10 +267,10 @@ class Rows:
         """Return a sample and its JPEG.
 
         Raises:
-            DatasetError: it can't be read, or its shard is not the manifest's.
+            DatasetError: the sample can't be read, or its shard doesn't match the manifest.
         """
         if self._process != os.getpid():
-            self._forget()  # a file that was open before the fork has one position for both processes
+            self._forget()  # a file opened before a fork shares its position with the parent
         if shard in self._open:
             self._open.move_to_end(shard)
         else:
@@ -280,7 +280,7 @@ class Rows:
         return self._open[shard].read(row)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": OrderedDict()}  # files stay in their process
+        return self.__dict__ | {"_open": OrderedDict()}  # open files can't be pickled
 
     def _forget(self) -> None:
         self._process = os.getpid()
@@ -299,7 +299,7 @@ class Rows:
                 check_shards(store, [entry])
             return ShardFile(store.open(path), store.path(path), entry.samples)
         while not (file := self._cache.open(store, entry)):
-            if not self._open:  # others use all that the cache has
+            if not self._open:  # other processes use the whole cache
                 return ShardRanges(store, entry.name, self._cache.index(store, entry))
             self._close_one()
         return ShardFile(file, store.path(path), entry.samples)
@@ -311,7 +311,7 @@ def _cache(store: Store, manifest: Manifest, folder: str | None, size: str | Non
         raise ConfigError(f"cache_size {size}", "not a size", "give one such as 500MB or 50GB")
     if store.is_local:
         if folder or size:
-            raise ConfigError(f"cache {folder or size}", f"{store} is local, so nothing is fetched", "omit it")
+            raise ConfigError(f"cache {folder or size}", f"{store} is local and needs no cache", "omit it")
         return None
     cache = ShardCache(cache_folder(folder), limit)
     if manifest.shards:

@@ -1,11 +1,11 @@
-"""Errors a user can act on: each names the thing, the reason and what to do."""
+"""Errors that a user can act on: each says what failed, why, and what to do about it."""
 
 
 class GlitbuildError(Exception):
     """Something failed for a reason the user can act on; the command line prints it as one line.
 
     Args:
-        what: the thing that failed: a file, an option, a shard.
+        what: what failed: a file, an option, a shard.
         why: the reason, as a clause without a full stop.
         fix: what to do about it, as a clause without a full stop.
     """
@@ -17,7 +17,7 @@ class GlitbuildError(Exception):
         self.what, self.why, self.fix = what, why, fix
 
     def __str__(self) -> str:
-        """Return the error as one line, whatever line breaks its parts had."""
+        """Return the error as a single line, with all line breaks removed."""
         line = f"{self.what}: {self.why}" + (f"; {self.fix}" if self.fix else "")
         return " ".join(line.split())
 
@@ -33,15 +33,15 @@ class SourceError(ConfigError):
 
 
 class ModelError(ConfigError):
-    """A detector or CLIP model is unknown, unreadable, or of a kind that can't be used."""
+    """A detector or CLIP model is unknown, unreadable or unsupported."""
 
 
 class OptionsChangedError(ConfigError):
-    """A directory was begun with other options or another input than this command has."""
+    """A directory was started with options or an input that differ from those of this command."""
 
 
 class StageError(GlitbuildError):
-    """A stage of a pipeline can't begin, after others before it have written what they make."""
+    """A stage of a pipeline can't start, although stages before it have already written their output."""
 
 
 class DatasetError(GlitbuildError):
@@ -49,28 +49,28 @@ class DatasetError(GlitbuildError):
 
 
 class EndpointError(GlitbuildError):
-    """The endpoint that writes captions is not there, or refuses every request."""
+    """The captioning endpoint is unreachable, or refuses every request."""
 
 
 class TrainingError(GlitbuildError):
-    """A training can't go on: its loss is not a number, or a process of it died."""
+    """A training run can't continue: its loss is not finite, or one of its processes died."""
 
 
 class ClusterError(GlitbuildError):
-    """Ray could not be started, or is gone in the middle of a run; what was finished stays."""
+    """Ray could not be started, or died during a run; finished shards are kept."""
 
 
 class ShardFailedError(GlitbuildError):
-    """Shards were given up after several tries; the others are done."""
+    """Some shards failed after several attempts; the others are finished."""
 
 
 class ExportError(GlitbuildError):
-    """An exported model could not be written, or doesn't give what its source gives."""
+    """An exported model could not be written, or its embeddings differ from those of its source."""
 
 
 class EvaluationError(GlitbuildError):
-    """Embeddings can't be compared: some aren't finite, or captions and images don't fit together."""
+    """Embeddings can't be compared: some aren't finite, or captions and images don't match up."""
 
 
 class PushError(GlitbuildError):
-    """The Hub could not be reached, refused something, or doesn't hold what was sent."""
+    """The Hub is unreachable, refused an upload, or doesn't hold what was uploaded."""

@@ -1,4 +1,4 @@
-"""Local files: written whole or not at all; stray ones; and what stands where weights should."""
+"""Local files: atomic writes, files that desktops leave behind, and files that can't be weights."""
 
 from pathlib import Path
 
@@ -9,35 +9,35 @@ STRAY_NAMES = frozenset(
         *("@eadir", "lost+found", ".directory", ".ipynb_checkpoints", ".git", ".gitattributes", ".gitignore"),
     ]
 )
-"""Names, in lower case, that desktops, notebooks and git leave in folders."""
+"""Lower-case names of files and folders that desktops, notebooks and git leave behind."""
 
 
 def is_stray(path: str) -> bool:
-    """Return whether a file is one that a desktop, a notebook or git left there, or is in such a folder.
+    """Return whether a desktop, a notebook or git left a file, or the folder that it is in, behind.
 
-    ``._a.jpg`` is what macOS writes beside ``a.jpg`` where the file system has no resource forks.
+    macOS writes ``._a.jpg`` next to ``a.jpg`` on file systems without resource forks.
     """
     return any(part.startswith("._") or part.lower() in STRAY_NAMES for part in path.split("/"))
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
-    """Write a file beside its place, then move it there; text is UTF-8."""
+    """Write a file atomically: under a temporary name next to it, which is then renamed; text is UTF-8."""
     partial = path.with_name(f".{path.name}.part")
     partial.write_bytes(data.encode() if isinstance(data, str) else data)
     partial.replace(path)
 
 
 START = 1024
-"""Bytes that tell what a file is."""
+"""Number of leading bytes that identify a file's type."""
 
 LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def not_weights(path: Path) -> tuple[str, str] | None:
-    """Return why a file can't be a model's weights, and what to do; None where it may be.
+    """Return why a file can't be a model's weights, and what to do about it; None if it may be.
 
     Args:
-        path: of a file, under whatever name.
+        path: file with any name.
     """
     with path.open("rb") as file:
         start = file.read(START)
@@ -45,7 +45,7 @@ def not_weights(path: Path) -> tuple[str, str] | None:
     if not start:
         return "the file is empty (0 bytes)", "download it again"
     if start.startswith(LFS):
-        return "a Git LFS pointer, not the weights", "run `git lfs pull` where it was cloned, or download the file"
+        return "a Git LFS pointer, not weights", "run `git lfs pull` in the cloned repository, or download the file"
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "a web page, not weights", "download the file itself; on the Hub its URL has /resolve/, not /blob/"
     if text.startswith((b"{", b"[")):

@@ -1,4 +1,4 @@
-"""The commands that only read a dataset: ``stats`` and ``validate``."""
+"""The commands that only read a dataset, ``stats`` and ``validate``."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from glitbuild.shards.validate import validate
 
 @dataclass(frozen=True, slots=True)
 class ValidateOptions(Options):
-    """Check a dataset against its manifest: files, hashes, records, spans, boxes."""
+    """Check a dataset against its manifest: files, hashes, records, spans and boxes."""
 
     dir: str = field(metadata=about("Dataset directory.", argument=True))
     workers: int | None = field(
@@ -30,13 +30,13 @@ class ValidateOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class StatsOptions(Options):
-    """Count what is in a dataset: totals, distributions, skipped by reason."""
+    """Print statistics of a dataset: totals, distributions, and skipped rows by reason."""
 
     dir: str = field(metadata=about("Dataset directory.", argument=True))
     json: bool = field(default=False, metadata=about("Print JSON instead of tables."))
     html: str | None = field(
         default=None,
-        metadata=about("HTML file to write: charts, worst and best pairs; a local path or an fsspec URL."),
+        metadata=about("HTML page to write, with charts and the worst and best pairs; a local path or fsspec URL."),
     )
     workers: int | None = field(
         default=None, metadata=about("Number of worker processes.", absent="this process", least=0)
@@ -50,18 +50,18 @@ class StatsOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What ``stats`` counted of a dataset."""
+    """Result of ``stats``: a manifest, and the statistics of its dataset."""
 
     manifest: Manifest
     stats: Stats
 
 
 def run_stats(options: StatsOptions, plain: bool = False) -> Counted:
-    """Count what is in a dataset, and write the page where the options say so.
+    """Compute the statistics of a dataset, and write them as an HTML page if the options ask for one.
 
     Raises:
         ConfigError: there is no such dataset.
-        DatasetError: it is damaged.
+        DatasetError: the dataset is damaged.
     """
     cluster = choose_cluster(options.workers, ray_address=options.ray_address)
     store, manifest = open_dataset(options.dir)
@@ -74,14 +74,14 @@ def run_stats(options: StatsOptions, plain: bool = False) -> Counted:
 
 
 def run_validate(options: ValidateOptions, plain: bool = False) -> Manifest:
-    """Check a dataset, and print each problem when it is found.
+    """Check a dataset, and print each problem as soon as it is found.
 
     Returns:
         The manifest of a dataset without problems.
 
     Raises:
         ConfigError: there is no such dataset.
-        DatasetError: it has problems.
+        DatasetError: the dataset has problems.
     """
     cluster = choose_cluster(options.workers, ray_address=options.ray_address)
     store, manifest = open_dataset(options.dir)
@@ -91,6 +91,6 @@ def run_validate(options: ValidateOptions, plain: bool = False) -> Manifest:
             count += 1
             click.echo(problem)
     if count:
-        fix = "remove the sidecars of the shards named and make them again"
+        fix = "remove the sidecars of these shards and run the stage again to remake them"
         raise DatasetError(options.dir, f"{count} problems", fix)
     return manifest

@@ -1,6 +1,6 @@
-"""Make every line of standard input a JSON object on standard output: a process of its own, see ``logs.py``.
+"""Filter that turns every line of standard input into a JSON object; runs as its own process, see ``logs.py``.
 
-It imports the standard library only, so that it is there within milliseconds.
+It imports only the standard library, so that it starts within milliseconds.
 """
 
 import contextlib
@@ -12,17 +12,17 @@ import sys
 import time
 
 FLUSH = b"\x00glitbuild-flush"
-"""A line that asks for a byte on the file descriptor that was given as argument, once all before it is out."""
+"""Line that requests a byte on the file descriptor given as the argument, once all earlier lines are written."""
 
 LONGEST = 2**16
-"""Bytes of a line that are waited for; a longer one becomes several."""
+"""Most bytes of a line that are buffered; longer lines are split."""
 
 _END_OF_LINE = re.compile(rb"[\r\n]+")
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def as_object(line: bytes) -> bytes | None:
-    """Return a line as it is if it is a JSON object, else an object that holds it; None for a blank one."""
+    """Return a line unchanged if it is a JSON object, else an object that contains it; None if it is blank."""
     with contextlib.suppress(ValueError):
         if line.startswith(b"{") and isinstance(json.loads(line), dict):
             return line
@@ -36,7 +36,7 @@ def as_object(line: bytes) -> bytes | None:
 
 
 def main() -> None:
-    """Copy until nobody holds the other end any more, however the process that began it ends."""
+    """Copy until every writer has closed its end of the pipe, however the parent process ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     rest = b""
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _put(line: bytes) -> None:
-    # Whoever reads may be gone; go on reading all the same, or those who write would wait for ever.
+    # If the reader of the output is gone, keep reading the input; otherwise its writers would block for ever.
     with contextlib.suppress(OSError):
         if line == FLUSH:
             os.write(int(sys.argv[1]), b".")

@@ -1,4 +1,4 @@
-"""Where the log goes: plain lines on standard error, or JSON, a line an event."""
+"""Logging to standard error, as plain lines or as JSON with one object per event."""
 
 import atexit
 import contextlib
@@ -15,16 +15,16 @@ from glitbuild import json_lines
 FLUSH_SECONDS = 5.0
 
 BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-"""What keeps the progress bars of libraries out of a log."""
+"""Environment variables that turn off the progress bars of libraries."""
 
 _filter: subprocess.Popen[bytes] | None = None
 _as_json = False
 
 
 def start_errors(words: Sequence[str]) -> None:
-    """Decide how errors are told, before the command line is read: as JSON if it asks for that.
+    """Choose the format of error messages before the command line is parsed: JSON if it contains ``--log-json``.
 
-    Then everything that comes to standard error is JSON from here on: warnings, libraries written in C, crashes.
+    From then on, everything on standard error is JSON, including warnings, output of C libraries, and crashes.
     """
     global _as_json
     _as_json = "--log-json" in words
@@ -33,7 +33,7 @@ def start_errors(words: Sequence[str]) -> None:
 
 
 def tell_error(line: str) -> None:
-    """Print the line that says why the command failed."""
+    """Print the error message with which a command fails."""
     if _as_json:
         _handler(as_json=True).handle(_record(line))
     elif sys.stderr is not None:
@@ -41,7 +41,7 @@ def tell_error(line: str) -> None:
 
 
 def start_logging(as_json: bool, verbose: bool) -> None:
-    """Send this package's log to standard error, and only warnings of the libraries below."""
+    """Send this package's log, and only the warnings of other libraries, to standard error."""
     package = logging.getLogger("glitbuild")
     package.handlers = [_handler(as_json)]
     package.propagate = False
@@ -68,7 +68,7 @@ def _record(line: str) -> logging.LogRecord:
 
 
 def _is_standard_error() -> bool:
-    """Whether what is written to ``sys.stderr`` is what libraries write to file descriptor 2."""
+    """Return whether ``sys.stderr`` is file descriptor 2, which C libraries write to."""
     try:
         return sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.__stderr__.fileno() == 2
     except (OSError, ValueError):
@@ -76,10 +76,10 @@ def _is_standard_error() -> bool:
 
 
 def _start_filter() -> None:
-    """Put a process between file descriptor 2 and where it went.
+    """Insert a filter process between file descriptor 2 and its destination.
 
     A thread would not do: a library that fills the pipe while it holds the interpreter's lock would wait for
-    the thread for ever, and what a crash prints would be lost.
+    the thread for ever, and the output of a crash would be lost.
     """
     global _filter
     os.environ |= {name: value for name, value in BARS.items() if name not in os.environ}
@@ -91,7 +91,7 @@ def _start_filter() -> None:
         stdout=2,
         stderr=subprocess.DEVNULL,
         pass_fds=[tell],
-        start_new_session=True,  # Ctrl-C is for the command, whose last words are still to come
+        start_new_session=True,  # Ctrl-C must not end it before the command's last message
     )
     sys.stderr.flush()
     os.dup2(write, 2)
@@ -101,7 +101,7 @@ def _start_filter() -> None:
 
 
 def _flush(told: int) -> None:
-    """Wait until what was written is out: who reads the log reads it once the command has ended."""
+    """Wait until everything has been written, so that the log is complete when the command ends."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
         os.write(2, b"\n" + json_lines.FLUSH + b"\n")

@@ -1,4 +1,4 @@
-"""Options, declared once: a field of a dataclass says its help, limits and use; all else is made from it."""
+"""Declarative options: a dataclass field declares help, limits and use; everything else is derived from it."""
 
 import math
 import os
@@ -12,44 +12,44 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from glitbuild.errors import ConfigError, ModelError
 
-TYPES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-"""Types that an option may have, in words."""
+TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+"""Types that an option may have, as error messages name them."""
 
 
 class Content(Enum):
-    """Whether an option decides what is in a dataset or a run, and so must be the same when that is resumed."""
+    """Whether an option affects the content of a dataset or run, and so must be the same when it is resumed."""
 
     NO = "no"
-    """It says where to write, how fast, or what else to do."""
+    """It does not: it says where to write, how fast, or what else to do."""
 
     YES = "yes"
-    """It stands in the configuration."""
+    """It is recorded in the configuration."""
 
     IF_SET = "if set"
-    """It stands in the configuration unless it has its default."""
+    """It is recorded in the configuration unless it has its default value."""
 
     DERIVED = "derived"
-    """What it names stands there, such as a checksum or a model's identity. The stage adds it."""
+    """The stage records what the option refers to, such as a checksum or a model's identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What a field says of its option beside name, type and default.
+    """Properties of an option that its field declares besides name, type and default.
 
     Attributes:
-        help: a sentence.
-        content: whether it decides what is written.
-        absent: what holds without it, where the default is None or empty.
-        least: smallest value.
-        above: largest value that is too small.
-        most: largest value.
-        below: smallest value that is too large.
-        choices: all values there are.
-        argument: on the command line it has no name.
-        metavar: stands for the value in help texts.
-        count: number of values, where there are several and their number is fixed.
-        commas: a text of several values, separated by commas, is as good as a list.
-        numeric: a number stands for the text with its digits.
+        help: help text, a sentence.
+        content: whether the option affects what is written.
+        absent: description of the effective default, if the declared one is None or empty.
+        least: smallest allowed value.
+        above: lower bound, itself not allowed.
+        most: largest allowed value.
+        below: upper bound, itself not allowed.
+        choices: all allowed values; empty if not limited to a list.
+        argument: whether it is a positional argument on the command line.
+        metavar: placeholder for the value in help texts.
+        count: required number of values; 0 if it is not fixed.
+        commas: whether a comma-separated string is accepted as a list.
+        numeric: whether a number is accepted and converted to a string.
     """
 
     help: str
@@ -68,7 +68,7 @@ class Option:
 
     @property
     def limits(self) -> str:
-        """Limits in words, such as ``at least 1`` or ``0 to 1``; empty where there are none."""
+        """Limits in words, such as ``at least 1`` or ``0 to 1``; empty if there are none."""
         if self.least is not None and self.most is not None:
             return f"{self.least} to {self.most}"
         words = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
@@ -88,8 +88,8 @@ def about(help: str, **more: Any) -> Mapping[str, Option]:
     """Return the metadata of a field, as in ``field(default=10, metadata=about("Number of epochs.", least=1))``.
 
     Args:
-        help: a sentence.
-        **more: as in ``Option``.
+        help: help text, a sentence.
+        **more: further attributes of ``Option``.
     """
     return {"option": Option(help, **more)}
 
@@ -101,17 +101,17 @@ RAY_ADDRESS = about("Ray cluster to join.", absent="Ray on this machine, for thi
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An option with what its field says by itself.
+    """An option, complete with what follows from the name, type and default of its field.
 
     Attributes:
-        name: of the field, and so of the key in a recipe.
-        type: of a value: one of ``TYPES``.
-        several: there may be several values.
-        nullable: None is a value.
-        choices: all values there are; empty where any is one.
-        default: MISSING where it is required.
-        option: what was said of it.
-        inherited: it belongs to a base class.
+        name: name of the field, which is also the key in a pipeline file.
+        type: type of a single value, one of ``TYPES``.
+        several: whether there may be several values.
+        nullable: whether None is allowed.
+        choices: all allowed values; empty if not limited to a list.
+        default: default value; MISSING if the option is required.
+        option: properties that the field declares.
+        inherited: whether a base class declares it.
     """
 
     name: str
@@ -125,15 +125,15 @@ class Declared:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Whether the option must be given."""
         return self.default is MISSING
 
 
 def declared(options: type) -> tuple[Declared, ...]:
-    """Return the options that a dataclass declares: its own in their order, then those of its base classes.
+    """Return the options that a dataclass declares: its own in order, then those of its base classes.
 
     Raises:
-        TypeError: a field has no ``about``, or a type that no option has.
+        TypeError: a field has no ``about``, or a type that is not supported.
     """
     hints, base = get_type_hints(options), {name for kind in options.__mro__[1:] for name in _field_names(kind)}
     found = []
@@ -142,7 +142,7 @@ def declared(options: type) -> tuple[Declared, ...]:
             raise TypeError(f"{options.__name__}.{each.name} declares no option: give it metadata=about(...)")
         kind, several, nullable, choices = _parsed(hints[each.name])
         if kind not in TYPES:
-            raise TypeError(f"{options.__name__}.{each.name}: no option has the type {hints[each.name]}")
+            raise TypeError(f"{options.__name__}.{each.name}: unsupported option type {hints[each.name]}")
         choices = choices or option.choices
         found.append(Declared(each.name, kind, several, nullable, choices, each.default, option, each.name in base))
     return tuple(sorted(found, key=lambda one: one.inherited))
@@ -153,7 +153,7 @@ def _field_names(kind: type) -> Iterator[str]:
 
 
 def _parsed(hint: Any) -> tuple[Any, bool, bool, tuple[str, ...]]:
-    """Return a hint's type, whether there may be several values, whether None is one, and its choices."""
+    """Return a type hint's base type, whether it is a list, whether it allows None, and its choices."""
     union = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     parts = [part for part in union if part is not NoneType]
     several = next((part for part in parts if get_origin(part) in (tuple, Sequence)), None)
@@ -163,7 +163,7 @@ def _parsed(hint: Any) -> tuple[Any, bool, bool, tuple[str, ...]]:
 
 
 def flag(name: str, value: object = None) -> str:
-    """Return an option as it is written on the command line, with its value where one is given."""
+    """Return an option as it is written on the command line, with its value if there is one."""
     if isinstance(value, bool):
         return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
     words = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
@@ -171,19 +171,19 @@ def flag(name: str, value: object = None) -> str:
 
 
 def argument(name: str, value: object = None) -> str:
-    """Return an option as it is written in Python, with its value where one is given."""
+    """Return an option as it is written in Python, with its value if there is one."""
     return name if value is None else f"{name}={tuple(value) if isinstance(value, list) else value!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Base of all options: checks values against what the fields declare.
+    """Base class of all options; checks values against the declarations of the fields.
 
     Attributes:
-        written: how errors write an option and its value.
+        written: function that formats an option and its value for error messages.
 
     Raises:
-        ConfigError: a value has another type, is out of its limits, or none of the choices.
+        ConfigError: a value has the wrong type, is out of range, or is not one of the choices.
     """
 
     written: ClassVar[Callable[..., str]] = staticmethod(flag)
@@ -234,7 +234,7 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def content_of(options: Options) -> dict[str, Any]:
-    """Return by name the values that decide what is written; the stage adds those that are DERIVED."""
+    """Return, by name, the values that affect what is written; the stage adds those that are DERIVED."""
     values = [(each, getattr(options, each.name)) for each in declared(type(options))]
     return {
         each.name: value
@@ -249,17 +249,17 @@ def resumable(options: type[Options]) -> frozenset[str]:
 
 
 THE_MODEL = "the CLIP model"
-"""What errors call a model where it is not known which option named it."""
+"""Name of a model in errors raised where the option that named it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a command calls the two options that name its CLIP, for errors that blame the right one.
+    """Names of the two options with which a command selects its CLIP model, for error messages.
 
     Attributes:
-        model: the option for the architecture, the folder or ``demo``.
-        pretrained: the option for the tag or the checkpoint.
-        written: how any other option is written, with its value.
+        model: option for the architecture, the folder or ``demo``.
+        pretrained: option for the tag or the checkpoint.
+        written: function that formats any other option and its value.
     """
 
     model: str
@@ -275,7 +275,7 @@ LOAD_CLIP = Names("model", "pretrained", argument)
 
 @contextmanager
 def blaming(option: str) -> Iterator[None]:
-    """Put an option, with its value, into errors that say ``the CLIP model``."""
+    """Replace ``the CLIP model`` in errors by an option and its value."""
     try:
         yield
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""Recipes of ``glitbuild run``: YAML with variables, read strictly, and its stages run one after the other."""
+"""Pipeline files of ``glitbuild run``: strict parsing of YAML with variables, and running the stages in order."""
 
 import os
 import re
@@ -22,9 +22,9 @@ _NAME = re.compile(r"([A-Za-z_]\w*)(?::-(.*))?", re.DOTALL)
 
 
 def expand_home(value: Any) -> Any:
-    """Return an option's value with a leading ``~`` or ``~user`` as that home directory.
+    """Return an option's value with a leading ``~`` or ``~user`` expanded to that home directory.
 
-    Lists and tuples are gone through; other values, and homes that aren't known, stay as they are, as in a shell.
+    Lists and tuples are expanded element by element; other values and unknown users are unchanged, as in a shell.
     """
     if isinstance(value, str):
         return os.path.expanduser(value) if value.startswith("~") else value  # noqa: PTH111 - it may be a URL's text
@@ -34,16 +34,15 @@ def expand_home(value: Any) -> Any:
 
 
 def expand_variables(text: str, where: str, environment: Mapping[str, str]) -> str:
-    """Return a text with ``$VAR``, ``${VAR}`` and ``${VAR:-otherwise}`` replaced as in a shell; ``$$`` is a ``$``.
+    """Expand ``$VAR``, ``${VAR}`` and ``${VAR:-otherwise}`` in a text as a shell does; ``$$`` becomes ``$``.
 
     Args:
-        text: as the user wrote it.
-        where: names the text in the error.
-        environment: the variables.
+        text: text as the user wrote it.
+        where: position of the text, for error messages.
+        environment: variables by name.
 
     Raises:
-        ConfigError: a variable is unset or empty and nothing is given instead, or ``${`` isn't followed by a name
-            and ``}``.
+        ConfigError: a variable is unset or empty and has no fallback, or ``${`` isn't followed by a name and ``}``.
     """
 
     def value_of(found: re.Match[str]) -> str:
@@ -52,22 +51,22 @@ def expand_variables(text: str, where: str, environment: Mapping[str, str]) -> s
         name = _NAME.fullmatch(found["bare"] or found["braced"] or "")
         if name is None:
             fix = "write ${NAME} or ${NAME:-otherwise}, and $$ for a dollar sign"
-            raise ConfigError(where, f"{found[0]} names no variable", fix)
+            raise ConfigError(where, f"{found[0]} is not a variable", fix)
         if value := environment.get(name[1], ""):
             return value
         if name[2] is not None:
             return name[2]
         why = f"the variable {name[1]} is {'empty' if name[1] in environment else 'not set'}"
-        raise ConfigError(where, why, f"set it, or write ${{{name[1]}:-otherwise}}; $$ is a dollar sign")
+        raise ConfigError(where, why, f"set it, or write ${{{name[1]}:-otherwise}}; write $$ for a dollar sign")
 
     return _VARIABLE.sub(value_of, text)
 
 
 def read_recipe(path: str, environment: Mapping[str, str] = os.environ) -> Any:
-    """Read a YAML file, with the values of the stages' options expanded.
+    """Read a YAML file, and expand variables and home directories in the options of its stages.
 
     Raises:
-        ConfigError: it is missing, isn't YAML, has a key twice, or names a variable that isn't set.
+        ConfigError: the file is missing, isn't valid YAML, has a repeated key, or uses a variable that isn't set.
     """
     import yaml
 
@@ -80,17 +79,17 @@ def read_recipe(path: str, environment: Mapping[str, str] = os.environ) -> Any:
             _check(root, path, ())
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-45
-        raise ConfigError(path, f"not YAML ({error})", "mend it") from error
+        raise ConfigError(path, f"not valid YAML ({error})", "correct the file") from error
     return _expanded(content, path, environment)
 
 
 def _check(node: "yaml.Node", path: str, within: tuple["yaml.Node", ...]) -> None:
-    """Refuse a key that a mapping has twice, of which YAML takes the last, and an alias of what it stands in."""
+    """Refuse repeated keys, of which YAML would silently take the last, and aliases that contain themselves."""
     import yaml
 
     line = node.start_mark.line + 1
     if any(node is outer for outer in within):
-        raise ConfigError(f"{path}, line {line}", "an alias within what it stands for", "write it out")
+        raise ConfigError(f"{path}, line {line}", "an alias that contains itself", "write out its content instead")
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
             _check(child, path, (*within, node))
@@ -99,7 +98,7 @@ def _check(node: "yaml.Node", path: str, within: tuple["yaml.Node", ...]) -> Non
         for key, value in node.value:
             name, here = (key.tag, str(key.value)), key.start_mark.line + 1
             if name in first:
-                why = f"the key {key.value} comes twice, first in line {first[name]}"
+                why = f"the key {key.value} is repeated; it is first given in line {first[name]}"
                 raise ConfigError(f"{path}, line {here}", why, "remove one of them")
             first[name] = here
             _check(value, path, (*within, node))
@@ -111,7 +110,7 @@ def _expanded(content: Any, path: str, environment: Mapping[str, str]) -> Any:
     stages = []
     for number, stage in enumerate(content["stages"], 1):
         if not isinstance(stage, dict) or not all(isinstance(options, dict) for options in stage.values()):
-            return content  # the schema says what is wrong
+            return content  # the check against the schema will report what is wrong
         stages.append(
             {
                 name: {
@@ -134,7 +133,7 @@ def _value(value: Any, where: str, environment: Mapping[str, str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: the command's name, and its options as the dataclass of that command."""
+    """A stage of a pipeline: the name of a command, and its options as that command's dataclass."""
 
     name: str
     options: Any
@@ -144,8 +143,8 @@ def load_pipeline(path: str) -> list[Stage]:
     """Read a pipeline file and check it against ``schemas/pipeline.schema.json``.
 
     Raises:
-        ConfigError: it is missing, isn't YAML, has a key twice, names a variable that isn't set, or doesn't fit the
-            schema.
+        ConfigError: the file is missing, isn't valid YAML, has a repeated key, uses an unset variable, or doesn't
+            conform to the schema.
     """
     content = read_recipe(path)
     if problem := misfit("pipeline", content):
@@ -155,11 +154,11 @@ def load_pipeline(path: str) -> list[Stage]:
 
 
 def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Stage, Any]]:
-    """Run the stages in order and yield what each came to; finished ones are passed over by themselves.
+    """Run the stages in order and yield the result of each; stages that are already finished do nothing.
 
     Raises:
-        ConfigError: a stage's options don't fit what is there, and no stage before it has written anything.
-        StageError: same as above, but one has.
+        ConfigError: a stage's options conflict with existing files, and no stage before it has written anything.
+        StageError: a stage's options conflict with existing files, and a stage before it has written something.
     """
     _check_before(stages)
     written = False
@@ -170,13 +169,13 @@ def run_pipeline(stages: list[Stage], plain: bool = False) -> Iterator[tuple[Sta
             if not written:
                 raise
             what = f"stage {number} ({stage.name}): {error.what}"
-            raise StageError(what, error.why, f"{error.fix}; the stages before it are finished") from error
+            raise StageError(what, error.why, f"{error.fix}; the stages before this one are finished") from error
         written = written or not getattr(result, "done_before", False)
         yield stage, result
 
 
 def _check_before(stages: list[Stage]) -> None:
-    """Check what needs no stage to have run: it would otherwise fail when others have taken their time."""
+    """Check what can be checked before any stage runs, so that it doesn't fail after hours of earlier stages."""
     for stage in stages:
         if stage.name == "caption":
             from glitbuild.stages.caption.endpoint import read_prompt, require_openai
@@ -186,23 +185,23 @@ def _check_before(stages: list[Stage]) -> None:
 
 
 def run_stage(stage: Stage, plain: bool = False) -> Any:
-    """Run one stage; return what its command reports."""
+    """Run one stage and return its command's result."""
     return COMMANDS[stage.name].load_run()(stage.options, plain)
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions(Options):
-    """Run the stages of a PIPELINE file; what is finished is passed over."""
+    """Run the stages of a PIPELINE file; finished stages are skipped."""
 
     pipeline: str = field(metadata=about("YAML file with the stages.", argument=True))
 
 
 def run_file(options: RunOptions, plain: bool = False) -> None:
-    """Run the stages of a pipeline file, and say after each what it came to.
+    """Run the stages of a pipeline file, and print the result of each.
 
     Raises:
-        ConfigError: as ``load_pipeline`` and ``run_pipeline``.
-        StageError: as ``run_pipeline``.
+        ConfigError: same as in ``load_pipeline`` and ``run_pipeline``.
+        StageError: same as in ``run_pipeline``.
     """
     for stage, result in run_pipeline(load_pipeline(options.pipeline), plain):
         report(stage.name, stage.options, result)

@@ -1,7 +1,7 @@
-"""The records every stage passes on: a sample, its regions and pairs, a skipped row.
+"""The records that stages exchange: samples with their regions and pairs, and skipped rows.
 
-The formats are fixed by ``schemas/``; this module only gives them types. JSON is written with the
-keys in the order of the schema and without white space, so that equal records are equal bytes.
+The formats are defined by ``schemas/``; this module gives them Python types. JSON is written with its keys in the
+order of the schema and without whitespace, so that equal records are equal bytes.
 """
 
 import json
@@ -10,26 +10,26 @@ from enum import StrEnum
 from typing import Any, Literal
 
 SCHEMA = "glit/2"
-"""The version of the dataset format that is written."""
+"""Version of the dataset format that is written."""
 
 FIRST_SCHEMA = "glit/1"
-"""An earlier version, which is still read: without KEY.txt, and with ``sizes.json`` beside the manifest."""
+"""Earlier version that can still be read: without KEY.txt, and with ``sizes.json`` next to the manifest."""
 
 Span = tuple[int, int]
-"""Characters ``[start, end)`` of a caption."""
+"""Range of characters ``[start, end)`` of a caption."""
 
 Box = tuple[float, float, float, float]
-"""A box as xyxy: pixels of the stored image, x right, y down, the right and lower edge exclusive."""
+"""Box as xyxy in pixels of the stored image; x points right, y down; the right and lower edges are exclusive."""
 
 Kind = Literal["object", "quadrant", "center", "given"]
-"""``given`` regions came with the input; the others were detected, or are the default ones."""
+"""Kind of a region: ``given`` by the input, detected (``object``), or one of the default regions."""
 
 Value = bool | int | float | str
-"""What a kept column holds."""
+"""Value of a kept column."""
 
 
 class SkipReason(StrEnum):
-    """Why an input is not in the shards."""
+    """Reason why an input row is not in the shards."""
 
     ROW_UNREADABLE = "row_unreadable"
     DUPLICATE_KEY = "duplicate_key"
@@ -61,12 +61,12 @@ class SkipReason(StrEnum):
 
 
 class Rejected(Exception):  # noqa: N818 - a row is rejected, nothing went wrong in the program
-    """A row can't become a sample; it becomes a row of ``skipped/``.
+    """A row can't become a sample and is recorded in ``skipped/`` instead.
 
     Args:
         reason: one of the closed list of reasons.
-        detail: what exactly, for people; names files as the input wrote them, never where they lie on
-            this machine, so that the same input gives the same output wherever it is.
+        detail: explanation for people; names files as the input does, never by their location on this machine,
+            so that the same input gives the same output wherever it is.
     """
 
     def __init__(self, reason: SkipReason, detail: str) -> None:
@@ -79,14 +79,14 @@ class Rejected(Exception):  # noqa: N818 - a row is rejected, nothing went wrong
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What is known of the stored JPEG.
+    """Properties of the stored JPEG.
 
     Attributes:
-        width: pixels of the stored image, which is upright.
-        height: same as above.
-        sha256: of the stored bytes, in hex.
-        source_format: what the input was, in lower case: ``jpeg``, ``png``, ``webp``, ...
-        reencoded: false where the picture data are those of the input's own JPEG, possibly turned without loss.
+        width: width of the stored, upright image in pixels.
+        height: height of the stored, upright image in pixels.
+        sha256: SHA-256 of the stored bytes, in hex.
+        source_format: format of the input in lower case: ``jpeg``, ``png``, ``webp``, ...
+        reencoded: false if the image data is that of the input's own JPEG, possibly rotated without loss.
     """
 
     width: int
@@ -98,16 +98,16 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a row came from; what the input did not say is an empty string.
+    """Origin of a row; anything that the input does not provide is an empty string.
 
     Attributes:
-        dataset: the name of the dataset or of the input.
-        id: the row's name in it.
-        url: where the image is on the web.
-        license: of picture and caption.
-        split: the part of the dataset the row is in, such as ``train``.
-        origin: what the dataset says the picture came from, such as ``coco/train2017``.
-        extra: the kept columns by name; the same names and types in every record of a dataset.
+        dataset: name of the dataset or of the input.
+        id: name of the row in it.
+        url: URL of the image on the web.
+        license: license of image and caption.
+        split: split of the dataset that the row belongs to, such as ``train``.
+        origin: source of the image according to the dataset, such as ``coco/train2017``.
+        extra: kept columns by name; the same names and types in every record of a dataset.
     """
 
     dataset: str
@@ -121,7 +121,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A box that the input gave, in pixels of the stored image; ``""`` where it has no label or no sentence."""
+    """An annotated box of the input, in pixels of the stored image; a missing label or sentence is ``""``."""
 
     box: Box
     label: str = ""
@@ -130,12 +130,12 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """What wrote a caption.
+    """How a generated caption was made.
 
     Attributes:
-        model: its name at the endpoint.
-        prompt_sha256: of the prompt's text, in hex.
-        time: when the answer came, in UTC: ``2026-05-31T12:00:00Z``.
+        model: name of the model at the endpoint.
+        prompt_sha256: SHA-256 of the prompt's text, in hex.
+        time: time of the response in UTC, such as ``2026-05-31T12:00:00Z``.
     """
 
     model: str
@@ -147,7 +147,8 @@ class Captioned:
 class Region:
     """A candidate region; default regions have the label ``""`` and the score 0.0, given ones the score 1.0.
 
-    ``sentence`` is what the input says of a given region, ``""`` for any other, and None in datasets without boxes.
+    ``sentence`` is the input's sentence about a given region, ``""`` for any other, and None in datasets without
+    boxes.
     """
 
     box: Box
@@ -159,7 +160,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A sentence and its best region, both as indices, with their cosine similarity."""
+    """Indices of a sentence and of its best region, with their cosine similarity."""
 
     sentence: int
     region: int
@@ -171,10 +172,10 @@ class MatchedPair:
     """A sentence with its region, as objects instead of a ``Pair``'s indices.
 
     Attributes:
-        text: the sentence.
-        span: its characters in the caption.
-        region: the candidate region that is most similar to it.
-        similarity: cosine similarity of the two, from -1 to 1, rounded to five decimals.
+        text: text of the sentence.
+        span: range of its characters in the caption.
+        region: candidate region that is most similar to the sentence.
+        similarity: cosine similarity of sentence and region, from -1 to 1, rounded to five decimals.
     """
 
     text: str
@@ -190,7 +191,7 @@ class MatchedPair:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What ``match`` adds to a sample: one pair per sentence, and which of them is best."""
+    """What ``match`` adds to a sample: sentences, regions, one pair per sentence, and the best pair's index."""
 
     sentences: tuple[Span, ...]
     regions: tuple[Region, ...]
@@ -202,7 +203,7 @@ class Matched:
 
         Args:
             caption: text that the sentences are spans of.
-            index: number of the pair.
+            index: index of the pair.
         """
         pair = self.pairs[index]
         start, end = self.sentences[pair.sentence]
@@ -211,10 +212,10 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its caption, which is empty in a dataset of images alone.
+    """An image with its caption, which is empty in a dataset without captions.
 
-    ``matched`` is None before ``match``, ``captioned`` where no model wrote the caption, ``boxes`` in datasets
-    without boxes. ``boxes_left_out`` counts those of the row that were empty or outside of the picture.
+    ``matched`` is None before ``match``, ``captioned`` if no model wrote the caption, ``boxes`` in datasets without
+    boxes. ``boxes_left_out`` counts the row's boxes that were omitted because they are empty or outside the image.
     """
 
     key: str
@@ -228,7 +229,7 @@ class Sample:
 
     @property
     def pairs(self) -> tuple[MatchedPair, ...]:
-        """Pairs in the order of their sentences; none before ``match``."""
+        """Pairs in the order of their sentences; empty before ``match``."""
         matched = self.matched
         return tuple(matched.pair(self.caption, index) for index in range(len(matched.pairs))) if matched else ()
 
@@ -246,8 +247,8 @@ class Sample:
     def to_json(self) -> bytes:
         """Return the record as UTF-8 JSON.
 
-        The boxes are a JSON text within it: ``datasets`` can't tell the type of lists that are empty in the first
-        samples.
+        The boxes are nested as a JSON string, because ``datasets`` can't infer the type of a list that is empty in
+        the first samples.
         """
         record = {"schema": SCHEMA} | asdict(self)
         matched, captioned, boxes, left_out = (
@@ -264,10 +265,10 @@ class Sample:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Sample":
-        """Read a record that fits ``schemas/sample.schema.json``.
+        """Read a record that conforms to ``schemas/sample.schema.json``.
 
         Raises:
-            KeyError, TypeError, ValueError: the record does not fit the schema.
+            KeyError, TypeError, ValueError: the record does not conform to the schema.
         """
         record: dict[str, Any] = json.loads(data)
         matched = None
@@ -293,7 +294,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """An input that is not in the shards, and why."""
+    """An input row that is not in the shards, and why."""
 
     key: str
     source: Source
@@ -301,14 +302,14 @@ class Skip:
     detail: str
 
     def to_json(self) -> bytes:
-        """Return the row as one line of UTF-8 JSON, without the line break and the kept columns."""
+        """Return the row as one line of UTF-8 JSON, without a line break and without the kept columns."""
         row = asdict(self)
         del row["source"]["extra"]
         return to_json(row)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Skip":
-        """Read a row that fits ``schemas/skipped.schema.json``."""
+        """Read a row that conforms to ``schemas/skipped.schema.json``."""
         row = json.loads(data)
         return cls(row["key"], Source(**row["source"]), SkipReason(row["reason"]), row["detail"])
 
@@ -317,17 +318,17 @@ def _boxes(text: str) -> tuple[Given, ...]:
     boxes = []
     for entry in json.loads(text):
         if not isinstance(entry, dict) or "box" not in entry:
-            raise ValueError("what should be a box is none")
+            raise ValueError("an entry of boxes has no box")
         x1, y1, x2, y2 = entry["box"]
         given = Given(**(entry | {"box": (float(x1), float(y1), float(x2), float(y2))}))
         if not (isinstance(given.label, str) and isinstance(given.sentence, str)):
-            raise ValueError("the label or the sentence of a box is no text")
+            raise ValueError("the label or the sentence of a box is not a string")
         boxes.append(given)
     return tuple(boxes)
 
 
 def writable(text: str) -> str:
-    """Return text that is valid UTF-8: a lone surrogate, as of a file name that is not UTF-8, is spelled out."""
+    """Return text that can be encoded as UTF-8: lone surrogates, as in file names not in UTF-8, are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -335,6 +336,6 @@ def to_json(value: Any) -> bytes:
     """Return compact UTF-8 JSON; equal values give equal bytes.
 
     Raises:
-        ValueError: a number is not finite, or a string holds half of a surrogate pair.
+        ValueError: a number is not finite, or a string contains a lone surrogate.
     """
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What the commands print at their end."""
+"""The summaries that commands print when they are done."""
 
 import json
 from itertools import pairwise
@@ -18,45 +18,45 @@ if TYPE_CHECKING:
 
 
 def report_training(done: "Trained", out: str) -> None:
-    """Say what a training came to."""
+    """Print a summary of a training run."""
     what = f"{done.steps:,} steps, {done.epochs:,} epochs of {done.samples:,} samples"
     if done.done_before:
         click.echo(f"nothing to do: {out} is finished ({what})")
         return
     click.echo(f"{out}: {what}, {done.images_per_second:.1f} images/s")
     click.echo(f"  sentences beyond the last token: {done.sentences_beyond:,}")
-    click.echo(f"  regions outside of what the model sees: {done.boxes_outside:,}")
+    click.echo(f"  regions outside the model's crop: {done.boxes_outside:,}")
 
 
 def report_export(done: "Exported", to: str) -> None:
-    """Say what was exported."""
+    """Print a summary of an export."""
     what = f"{done.context_length} tokens, {done.bytes / 1e6:,.0f} MB"
-    click.echo(f"{to}: {what}; its embeddings are the source's (least cosine {done.cosine:.6f})")
+    click.echo(f"{to}: {what}; its embeddings match the source model's (lowest cosine {done.cosine:.6f})")
 
 
 def report_preview(made: "Preview") -> None:
-    """Say what a preview shows."""
-    click.echo(f"{made.samples:,} of {made.of:,} samples, {made.bytes / 1e6:.1f} MB. Look at {made.out}")
+    """Print how much of a dataset a preview shows, and where it is."""
+    click.echo(f"{made.samples:,} of {made.of:,} samples, {made.bytes / 1e6:.1f} MB. Open {made.out}")
 
 
 def report_counted(counted: "Counted", options: "StatsOptions") -> None:
-    """Print what a dataset has, as tables or as JSON."""
+    """Print the statistics of a dataset, as tables or as JSON."""
     manifest, found = counted.manifest, counted.stats.as_dict()
     if options.json:
         click.echo(json.dumps({"totals": manifest.totals, "skipped": manifest.skipped} | found, indent=1))
         return
     print_stats(manifest, found)
     if options.html:
-        click.echo(f"Look at {options.html}")
+        click.echo(f"Open {options.html}")
 
 
 def report_valid(manifest: "Manifest", dir: str) -> None:
-    """Say that a dataset has no problems."""
+    """Print that a dataset has no problems."""
     click.echo(f"{dir} is valid: {manifest.totals['samples']:,} samples in {len(manifest.shards):,} shards")
 
 
 def report_dataset(result: "Result", out: str) -> None:
-    """Say how many samples a dataset has, and what was skipped."""
+    """Print how many samples a dataset has, and how many rows were skipped for which reasons."""
     totals, shards = result.manifest.totals, len(result.manifest.shards)
     what = f"{totals['samples']:,} samples in {shards:,} shards, {totals['skipped']:,} skipped"
     if result.done_before:
@@ -66,16 +66,16 @@ def report_dataset(result: "Result", out: str) -> None:
     for reason, count in result.manifest.skipped.items():
         click.echo(f"  skipped {count:,}: {reason}")
     if left_out := totals.get("boxes_left_out"):
-        click.echo(f"  boxes left out, empty or outside of their pictures: {left_out:,}")
+        click.echo(f"  boxes omitted because they are empty or outside their image: {left_out:,}")
 
 
 def report(command: str, options: Any, result: Any) -> None:
-    """Print what a command came to.
+    """Print the summary of a command.
 
     Args:
-        command: its name.
-        options: of the command.
-        result: what running it returned.
+        command: name of the command.
+        options: options of the command.
+        result: return value of the command's function.
     """
     if command == "train":
         report_training(result, options.out)
@@ -99,18 +99,18 @@ def report(command: str, options: Any, result: Any) -> None:
         from glitbuild.demo.command import print_report as print_demo
 
         print_demo(result)
-    elif command != "run":  # whose stages have said it
+    elif command != "run":  # the stages of a run have been reported already
         report_dataset(result, options.out)
 
 
 BAR_WIDTH = 40
 BAR = "\u2588"
 PLAIN_BAR = "#"
-"""Where the terminal's encoding lacks the other."""
+"""Used if the terminal's encoding lacks ``BAR``."""
 
 
 def print_stats(manifest: Manifest, stats: dict[str, Any]) -> None:
-    """Print a dataset's totals and distributions on standard output."""
+    """Print a dataset's totals and distributions to standard output."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Boxes to patches and spans to tokens, pooling, and the token similarity loss: pure functions."""
+"""FAST-GOAL's token similarity loss: mapping boxes to patches and spans to tokens, pooling, and the loss itself."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 DECIMALS = 6
-"""Places are rounded to a millionth of a patch, so that a box that ends at a patch's edge touches no more."""
+"""Decimals of a patch to which edges are rounded, so that a box ending at a patch's edge doesn't touch the next."""
 
 
 def to_input(boxes: "Tensor", windows: "Tensor", size: int) -> "Tensor":
-    """Return boxes in the coordinates of the input.
+    """Map boxes from the image to the model's input.
 
-    FAST-GOAL (arXiv 2605.26615): the resize of the shorter side and the centre crop,
-    x' = x s - (W s - S) / 2 with s = S / min(W, H), clamped to [0, S]. Written with the window that they
-    leave of the picture, it also holds for models that squash it, and for the whole pixels that resizing
-    rounds to.
+    In FAST-GOAL (arXiv 2605.26615), the input is made by a resize of the shorter side and a centre crop:
+    x' = x s - (W s - S) / 2 with s = S / min(W, H), clamped to [0, S]. Expressed with the window of the image that
+    remains, the mapping also holds for models that squash the image, and for the whole pixels that resizing rounds
+    to.
 
     Args:
-        boxes: B x 4, xyxy in pixels of the picture.
-        windows: B x 4, the part of the picture that becomes the input, same as above.
-        size: edge S of the input.
+        boxes: B x 4, xyxy in pixels of the image.
+        windows: B x 4, part of the image that becomes the input, xyxy in pixels of the image.
+        size: edge length S of the input.
 
     Returns:
-        B x 4, xyxy in pixels of the input, float64; without area where the window doesn't hold the box.
+        B x 4, xyxy in pixels of the input, float64; zero area if the box is outside the window.
     """
     boxes, windows = boxes.double(), windows.double()
     corner = windows[:, [0, 1, 0, 1]]
@@ -41,15 +41,15 @@ def to_input(boxes: "Tensor", windows: "Tensor", size: int) -> "Tensor":
 
 
 def patch_mask(boxes: "Tensor", size: int, patch_size: int) -> "Tensor":
-    """Return which patches boxes touch: floor(x1/p), floor(y1/p), ceil(x2/p), ceil(y2/p), half-open.
+    """Return which patches each box touches: floor(x1/p), floor(y1/p), ceil(x2/p), ceil(y2/p), half-open.
 
     Args:
         boxes: B x 4, xyxy in pixels of the input.
-        size: edge of the input.
-        patch_size: edge p of a patch; what is left over at the right and at the bottom belongs to no patch.
+        size: edge length of the input.
+        patch_size: edge length p of a patch; a remainder at the right and at the bottom belongs to no patch.
 
     Returns:
-        B x N, bool, N patches row by row; none where a box has no area.
+        B x N, bool, N patches row by row; all False if a box has no area.
     """
     import torch
 
@@ -64,14 +64,14 @@ def patch_mask(boxes: "Tensor", size: int, patch_size: int) -> "Tensor":
 def token_span(starts: Sequence[int], span: Span, context_length: int) -> tuple[int, int]:
     """Return the positions of a sentence's tokens in the text tower's input, half-open.
 
-    A token belongs to the sentence in which it begins. Position 0 is the start of text. Of a caption that is
-    too long, the last position is the end of text: what does not fit is cut off, and a sentence of which
-    nothing fits has an empty span.
+    A token belongs to the sentence in which it starts. Position 0 is the start-of-text token. If a caption is too
+    long, it is truncated and its last position is the end-of-text token; a sentence that is cut off entirely has an
+    empty span.
 
     Args:
-        starts: of each of the caption's tokens the character at which it begins, rising.
-        span: of the sentence, in characters.
-        context_length: of the text tower.
+        starts: index of the character at which each token of the caption starts, in ascending order.
+        span: range of the sentence's characters.
+        context_length: context length of the text tower.
     """
     first, last = bisect_left(starts, span[0]), bisect_left(starts, span[1])
     end = context_length - 1
@@ -83,7 +83,7 @@ def span_mask(spans: "Tensor", length: int) -> "Tensor":
 
     Args:
         spans: B x 2, half-open.
-        length: of the batch's texts.
+        length: length L of the batch's texts in tokens.
 
     Returns:
         B x L, bool.
@@ -95,33 +95,33 @@ def span_mask(spans: "Tensor", length: int) -> "Tensor":
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of some states of each sample, as one matrix product for the batch.
+    """Return the mean of each sample's selected states, computed as one matrix product for the batch.
 
     Args:
-        states: B x N x W.
-        mask: B x N, bool.
+        states: B x N x W, states of patches or tokens.
+        mask: B x N, bool; True for the states to average.
 
     Returns:
-        B x W; zeros where the mask is empty.
+        B x W; zeros if a sample's mask is empty.
     """
     weights = mask.to(states.dtype) / mask.sum(dim=1, keepdim=True).clamp(min=1).to(states.dtype)
     return torch.bmm(weights[:, None], states)[:, 0]
 
 
 def token_similarity(pooled: Tensor, local: Tensor, mask: Tensor, count: Tensor | None = None) -> Tensor:
-    """Return one side of the token similarity loss.
+    """Return one of the two terms of the token similarity loss.
 
-    FAST-GOAL (arXiv 2605.26615): L_TSL = MSE(cos(P, v_l), 1) + MSE(cos(S, t_l), 1); this is one of the terms.
-    Only a sample's own pair counts, without a stop-gradient or a temperature.
+    FAST-GOAL (arXiv 2605.26615): L_TSL = MSE(cos(P, v_l), 1) + MSE(cos(S, t_l), 1).
+    Each sample is compared with its own pair only, without a stop-gradient or a temperature.
 
     Args:
-        pooled: B x D, the projected mean of a global view's patches (P) or tokens (S), not normalised.
-        local: B x D, the embedding of the sample's own crop (v_l) or sentence (t_l), not normalised.
-        mask: B, bool: samples whose box the crop left something of, or whose sentence is within the last token.
-        count: what the sum is divided by, where other processes have samples too; by default the mask's number.
+        pooled: B x D, projected mean of the global view's patches (P) or tokens (S), not normalised.
+        local: B x D, embedding of the sample's own crop (v_l) or sentence (t_l), not normalised.
+        mask: B, bool; True if the box is not cropped away, or if the sentence starts before the last token.
+        count: divisor of the sum, for batches split over processes; by default the number of selected samples.
 
     Returns:
-        The mean over the samples of the mask; 0 where there is none.
+        The mean over the samples that the mask selects; 0 if it selects none.
     """
     errors = (1 - cosine_similarity(pooled.float(), local.float(), dim=-1)).square()
     return (errors * mask).sum() / (mask.sum().float() if count is None else count).clamp(min=1e-6)
@@ -130,9 +130,9 @@ def token_similarity(pooled: Tensor, local: Tensor, mask: Tensor, count: Tensor 
 class TSLLoss(nn.Module):
     """FAST-GOAL's token similarity loss: L_TSL = MSE(cos(P, v_l), 1) + MSE(cos(S, t_l), 1) (arXiv 2605.26615).
 
-    It ties the patches of a region, as the whole image shows them, to the embedding of the region's own crop, and
-    the tokens of a sentence within the long caption to the embedding of the sentence alone. It has no parameters
-    and takes tensors of any model.
+    It pulls the pooled patches of a region in the whole image towards the embedding of the region's own crop, and
+    the pooled tokens of a sentence in the long caption towards the embedding of the sentence alone. It has no
+    parameters and works with the tensors of any model.
 
     Example:
         >>> import torch
@@ -164,8 +164,8 @@ class TSLLoss(nn.Module):
             tokens: B x D, projected mean of the long caption's token states within the sentence (S).
             crops: B x D, embedding of the cropped region (v_l).
             sentences: B x D, embedding of the sentence alone (t_l).
-            has_box: B, bool; False where no patch is left of the box. Such a row adds nothing to the first term.
-            has_span: B, bool; False where no token is left of the sentence. Such a row adds nothing to the second.
+            has_box: B, bool; False if no patch of the box remains; such a row adds nothing to the first term.
+            has_span: B, bool; False if no token of the sentence remains; such a row adds nothing to the second.
             counts: divisors of the two terms, for batches that are split over processes; by default the number of
                 rows that ``has_box`` and ``has_span`` select.
 

@@ -51,7 +51,7 @@ def test_a_real_failed_allocation_is_recognised() -> None:
 
 
 def test_a_batch_that_loses_items_is_an_error() -> None:
-    with pytest.raises(ValueError, match="3 gave 2"):
+    with pytest.raises(ValueError, match="3 items returned 2"):
         in_batches(lambda batch: list(batch)[1:], [1, 2, 3], 3)
 
 

@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["ingest", "rows.jsonl", *columns, "--max-side", 32, "--shard-size", 5, "--out", "raw"]
     result = here(*command, cwd=folder)
     assert result.returncode == 0, result.stderr
-    assert "boxes left out, empty or outside of their pictures: 3" in result.stdout
+    assert "boxes omitted because they are empty or outside their image: 3" in result.stdout
     models = ["--detector", "demo", "--clip-model", "demo", "--workers", 0]
     result = here("match", "raw", *models, "--out", "pairs", cwd=folder)
     assert result.returncode == 0, result.stderr
@@ -160,7 +160,7 @@ def test_a_run_is_not_continued_with_other_columns(folder: Path) -> None:
     for other in (command, [*same[:-4], "--keep-columns", "city", *same[-2:]], [*same, "--boxes-format", "xywh"]):
         result = here(*other, cwd=folder)
         assert result.returncode == 2
-        assert "begun with other options" in result.stderr
+        assert "started with other options" in result.stderr
 
 
 def test_other_boxes_in_the_input_are_noticed(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_stage_that_cannot_begin_after_others_have_written_is_no_wrong_command
     first = here("run", "recipe.yaml", cwd=tmp_path)
     assert first.returncode == 1 and "1 samples" in first.stdout
     assert "stage 2 (caption): one: its images have captions" in first.stderr
-    assert "the stages before it are finished" in first.stderr
+    assert "the stages before this one are finished" in first.stderr
     again = here("run", "recipe.yaml", cwd=tmp_path)  # writes nothing now
     assert again.returncode == 2 and "nothing to do" in again.stdout
     assert not (tmp_path / "two").exists()

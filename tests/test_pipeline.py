@@ -20,7 +20,7 @@ def test_the_recipes_fit_the_schema(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("stages: [", "not YAML"),
+        ("stages: [", "not valid YAML"),
         ("", "must be object"),
         ("stages: []", "at least 1"),
         ("stages: [{paint: {}}]", "paint"),

@@ -35,10 +35,10 @@ def test_variables_are_replaced_as_in_a_shell(text: str, expanded: str) -> None:
         ("${NOSUCH}/raw", "the variable NOSUCH is not set"),
         ("$NOSUCH/raw", "the variable NOSUCH is not set"),
         ("${EMPTY}/raw", "the variable EMPTY is empty"),
-        ("${}", "names no variable"),
-        ("${DATA", "names no variable"),
-        ("${A B}", "names no variable"),
-        ("${DATA:0:2}", "names no variable"),
+        ("${}", "is not a variable"),
+        ("${DATA", "is not a variable"),
+        ("${A B}", "is not a variable"),
+        ("${DATA:0:2}", "is not a variable"),
     ],
 )
 def test_one_that_is_not_set_is_named(text: str, says: str) -> None:

@@ -32,7 +32,7 @@ def test_a_key_that_comes_twice_is_refused(text: str, line: int, key: str, first
     with pytest.raises(ConfigError) as error:
         read_recipe(recipe(tmp_path, text))
     assert error.value.what == f"{tmp_path}/recipe.yaml, line {line}"
-    assert error.value.why == f"the key {key} comes twice, first in line {first}"
+    assert error.value.why == f"the key {key} is repeated; it is first given in line {first}"
 
 
 def test_keys_of_different_mappings_are_no_repetition(tmp_path: Path) -> None:
@@ -70,11 +70,11 @@ def test_a_variable_that_is_not_set_is_named_with_its_option(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("stages: [", "not YAML"),
-        ("a: 1\n---\nb: 2\n", "not YAML"),
-        ("stages: &all [*all]", "an alias within what it stands for"),
-        ("stages: 2026-13-45", "not YAML"),
-        ("[" * 5000, "not YAML"),
+        ("stages: [", "not valid YAML"),
+        ("a: 1\n---\nb: 2\n", "not valid YAML"),
+        ("stages: &all [*all]", "an alias that contains itself"),
+        ("stages: 2026-13-45", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
     ],
     ids=["open", "two", "alias", "date", "deep"],
 )

@@ -1,1 +1,1 @@
-"""What makes parts of the project and is no part of the package."""
+"""Scripts that generate parts of the project; not included in the package."""

@@ -1,4 +1,4 @@
-"""Write what is made from the options' declarations: the recipes' schema and the tables of options in ``docs/``."""
+"""Generates the schema of pipeline files and the option tables in ``docs/`` from the options' declarations."""
 
 import json
 import re
@@ -14,7 +14,7 @@ SCHEMA = ROOT / "schemas" / "pipeline.schema.json"
 PAGES = ROOT / "docs"
 
 BLOCK = re.compile(r"<!-- options: (?P<command>[a-z]+)(?: (?P<base>\w+))? -->\n.*?<!-- end -->", re.DOTALL)
-"""A table in a page: of a command's own options, or of those that it has from a base class."""
+"""Option table in a page: of a command's own options, or of those inherited from a base class."""
 
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -28,11 +28,11 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["stages"],
         "properties": {
-            "description": {"type": "string", "description": "what the pipeline makes"},
+            "description": {"type": "string", "description": "description of the pipeline"},
             "stages": {
                 "type": "array",
                 "minItems": 1,
-                "description": "run one after the other",
+                "description": "stages, run one after another",
                 "items": {
                     "type": "object",
                     "minProperties": 1,
@@ -80,11 +80,11 @@ def _property(option: Declared) -> dict[str, Any]:
 
 
 def table(command: str, base: str | None) -> str:
-    """Return a table of a command's options in Markdown.
+    """Return a Markdown table of a command's options.
 
     Args:
-        command: its name.
-        base: name of the class that declares the options; None for the command's own.
+        command: name of the command.
+        base: name of the class that declares the options; None for the command's own options.
     """
     options = COMMANDS[command].load_options()
     of = next(kind for kind in options.__mro__ if base in (None, kind.__name__))
@@ -98,7 +98,7 @@ def table(command: str, base: str | None) -> str:
 
 
 def _row(option: Declared) -> str:
-    """Return a row of a table: names, default, and what the option is for."""
+    """Return a row of a table: name, default, and description."""
     said = option.option
     name = said.metavar or option.name.upper() if said.argument else flag(option.name)
     if option.type is bool and (option.nullable or option.default is True):
@@ -115,7 +115,7 @@ def _row(option: Declared) -> str:
 
 
 def pages() -> Iterator[tuple[Path, str]]:
-    """Yield the pages that have tables of options, with these as they should be."""
+    """Yield the pages that contain option tables, with the updated text."""
     for path in sorted(PAGES.rglob("*.md")):
         text = path.read_text()
         if BLOCK.search(text):
@@ -128,7 +128,7 @@ def _block(found: re.Match[str]) -> str:
 
 
 def schema_text() -> str:
-    """Return the schema as it is written."""
+    """Return the text of the schema file."""
     return json.dumps(schema(), ensure_ascii=False, indent=2) + "\n"
 
 

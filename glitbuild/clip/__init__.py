@@ -1,1 +1,1 @@
-"""CLIP models through open_clip: load one, prepare its inputs, encode images and texts."""
+"""CLIP models through open_clip: loading, preprocessing, and encoding of images and texts."""

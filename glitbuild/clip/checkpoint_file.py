@@ -1,4 +1,4 @@
-"""From a file with weights, of whatever kind, to a CLIP's state as open_clip names its parts."""
+"""Reading checkpoint files of various kinds into a CLIP state dict with open_clip's names."""
 
 import json
 import re
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     State = dict[str, Tensor]
 
 BIG_VISION = (".npz", ".npy")
-"""Google's own files of SigLIP, which open_clip converts while it loads them."""
+"""Extensions of Google's original SigLIP files, which open_clip converts while loading them."""
 
 OPENAI_NUMBERS = ("input_resolution", "context_length", "vocab_size")
-"""OpenAI's archives have these beside the weights."""
+"""Numbers that OpenAI's archives store next to the weights."""
 
 MASKS = ("attn_mask", "mask1", "mask2")
-"""Parts of a model that some ways of saving put among the weights."""
+"""Masks that some ways of saving a model put among the weights."""
 
 POSITIONS, LONG_POSITIONS = "positional_embedding", "positional_embedding_res"
 
 NOT_THE_MODEL = ("optim", "scaler", "sched", "loss", "teacher")
-"""Parts of a checkpoint whose names begin with these hold no model that counts."""
+"""Prefixes of the parts of a checkpoint that don't hold the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """What is in a file.
+    """Contents of a checkpoint file.
 
     Attributes:
-        state: the weights of the CLIP, by the names that open_clip has for them; empty for ``BIG_VISION``.
-        facts: what the file itself tells of its weights for sure.
-        said: what else it holds: settings of a training, metadata.
-        left_out: names of weights that are no part of the CLIP, and of other models.
+        state: weights of the CLIP by open_clip's names; empty for ``BIG_VISION``.
+        facts: facts about the weights that the file itself proves.
+        said: other content: training settings and metadata.
+        left_out: names of other models, and of weights that don't belong to the CLIP.
     """
 
     state: "State"
@@ -52,14 +52,14 @@ class CheckpointFile:
 
 
 def read_checkpoint(path: Path, what: str) -> CheckpointFile:
-    """Read a file; what it is, its content says and not its name.
+    """Read a file; its format is recognised by its content, not by its name.
 
     Args:
-        path: the file.
-        what: the option with its value, for errors.
+        path: checkpoint file.
+        what: option and its value, for errors.
 
     Raises:
-        ModelError: it is damaged, something else than weights, or holds no CLIP, or several.
+        ModelError: the file is damaged, doesn't contain weights, or contains no CLIP or several models.
     """
     if wrong := not_weights(path):
         raise ModelError(what, *wrong)
@@ -80,7 +80,7 @@ def read_checkpoint(path: Path, what: str) -> CheckpointFile:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: the length of a JSON object, then the object."""
+    """Return whether a file starts like safetensors: with the length of a JSON object, then the object."""
     with path.open("rb") as file:
         start = file.read(9)
     return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
@@ -101,7 +101,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _torchscript(path: Path) -> "tuple[State, Facts]":
-    """Return the state of a model that was saved as a program, as OpenAI's are; the program isn't run."""
+    """Return the state of a TorchScript model, such as OpenAI's; the program is not run."""
     import torch
 
     with warnings.catch_warnings():
@@ -117,32 +117,32 @@ def _pickled(path: Path) -> Any:
     import numpy as np
     import torch
 
-    # Trainings put their arguments and the best score beside the weights; neither can run anything.
+    # Training code stores its arguments and the best score with the weights; these types can't run any code.
     scalar: Any = np.float64(0).__reduce__()[0]
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
     harmless = [argparse.Namespace, np.dtype, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
     with torch.serialization.safe_globals(harmless):
-        if path.suffix == ".safetensors":  # torch would believe the name
+        if path.suffix == ".safetensors":  # torch would trust the extension
             with path.open("rb") as file:
                 return torch.load(file, map_location="cpu", weights_only=True)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
 
 
 def _reason(error: Exception) -> tuple[str, str]:
-    """Return why a file can't be read, and what to do."""
+    """Return why a file can't be read, and what to do about it."""
     text = str(error)
     if found := re.search(r"(?:GLOBAL|Unsupported class) `?([A-Za-z_][\w.]*)", text):
         why = f"a pickle of Python objects ({found[1]}), which could run any code and is not loaded"
-        return why, "save the weights alone: torch.save(model.state_dict(), FILE)"
+        return why, "save only the weights: torch.save(model.state_dict(), FILE)"
     if isinstance(error, MemoryError):
         return "it does not fit into memory", "use a machine with more memory"
     line = text.strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
-    return f"cut off, damaged or no checkpoint ({line})", "download or save it again"
+    return f"truncated, damaged or not a checkpoint ({line})", "download or save it again"
 
 
 def _understood(content: Any, said: Mapping[str, Any], facts: Facts, what: str) -> CheckpointFile:
     if not isinstance(content, Mapping):
-        fix = "save the weights alone: torch.save(model.state_dict(), FILE)"
+        fix = "save only the weights: torch.save(model.state_dict(), FILE)"
         raise ModelError(what, f"it holds a {type(content).__name__}, not the weights of a model", fix)
     others: list[str] = []
     weights = content
@@ -150,7 +150,7 @@ def _understood(content: Any, said: Mapping[str, Any], facts: Facts, what: str) 
         name = "state_dict" if "state_dict" in models else next(iter(models))
         others = [other for other in models if other != name]
         if others and name != "state_dict":
-            fix = "save the one that counts as a file of its own"
+            fix = "save the one to use in a separate file"
             raise ModelError(what, f"it holds several models: {', '.join(models)}", fix)
         weights = models[name]
         said = {key: value for key, value in content.items() if key not in models} | dict(said)
@@ -159,12 +159,12 @@ def _understood(content: Any, said: Mapping[str, Any], facts: Facts, what: str) 
         raise ModelError(what, "it holds no weights", "give a CLIP's checkpoint")
     if any(name.startswith(("vision_model.", "text_model.")) for name in state):
         why = "weights of a transformers model (CLIPModel, SiglipModel), whose names are not open_clip's"
-        raise ModelError(what, why, "give the model's open_clip checkpoint, or its architecture and tag there")
+        raise ModelError(what, why, "give the model's open_clip checkpoint, or its open_clip architecture and tag")
     if state.keys() & set(OPENAI_NUMBERS):
         facts = facts.filled(OPENAI)
     state = {name: value for name, value in state.items() if not _is_beside(name)}
     if any(name.rpartition("text.")[2] == LONG_POSITIONS for name in state):
-        # Long-CLIP began with OpenAI's models and prepares pictures as they do.
+        # Long-CLIP is based on OpenAI's models and preprocesses images as they do.
         state, facts = _long_clip(state, what), facts.filled(OPENAI)
     return CheckpointFile(state, facts, said, (*others, *left_out))
 
@@ -176,7 +176,7 @@ def _looks_like_clip(content: Mapping[Any, Any]) -> bool:
 
 
 def _models(content: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the models among a checkpoint's parts, also one level below: ``{"model": {"state_dict": ...}}``."""
+    """Yield the models among a checkpoint's parts, also nested one level: ``{"model": {"state_dict": ...}}``."""
     for name, part in content.items():
         if not isinstance(part, Mapping) or str(name).startswith(NOT_THE_MODEL):
             continue
@@ -192,14 +192,14 @@ def _tensors(weights: Mapping[Any, Any]) -> "State":
     import torch
 
     found = {str(name): value for name, value in weights.items() if isinstance(value, torch.Tensor)}
-    return {name.replace("_orig_mod.", ""): value for name, value in found.items()}  # of torch.compile
+    return {name.replace("_orig_mod.", ""): value for name, value in found.items()}  # added by torch.compile
 
 
 def _without_prefix(state: "State", what: str) -> "tuple[State, tuple[str, ...]]":
-    """Take away what a wrapper put before the names, such as ``module.`` or ``model.``.
+    """Remove prefixes that a wrapper added to the names, such as ``module.`` or ``model.``.
 
     Returns:
-        The weights of the CLIP, and the names of those that are no part of it.
+        The weights of the CLIP, and the names of weights that don't belong to it.
     """
     ends = ("logit_scale", "visual.proj", "visual.conv1.weight", "token_embedding.weight")
     for end in ends:
@@ -208,7 +208,7 @@ def _without_prefix(state: "State", what: str) -> "tuple[State, tuple[str, ...]]
         prefixes = [prefix for prefix in prefixes if any(name.startswith(prefix + "visual.") for name in state)]
         if len(prefixes) > 1:
             listed = ", ".join(prefix or "(no prefix)" for prefix in prefixes)
-            fix = "save the one that counts as a file of its own"
+            fix = "save the one to use in a separate file"
             raise ModelError(what, f"it holds several models, with the prefixes {listed}", fix)
         if prefixes and (prefix := prefixes[0]):
             own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
@@ -224,10 +224,10 @@ def _is_beside(name: str) -> bool:
 
 
 def _long_clip(state: "State", what: str) -> "State":
-    """Return Long-CLIP's state with one table of positions instead of its two.
+    """Return Long-CLIP's state with its two position tables merged into one.
 
-    Its first holds the positions that are frozen, the second those that are trained; its forward takes the first 20
-    rows of the one and the others of the other.
+    The first table holds the frozen positions, the second the trained ones; Long-CLIP's forward pass uses the first
+    20 rows of the first table and the remaining rows of the second.
     """
     import torch
 
@@ -235,14 +235,14 @@ def _long_clip(state: "State", what: str) -> "State":
     prefix = "text." if f"text.{LONG_POSITIONS}" in state else ""
     trained, first = found.pop(prefix + LONG_POSITIONS), found.get(prefix + POSITIONS)
     if first is None or first.shape != trained.shape:
-        why = f"{POSITIONS} and {LONG_POSITIONS} are not of one shape"
-        raise ModelError(what, why, "give a checkpoint that Long-CLIP's training wrote")
+        why = f"{POSITIONS} and {LONG_POSITIONS} differ in shape"
+        raise ModelError(what, why, "give a checkpoint written by Long-CLIP's training")
     found[prefix + POSITIONS] = torch.cat([first[:KEPT], trained[KEPT:]])
     return found
 
 
 def text_of(value: Any) -> Any:
-    """Return what metadata says: JSON where a text is JSON, else the text itself."""
+    """Return a metadata value, parsed if it is a JSON string, else unchanged."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,4 +1,4 @@
-"""The one encoder: embeddings of texts, crops and patches, L2-normalized, for every command and for programs."""
+"""Encoder that all commands share: L2-normalized embeddings of texts, crops and patches."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,30 +23,31 @@ IMAGE_BATCH, TEXT_BATCH = 128, 256
 
 
 class Seen(NamedTuple):
-    """What a model makes of an image: its embedding, D floats, and those of its patches, N x D, row by row."""
+    """Embeddings of an image: of the whole image, D floats, and of its patches, N x D, row by row."""
 
     image: NDArray[np.float32]
     patches: NDArray[np.float32]
 
 
 class ClipEncoder:
-    """A CLIP model on one device. It computes in float16 (autocast) on a GPU and in float32 on a CPU.
+    """A CLIP model on one device; computes in float16 (autocast) on a GPU and in float32 on a CPU.
 
     Args:
-        clip: what names a model, or an open_clip model in memory, in evaluation mode, with CLIP's own tokenizer.
+        clip: specification of a model; or an open_clip model in memory, in evaluation mode, with CLIP's own
+            tokenizer.
         device: torch device, such as ``cpu`` or ``cuda:0``; a model in memory must be on it.
-        image_batch: number of crops that are computed together; halved where memory is too small for them.
-        text_batch: number of texts that are computed together, same as above.
-        context_length: number of tokens that are read, or None for as many as the model reads. 248 stretches a
-            model of 77 as Long-CLIP does; 77 cuts longer texts, whatever the model could read.
-        patches: whether ``images_with_patches`` is needed, for which the model must be a vision transformer.
+        image_batch: number of crops per batch; halved if memory runs out.
+        text_batch: number of texts per batch; halved if memory runs out.
+        context_length: number of tokens to read; None for as many as the model reads. 248 stretches a model that
+            reads 77 as Long-CLIP does; 77 truncates longer texts even if the model could read more.
+        patches: whether ``images_with_patches`` will be used, for which the model must be a vision transformer.
 
     Attributes:
         preprocess: evaluation transform of the model.
-        towers: both towers, with the states of patches; None unless ``patches`` is set.
+        towers: both towers, with access to the states of patches; None unless ``patches`` is set.
 
     Raises:
-        ModelError: the weights can't be had, or the model is of a kind that is not supported.
+        ModelError: the weights are unavailable, or this kind of model is not supported.
     """
 
     def __init__(
@@ -79,12 +80,12 @@ class ClipEncoder:
             self._check_tokenizer(context_length, shown)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Return the token ids of each text, cut to the context length."""
+        """Return the token ids of each text, truncated to the context length."""
         return self._text.tokenize(texts)
 
     def texts(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
-        """Return the embeddings of texts, M x D, in their order."""
-        # Texts of similar length share a batch, which is padded to its longest.
+        """Return the embeddings of texts, M x D, in the given order."""
+        # Texts of similar length share a batch, because a batch is padded to its longest text.
         order = sorted(range(len(tokens)), key=lambda index: (len(tokens[index].ids), index))
         found = in_batches(self._encode_texts, [tokens[index] for index in order], self._text_batch)
         embeddings = np.empty((len(tokens), len(found[0]) if found else 0), dtype=np.float32)
@@ -93,11 +94,11 @@ class ClipEncoder:
         return embeddings
 
     def images(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        """Return the embedding of each crop that ``preprocess.crop`` made, D floats."""
+        """Return the embedding, D floats, of each crop from ``preprocess.crop``."""
         return in_batches(self._encode_images, crops, self._image_batch)
 
     def images_with_patches(self, crops: Sequence[NDArray[np.uint8]]) -> list[Seen]:
-        """Return the embedding of each crop that ``preprocess.crop`` made, and those of its patches."""
+        """Return the embeddings of each crop from ``preprocess.crop`` and of its patches."""
         return in_batches(self._encode_patches, crops, self._image_batch)
 
     def _encode_texts(self, tokens: Sequence[Tokens]) -> list[NDArray[np.float32]]:
@@ -121,15 +122,15 @@ class ClipEncoder:
     def _computing(self) -> Iterator[None]:
         import torch
 
-        if self._model.training:  # a model in memory, of a program that trains it meanwhile
+        if self._model.training:  # a caller may be training its model in memory
             raise ModelError(THE_MODEL, "it is in training mode", "call its eval() first")
         with torch.inference_mode(), torch.autocast("cuda", torch.float16, self._device.startswith("cuda")):
             yield
 
     def _check_tokenizer(self, context_length: int, shown: str) -> None:
         tokens = len(self.tokenize(["a " * LONG_CONTEXT])[0].ids)
-        if tokens != context_length:  # a tokenizer of another kind, which has a length of its own
-            what, fix = f"{shown} with --context-length {context_length}", "take a model with CLIP's own tokenizer"
+        if tokens != context_length:  # another kind of tokenizer, with a fixed length
+            what, fix = f"{shown} with --context-length {context_length}", "use a model with CLIP's own tokenizer"
             raise ModelError(what, f"its tokenizer makes {tokens} tokens of a long text", fix)
 
 
@@ -137,7 +138,7 @@ def choose_device(device: str) -> str:
     """Return the torch device for ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigError: a GPU is asked for and there is none.
+        ConfigError: a GPU is requested but not available.
     """
     import torch
 
@@ -150,8 +151,8 @@ def choose_device(device: str) -> str:
 
 def _check_context(asked: int, reads: int, shown: str) -> None:
     if asked > reads:
-        fix = f"give --context-length {CONTEXT}" if reads > CONTEXT else "take a model that reads more"
-        why = f"the model reads {reads} tokens, and only {CONTEXT} are stretched"
+        fix = f"give --context-length {CONTEXT}" if reads > CONTEXT else "use a model that reads more"
+        why = f"the model reads {reads} tokens, and only models that read {CONTEXT} can be stretched"
         raise ModelError(f"{shown} with --context-length {asked}", why, fix)
 
 

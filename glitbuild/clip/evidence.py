@@ -1,4 +1,4 @@
-"""What the neighbours of a checkpoint, and what it holds beside weights, say of how it was trained."""
+"""Evidence of how a checkpoint was trained: from files next to it, and from metadata stored with its weights."""
 
 import ast
 import json
@@ -14,22 +14,23 @@ from glitbuild.errors import ModelError
 OPEN_CLIP = "open_clip_config.json"
 TRANSFORMERS, PROCESSOR = "config.json", "preprocessor_config.json"
 ARGUMENTS = "params.txt"
-"""open_clip's training writes its options there, in the folder that holds ``checkpoints``."""
+"""File to which open_clip's training writes its options, in the folder that contains ``checkpoints``."""
 
 RUN = "run.json"
-"""Of ``glitbuild train``; its checkpoints lie two folders below."""
+"""File of ``glitbuild train``; the checkpoints are two folders below it."""
 
 RESAMPLE = {2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers, as transformers writes them."""
+"""Pillow's filter numbers, as transformers stores them."""
 
 
 def facts_beside(path: Path, model: str, what: str) -> Facts:
-    """Return what the files beside a checkpoint say, the most exact first.
+    """Return the facts from files next to a checkpoint; the most reliable ones take precedence.
 
     Args:
-        path: of the checkpoint, where the user has it: links are not followed, so that a cache's folders count.
-        model: one of open_clip's architectures, which the checkpoint is said to be of.
-        what: the option with its value, for errors.
+        path: path of the checkpoint as the user gave it; links are not followed, because the names of cache folders
+            count.
+        model: open_clip architecture that the user gave for the checkpoint.
+        what: option and its value, for errors.
 
     Raises:
         ModelError: one of the files is damaged.
@@ -46,7 +47,7 @@ def facts_beside(path: Path, model: str, what: str) -> Facts:
 
 
 def facts_of_config(config: Mapping[str, Any]) -> Facts:
-    """Return what an ``open_clip_config.json`` says; what it leaves out is open_clip's default."""
+    """Return the facts from an ``open_clip_config.json``, with open_clip's defaults for what it omits."""
     model, preprocess = config.get("model_cfg", config), config.get("preprocess_cfg", {})
     if "vision_cfg" not in model:
         return Facts()
@@ -54,7 +55,7 @@ def facts_of_config(config: Mapping[str, Any]) -> Facts:
 
 
 def facts_of_arguments(given: Mapping[str, Any]) -> Facts:
-    """Return what the options of open_clip's training say of the model it trained."""
+    """Return the facts about a model that follow from the options of open_clip's training."""
     import open_clip
 
     name = str(given.get("model", "")).replace("/", "-")
@@ -64,7 +65,7 @@ def facts_of_arguments(given: Mapping[str, Any]) -> Facts:
     tag = facts_of_tag(name, str(given.get("pretrained") or ""))
     quick: bool | None = bool(given.get("force_quick_gelu") or architecture.get("quick_gelu"))
     if not quick and (given.get("pretrained") or "force_quick_gelu" not in given):
-        quick = None  # its versions differ in what they made of weights with the other activation
+        quick = None  # versions of open_clip handle weights with the other activation differently
     if "image_mean" not in given:
         return Facts(quick)
     said = _of_preprocess({name: given.get(f"image_{name}") for name in OPTIONS if name != "quick_gelu"})
@@ -73,7 +74,7 @@ def facts_of_arguments(given: Mapping[str, Any]) -> Facts:
 
 
 def facts_within(said: Mapping[str, Any]) -> Facts:
-    """Return what a checkpoint says beside its weights: a configuration, a training's arguments, single facts."""
+    """Return the facts stored with a checkpoint's weights: configuration, training arguments, single values."""
     said = {name: text_of(value) for name, value in said.items()}
     found = Facts()
     for config in (said, said.get("open_clip_config")):
@@ -86,20 +87,20 @@ def facts_within(said: Mapping[str, Any]) -> Facts:
         inner = inner if isinstance(inner, Mapping) else getattr(inner, "__dict__", None)
         if inner:
             found = found.filled(_single(inner)).filled(facts_of_arguments(inner))
-    # The name that open_clip's training makes up by itself tells the architecture.
+    # The run name that open_clip's training generates contains the architecture.
     if "-quickgelu-lr_" in str(said.get("name", "")):
         found = found.filled(Facts(True))
     return found.filled(_single(said))
 
 
 def _single(said: Mapping[str, Any]) -> Facts:
-    """Return the facts that stand there under open_clip's own names for them."""
+    """Return the facts that are stored under open_clip's own names for them."""
     quick = said.get("quick_gelu", said.get("force_quick_gelu"))
     preprocess = {name: said.get(option, said.get(name)) for name, option in OPTIONS.items()}
-    # Only together do they mean a picture's preparation: "mean" alone may be of anything.
+    # Only together do they describe preprocessing: "mean" alone may refer to anything.
     if preprocess["mean"] is None or preprocess["std"] is None:
         preprocess = {}
-    # A training's flag that is off says nothing of an architecture that has QuickGELU by itself.
+    # A training flag that is off says nothing about an architecture that has QuickGELU anyway.
     return Facts(quick if isinstance(quick, bool) and (quick or "quick_gelu" in said) else None).filled(
         _of_preprocess(preprocess)
     )
@@ -107,7 +108,7 @@ def _single(said: Mapping[str, Any]) -> Facts:
 
 def _of_preprocess(said: Mapping[str, Any]) -> Facts:
     interpolation, mode = said.get("interpolation"), said.get("resize_mode")
-    if interpolation == "random":  # in training; for measuring open_clip takes the cubic one
+    if interpolation == "random":  # for training; for evaluation, open_clip uses bicubic
         interpolation = "bicubic"
     return Facts(
         None,
@@ -119,7 +120,7 @@ def _of_preprocess(said: Mapping[str, Any]) -> Facts:
 
 
 def _facts_of_run(config: Mapping[str, Any]) -> Facts:
-    """Return what the options of a run of ``glitbuild train`` say."""
+    """Return the facts that follow from the options of a ``glitbuild train`` run."""
     import open_clip
 
     name = str(config.get("model"))
@@ -135,7 +136,7 @@ def _facts_of_run(config: Mapping[str, Any]) -> Facts:
 
 
 def _is_of(config: Mapping[str, Any], model: str) -> bool:
-    """Whether an ``open_clip_config.json`` describes this architecture, as far as both say."""
+    """Return whether an ``open_clip_config.json`` is consistent with this architecture."""
     import open_clip
 
     said, known = config.get("model_cfg", config), open_clip.get_model_config(model)
@@ -179,8 +180,8 @@ def _json(path: Path, what: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        why = f"{path.name} beside it, which says how the weights were trained, is damaged ({error})"
-        raise ModelError(what, why, "mend that file, or move it away") from error
+        why = f"{path.name} next to it, which says how the weights were trained, is damaged ({error})"
+        raise ModelError(what, why, "repair that file, or move it elsewhere") from error
     return content if isinstance(content, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""What is known of weights beside their architecture's name: activation, input normalization, training data."""
+"""Facts about weights that their architecture's name doesn't tell: activation, normalization and resizing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -9,10 +9,10 @@ from glitbuild.errors import ConfigError, ModelError
 from glitbuild.options import Content, Options, about, flag
 
 Colour = tuple[float, float, float]
-"""A number for each of red, green and blue, for pixels from 0 to 1."""
+"""One number each for red, green and blue, for pixel values from 0 to 1."""
 
 CONTEXT, LONG_CONTEXT = 77, 248
-"""Tokens that CLIP's text tower reads, and those that it reads once it is stretched as in Long-CLIP."""
+"""Number of tokens that CLIP's text tower reads, and that it reads after stretching as in Long-CLIP."""
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 RESIZE_MODES = ("shortest", "squash")
@@ -24,19 +24,19 @@ OPTIONS = {
     "interpolation": "image_interpolation",
     "resize_mode": "image_resize_mode",
 }
-"""The option that decides each fact, spelled as open_clip's training does, with underscores."""
+"""Option for each fact, named as in open_clip's training, with underscores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What has to be known to use weights as they were trained; None stands for what is not known.
+    """What must be known to use weights as they were trained; None for unknown facts.
 
     Attributes:
-        quick_gelu: the activation is QuickGELU, as in OpenAI's models, not GELU.
-        mean: subtracted from the pixels.
-        std: they are divided by it.
-        interpolation: ``bicubic`` or ``bilinear``.
-        resize_mode: ``shortest``: the shorter side is resized and the centre cut out; ``squash``: both sides are.
+        quick_gelu: whether the activation is QuickGELU, as in OpenAI's models, instead of GELU.
+        mean: mean that is subtracted from the pixels.
+        std: standard deviation that the pixels are divided by.
+        interpolation: interpolation of the resize, ``bicubic`` or ``bilinear``.
+        resize_mode: ``shortest`` to resize the shorter side and crop the centre, ``squash`` to resize both sides.
     """
 
     quick_gelu: bool | None = None
@@ -46,22 +46,22 @@ class Facts:
     resize_mode: str | None = None
 
     def filled(self, other: "Facts") -> "Facts":
-        """Return these facts, and the other's where nothing is known here."""
+        """Return these facts, completed by the other's where unknown."""
         missing = {name: getattr(other, name) for name in self.unknown}
         return replace(self, **missing)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Names of the facts that are not known."""
+        """Names of the unknown facts."""
         return tuple(each.name for each in fields(self) if getattr(self, each.name) is None)
 
     def preprocess_cfg(self) -> dict[str, Any]:
-        """Return what is known of the preparation of pictures, in open_clip's words."""
+        """Return the known preprocessing under open_clip's names."""
         known = {name: value for name, value in asdict(self).items() if value is not None}
         return {name: value for name, value in known.items() if name != "quick_gelu"}
 
     def changes(self, usual: "Facts") -> dict[str, Any]:
-        """Return by option what differs from other facts, as JSON."""
+        """Return the known facts that differ from others, as JSON values by option."""
         return {
             option: list(value) if isinstance(value, tuple) else value
             for name, option in OPTIONS.items()
@@ -76,7 +76,7 @@ DEFAULTS = Facts(
     interpolation="bicubic",
     resize_mode="shortest",
 )
-"""What open_clip does where nothing else is said. All but the activation is as OpenAI's models have it."""
+"""Defaults of open_clip; all but the activation are those of OpenAI's models."""
 
 UNKNOWN = Facts()
 
@@ -85,17 +85,17 @@ OPENAI = replace(DEFAULTS, quick_gelu=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactOptions(Options):
-    """The options that say what neither a checkpoint nor its neighbours do.
+    """Options for facts that neither a checkpoint nor the files next to it provide.
 
     Raises:
-        ConfigError: an option has a value that no model is read with.
+        ConfigError: an option has a value that no model can be used with.
     """
 
     force_quick_gelu: bool | None = field(
         default=None,
         metadata=about(
             "Whether a checkpoint was trained with QuickGELU.",
-            absent="what it or its neighbours say",
+            absent="from the file or those next to it",
             content=Content.DERIVED,
         ),
     )
@@ -111,12 +111,12 @@ class FactOptions(Options):
     )
     image_interpolation: str | None = field(
         default=None,
-        metadata=about("Interpolation of its resize.", choices=INTERPOLATIONS, content=Content.DERIVED),
+        metadata=about("Interpolation of its resize step.", choices=INTERPOLATIONS, content=Content.DERIVED),
     )
     image_resize_mode: str | None = field(
         default=None,
         metadata=about(
-            "Its resize: shortest (with a center crop) or squash (both sides).",
+            "Resize step: shortest (side, with a center crop) or squash (both sides).",
             choices=RESIZE_MODES,
             content=Content.DERIVED,
         ),
@@ -126,11 +126,11 @@ class FactOptions(Options):
         Options.__post_init__(self)
         if self.image_std is not None and not min(self.image_std) > 0:
             what = self.written("image_std", self.image_std)
-            raise ConfigError(what, "pixels are divided by it", "give numbers above 0")
+            raise ConfigError(what, "pixels are divided by these numbers", "give numbers above 0")
 
     @property
     def facts(self) -> Facts:
-        """What they say."""
+        """Facts that the options give."""
         return Facts(
             self.force_quick_gelu,
             colour(self.image_mean),
@@ -141,7 +141,7 @@ class FactOptions(Options):
 
 
 def colour(value: Any) -> Colour | None:
-    """Return three numbers, or one for all three, as open_clip takes it; None where it is neither."""
+    """Return one number per channel, from three or, as in open_clip, from one for all; None for anything else."""
     numbers = [value] if isinstance(value, int | float) else value
     if not isinstance(numbers, list | tuple) or not all(isinstance(each, int | float) for each in numbers):
         return None
@@ -151,7 +151,7 @@ def colour(value: Any) -> Colour | None:
 
 
 def facts_of_tag(model: str, tag: str) -> Facts | None:
-    """Return what is known of the weights that a tag names; None where the architecture has no such tag."""
+    """Return the facts about the weights of a tag; None if the architecture has no such tag."""
     import open_clip
 
     known = open_clip.get_pretrained_cfg(model, tag)
@@ -159,7 +159,7 @@ def facts_of_tag(model: str, tag: str) -> Facts | None:
 
 
 def facts_of_file(model: str, path: Path, sha256: str) -> Facts:
-    """Return what is known of a file that is a tag's: by its SHA-256, its name, or its place in the Hub's cache."""
+    """Return the facts about a tag's file, identified by its SHA-256, its name, or its path in the Hub's cache."""
     import open_clip
 
     for tag in open_clip.list_pretrained_tags_by_model(model):
@@ -170,23 +170,23 @@ def facts_of_file(model: str, path: Path, sha256: str) -> Facts:
 
 
 def usual_facts(model: str) -> Facts:
-    """Return what open_clip takes for an architecture where nothing else is said."""
+    """Return open_clip's defaults for an architecture."""
     import open_clip
 
     return replace(DEFAULTS, quick_gelu=bool(open_clip.get_model_config(model).get("quick_gelu")))
 
 
 def by_architecture(model: str, facts: Facts, what: str, written: Callable[..., str] = flag) -> Facts:
-    """Complete facts by what is known of an architecture's weights, where these leave no choice.
+    """Complete facts from the published weights of an architecture, if these agree.
 
     Args:
         model: one of open_clip's architectures.
-        facts: what is known for sure of the weights.
-        what: the option with the checkpoint, for errors.
-        written: how errors write an option and its value.
+        facts: facts about the weights that are certain.
+        what: option with the checkpoint, for errors.
+        written: function that formats an option and its value for errors.
 
     Raises:
-        ModelError: weights of this architecture exist that differ in what is not known.
+        ModelError: the published weights of this architecture differ in an unknown fact.
     """
     import open_clip
 
@@ -194,7 +194,7 @@ def by_architecture(model: str, facts: Facts, what: str, written: Callable[..., 
     kinds = [_facts(model, open_clip.get_pretrained_cfg(model, tag)) for tag in tags] or [usual_facts(model)]
     usual = usual_facts(model).quick_gelu
     if all(kind.quick_gelu != usual for kind in kinds):
-        # All that are published have the other activation, but those that are trained under this name don't.
+        # All published weights have the other activation, but those that are trained under this name don't.
         kinds += [replace(kind, quick_gelu=usual) for kind in kinds]
     for name in OPTIONS:
         value = getattr(facts, name)
@@ -209,13 +209,13 @@ def by_architecture(model: str, facts: Facts, what: str, written: Callable[..., 
 def _why(model: str, open_ones: dict[str, list[Any]]) -> str:
     words = {
         "quick_gelu": "whether they were trained with QuickGELU",
-        "mean": "the mean of their pictures' pixels",
-        "std": "the deviation of these",
-        "interpolation": "how their pictures are interpolated",
-        "resize_mode": "how these are made square",
+        "mean": "the mean of their pixels",
+        "std": "the standard deviation of their pixels",
+        "interpolation": "how their images were interpolated",
+        "resize_mode": "how their images were made square",
     }
     listed = ", ".join(words[name] for name in open_ones)
-    return f"neither the file nor one beside it says {listed}, and weights of {model} differ in that"
+    return f"neither the file nor one next to it says {listed}, and published weights of {model} differ in that"
 
 
 def _fix(open_ones: dict[str, list[Any]], written: Callable[..., str]) -> str:
@@ -225,7 +225,7 @@ def _fix(open_ones: dict[str, list[Any]], written: Callable[..., str]) -> str:
         if name == "quick_gelu":
             spelled = [f"{written(OPTIONS[name], True)} (OpenAI, DFN, MetaCLIP)", written(OPTIONS[name], False)]
         ways.append(" or ".join(spelled))
-    return "give " + ", ".join(ways) + "; or put the weights' open_clip_config.json beside them"
+    return "give " + ", ".join(ways) + "; or put the weights' open_clip_config.json next to them"
 
 
 def _facts(model: str, known: dict[str, Any]) -> Facts:
@@ -244,7 +244,7 @@ def _is_file_of(known: dict[str, Any], path: Path, sha256: str) -> bool:
     name = url.rpartition("/")[2]
     if "openaipublic" in url and sha256 == url.split("/")[-2]:
         return True
-    # Of these the name ends in the first digits.
+    # The names of these files end in the first digits of their SHA-256.
     if "mlfoundations" in url and sha256.startswith(name.rpartition("-")[2].partition(".")[0]):
         return True
     if "fbaipublicfiles" in url and path.name == name:

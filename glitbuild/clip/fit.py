@@ -1,4 +1,4 @@
-"""Build a network to the shapes of its weights: open_clip would silently resize what doesn't fit."""
+"""Loading weights only if their shapes match the network; open_clip would silently resize what doesn't fit."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet_open_clip() -> Iterator[None]:
-    """Let only errors through."""
+    """Suppress warnings and log messages below the level of errors."""
     root = logging.getLogger()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -33,19 +33,19 @@ def _is_error(record: logging.LogRecord) -> bool:
 
 
 NAMED = 3
-"""Weights that an error names; of the others it says how many there are."""
+"""Most weights that an error lists by name; the others are only counted."""
 
 GRID = "visual.positional_embedding"
 
 
 def text_positions(state: "State") -> int | None:
-    """Return the rows of the table of a text tower's positions; None where there is none."""
+    """Return the number of rows of the text tower's position table; None if there is none."""
     table = state.get("positional_embedding", state.get("text.positional_embedding"))
     return None if table is None or table.ndim != 2 else int(table.shape[0])
 
 
 def context_length(state: "State", model_cfg: Mapping[str, Any]) -> int | None:
-    """Return how many tokens weights read, where an architecture says another number; else None."""
+    """Return the number of tokens that weights read if it differs from the architecture's, else None."""
     text, rows = model_cfg["text_cfg"], text_positions(state)
     if rows is None or text.get("hf_model_name"):
         return None
@@ -54,16 +54,16 @@ def context_length(state: "State", model_cfg: Mapping[str, Any]) -> int | None:
 
 
 def fill(model: Any, state: "State", what: str, name: str) -> None:
-    """Put weights into a network that has exactly their shapes.
+    """Load weights into a network, which must have exactly their shapes.
 
     Args:
-        model: an open_clip model.
+        model: open_clip model.
         state: weights by open_clip's names, or by those of a model that open_clip converts.
-        what: where they are from, for errors.
-        name: of the architecture.
+        what: origin of the weights, for errors.
+        name: name of the architecture.
 
     Raises:
-        ModelError: weights are missing, unknown, or of another shape; it says which.
+        ModelError: weights are missing, unknown or of another shape; the message says which.
     """
     state = _converted(model, state)
     own = model.state_dict()
@@ -78,7 +78,7 @@ def fill(model: Any, state: "State", what: str, name: str) -> None:
         problems.append(_grid(model, state[GRID]))
         other.remove(GRID)
     if other:
-        shapes = (f"{key} is {_shape(state[key])} and not {_shape(own[key])}" for key in other[:NAMED])
+        shapes = (f"{key} is {_shape(state[key])} instead of {_shape(own[key])}" for key in other[:NAMED])
         problems.append("of another shape: " + ", ".join(shapes) + _more(other))
     for title, keys in (("missing", missing), ("unknown", unknown)):
         if keys:
@@ -87,7 +87,7 @@ def fill(model: Any, state: "State", what: str, name: str) -> None:
 
 
 def fitting_architectures(state: "State") -> list[str]:
-    """Return open_clip's architectures that have the shapes of these weights, as far as towers are its own."""
+    """Return open_clip's architectures whose shapes match these weights; only for open_clip's own towers."""
     import open_clip
 
     wanted = _measures(state)
@@ -96,7 +96,7 @@ def fitting_architectures(state: "State") -> list[str]:
 
 
 def _converted(model: Any, state: "State") -> "dict[str, Tensor]":
-    """Return weights by the names that they have in a model, as open_clip's own loading does."""
+    """Rename weights as open_clip does when it loads them."""
     import torch
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
@@ -105,7 +105,7 @@ def _converted(model: Any, state: "State") -> "dict[str, Tensor]":
         found: dict[str, Tensor] = dict(convert_state_dict(model, dict(state)))
     if "positional_embedding" in found and not hasattr(model, "positional_embedding"):
         found = convert_to_custom_text_state_dict(found)
-    found.pop("text.transformer.embeddings.position_ids", None)  # older versions of transformers saved them
+    found.pop("text.transformer.embeddings.position_ids", None)  # saved by older versions of transformers
     for name in ("logit_scale", "logit_bias"):
         own = getattr(model, name, None)
         if name in found and own is not None and found[name].numel() == own.numel():
@@ -119,11 +119,11 @@ def _grid(model: Any, table: "Tensor") -> str:
     high, wide = model.visual.grid_size
     edge, patch = round((len(table) - 1) ** 0.5), model.visual.patch_size[0]
     theirs = (
-        f"pictures of {edge * patch} pixels ({edge} x {edge} patches)"
+        f"images of {edge * patch} pixels ({edge} x {edge} patches)"
         if edge**2 + 1 == len(table)
-        else (f"{len(table)} positions of patches")
+        else (f"{len(table)} patch positions")
     )
-    return f"they see {theirs}, it sees {high * model.visual.patch_size[0]} pixels ({high} x {wide})"
+    return f"they are for {theirs}, it is for {high * model.visual.patch_size[0]} pixels ({high} x {wide})"
 
 
 def _shape(value: "Tensor") -> str:
@@ -136,12 +136,12 @@ def _more(keys: list[str]) -> str:
 
 def _advice(state: "State") -> str:
     if near := fitting_architectures(state):
-        return "their shapes are those of " + ", ".join(near[:5])
-    return "give the architecture that they were trained as"
+        return "their shapes match " + ", ".join(near[:5])
+    return "give the architecture that they were trained with"
 
 
 def _measures(state: "State") -> tuple[Any, ...] | None:
-    """Return what sets open_clip's vision transformers apart; None for other towers."""
+    """Return the dimensions that distinguish open_clip's vision transformers; None for other towers."""
     names = ("visual.conv1.weight", "visual.proj", GRID)
     tokens = state.get("token_embedding.weight", state.get("text.token_embedding.weight"))
     if tokens is None or any(name not in state for name in names) or "visual.attn_pool.query" in state:

@@ -1,4 +1,4 @@
-"""From the options that name a model to the model with its weights."""
+"""Loading CLIP models by name, folder or checkpoint file."""
 
 import hashlib
 import logging
@@ -20,10 +20,10 @@ from glitbuild.options import LOAD_CLIP, MATCH, Names, argument, blaming
 
 DEFAULT_MODEL = "ViT-L-14-336"
 DEFAULT_PRETRAINED = "openai"
-"""What GOAL's code matched with."""
+"""Model with which GOAL's code matches."""
 
 DEMO = "demo"
-"""Instead of an architecture: the embedded model."""
+"""Name that selects the embedded model instead of an architecture."""
 
 CONTEXT_LENGTH = "context_length"
 
@@ -42,29 +42,32 @@ def load_clip(
     image_interpolation: str | None = None,
     image_resize_mode: str | None = None,
 ) -> Any:
-    """Return a CLIP as a plain open_clip model in evaluation mode.
+    """Load a CLIP as a plain open_clip model in evaluation mode.
 
     Args:
-        model: architecture of open_clip, such as ``ViT-B-16``; ``demo`` for the embedded model; or folder of a
+        model: architecture of open_clip, such as ``ViT-B-16``; ``demo`` for the embedded model; or the folder of a
             saved model, such as a run of ``glitbuild train``.
-        pretrained: tag or checkpoint file of an architecture; ``openai`` by default. The other kinds of model
-            have weights of their own.
-        context_length: number of tokens that the text tower reads, or None for the model's own. A model of 77 is
-            stretched to 248 as in Long-CLIP (arXiv 2403.15378): the first 20 positions are kept, the others
-            interpolated by a factor of 4. ``model.context_length`` says what it reads; give it to the tokenizer.
+        pretrained: tag or checkpoint file for an architecture, ``openai`` by default. The other kinds of models
+            come with their own weights.
+        context_length: number of tokens that the text tower reads; None for the model's own. A model that reads 77
+            is stretched to 248 as in Long-CLIP (arXiv 2403.15378): the first 20 positions are kept, the others
+            interpolated by a factor of 4. Pass ``model.context_length`` to the tokenizer.
         device: torch device, such as ``cpu`` or ``cuda:0``.
-        force_quick_gelu: whether a checkpoint file was trained with QuickGELU. This and the next four are needed
-            only where neither the file nor open_clip's tables tell; they are named as in open_clip.
+        force_quick_gelu: whether a checkpoint file was trained with QuickGELU. This and the next four options are
+            named as in open_clip; they are needed only if neither the file nor open_clip's tables have the value.
         image_mean: mean of red, green and blue that was subtracted, for pixels from 0 to 1.
         image_std: standard deviation of red, green and blue that the pixels were divided by.
         image_interpolation: ``bicubic`` or ``bilinear``.
-        image_resize_mode: ``shortest`` for resize and center crop, ``squash`` for a resize of both sides.
+        image_resize_mode: ``shortest`` for resize and center crop, ``squash`` for resizing both sides.
+
+    Returns:
+        The open_clip model, on the device.
 
     Raises:
-        ModelError: unknown architecture or tag, weights that can't be had or don't fit, a file that doesn't tell
-            how it must be read, or a context length that the model can't have.
-        ConfigError: ``pretrained``, or how a checkpoint is read, is given for a model that has weights of its own;
-            or no model is read with such a value.
+        ModelError: the architecture or tag is unknown, the weights are unavailable or don't fit, a checkpoint file
+            doesn't determine how to use it, or the model can't have this context length.
+        ConfigError: ``pretrained`` or one of the last five options is given for a model that comes with its own
+            weights, or has an invalid value.
 
     Example:
         >>> import glitbuild
@@ -97,24 +100,26 @@ def load_clip(
 
 
 class _Given(FactOptions):
-    """The same options as arguments of ``load_clip``."""
+    """Same options, written as arguments of ``load_clip`` in errors."""
 
     written = staticmethod(argument)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
-    """A CLIP model as open_clip names it.
+    """Specification of a CLIP model.
 
     Attributes:
-        model: one of open_clip's architectures, such as ``ViT-B-16``, or ``demo``, or the path of a folder
-            with a model, such as a run's.
-        pretrained: one of its tags for that architecture, or a local checkpoint's path; empty where the model
-            brings its own weights.
-        identity: what stands in a dataset's config: the tag, or the SHA-256 of a file.
-        facts: of a checkpoint's weights, all of them; elsewhere open_clip's tables or the folder say them.
-        changes: what is read otherwise than the names alone say, by option, as JSON; it belongs to the config too.
-        names: what the command calls the options.
+        model: one of open_clip's architectures, such as ``ViT-B-16``; or ``demo``; or the path of a folder with a
+            model, such as a run.
+        pretrained: tag of open_clip for that architecture, or path of a local checkpoint; empty if the model comes
+            with its own weights.
+        identity: identifier recorded in a dataset's configuration: the tag, or the SHA-256 of a file.
+        facts: complete facts about a checkpoint's weights; for other models, open_clip's tables or the folder have
+            them.
+        changes: settings that differ from what the names alone imply, as JSON values by option; recorded in the
+            configuration too.
+        names: names of the command's options.
     """
 
     model: str
@@ -128,21 +133,21 @@ class ClipSpec:
     def parse(
         cls, model: str, pretrained: str | None = None, facts: Facts | None = None, names: Names = MATCH
     ) -> "ClipSpec":
-        """Name a model. A checkpoint is read here; whether there is a tag, ``load`` finds out.
+        """Make a specification from options; a checkpoint file is read here, but a tag is only checked by ``load``.
 
         Args:
-            model: of open_clip's architectures, or ``demo``, or a folder.
-            pretrained: a tag or a checkpoint's path; OpenAI's weights where none is given.
-            facts: what the user says of a checkpoint's weights.
-            names: what the command calls its options, for errors.
+            model: one of open_clip's architectures, ``demo``, or a folder.
+            pretrained: tag or path of a checkpoint; by default OpenAI's weights.
+            facts: facts that the user gives about a checkpoint's weights.
+            names: names of the command's options, for errors.
 
         Raises:
-            ModelError: there is no such file or folder, or what is there can't be used; or a checkpoint does
-                not say how it has to be read.
-            ConfigError: a model that has weights of its own is to get others, or to be read otherwise.
+            ModelError: the file or folder doesn't exist or can't be used, or a checkpoint doesn't determine how to
+                use it.
+            ConfigError: other weights or settings are given for a model that comes with its own.
         """
         facts = facts or UNKNOWN
-        model = model.removeprefix("local-dir:")  # open_clip's own way to name a folder
+        model = model.removeprefix("local-dir:")  # open_clip's own prefix for folders
         folder = Path(model).expanduser()
         if model == DEMO or saved.is_saved(folder):
             if pretrained:
@@ -158,10 +163,10 @@ class ClipSpec:
         if folder.exists() and not (folder.name == model and _is_architecture(model)):
             raise ModelError(f"{names.model} {model}", *saved.no_model(folder, names.pretrained))
         if model.startswith("hf-hub:"):
-            fix = "download the repository and give its folder, or name an architecture and a tag"
-            raise ModelError(f"{names.model} {model}", "models are not loaded from the Hub by their name", fix)
+            fix = "download the repository and give its folder, or give an architecture and a tag"
+            raise ModelError(f"{names.model} {model}", "models are not loaded from the Hub by name", fix)
         if folder.name != model:
-            fix = "check the path; open_clip's own names have no slash: ViT-B-32"
+            fix = "check the path; names of open_clip's architectures have no slash, such as ViT-B-32"
             raise ModelError(f"{names.model} {model}", "neither a folder nor an architecture", fix)
         pretrained = pretrained or DEFAULT_PRETRAINED
         path = Path(pretrained).expanduser()
@@ -191,8 +196,8 @@ class ClipSpec:
         checkpoint, usual = read_checkpoint(path, what), usual_facts(model)
         if checkpoint.left_out:
             others = ", ".join(checkpoint.left_out[:3])
-            log.warning("%s also holds %d parts that are not used (%s)", what, len(checkpoint.left_out), others)
-        if usual.quick_gelu:  # the name of the architecture says so
+            log.warning("%s also contains %d parts that are not used (%s)", what, len(checkpoint.left_out), others)
+        if usual.quick_gelu:  # the architecture's name says so
             given = given.filled(Facts(True))
         place = path.absolute()
         facts = given.filled(checkpoint.facts).filled(facts_within(checkpoint.said))
@@ -209,7 +214,7 @@ class ClipSpec:
 
     @property
     def name(self) -> str:
-        """What records call it: of a folder the last part of its path; where it lies is nobody else's business."""
+        """Name of the model in records; of a folder, only the last part of its path, which may be private."""
         return Path(self.model).name
 
     @property
@@ -219,18 +224,18 @@ class ClipSpec:
 
     @property
     def architecture(self) -> str:
-        """The name that open_clip knows it by, once it is loaded."""
+        """Name by which open_clip knows the architecture, once the model is loaded."""
         if self.model == DEMO:
             return DEMO_ARCHITECTURE
         return self.model if self.pretrained else saved.architecture(Path(self.model))
 
     @property
     def shown(self) -> str:
-        """The option that named the architecture or the folder, with its value, for errors."""
+        """Option for the architecture or the folder, with its value, for errors."""
         return f"{self.names.model} {self.model}"
 
     def model_cfg(self) -> dict[str, Any]:
-        """Return the architecture as open_clip's own files describe one, once the model is loaded."""
+        """Return the architecture's configuration in open_clip's format, once the model is loaded."""
         import open_clip
 
         if self.model != DEMO and not self.pretrained:
@@ -246,8 +251,8 @@ class ClipSpec:
         """Return the open_clip model in evaluation mode.
 
         Raises:
-            ModelError: open_clip doesn't know the architecture or the tag, or the weights can't be had or
-                don't fit the architecture.
+            ModelError: open_clip doesn't know the architecture or the tag, or the weights are unavailable or don't
+                fit the architecture.
         """
         with blaming(self.shown):
             if self.model == DEMO:
@@ -285,7 +290,7 @@ class ClipSpec:
         try:
             load_big_vision_weights(model, self.pretrained)
         except Exception as error:  # numpy's and open_clip's own errors
-            why = f"not weights of {self.model} as big_vision writes them ({str(error) or type(error).__name__})"
+            why = f"not big_vision weights of {self.model} ({str(error) or type(error).__name__})"
             raise ModelError(what, why, "give a checkpoint of this architecture") from error
 
     def _load_tag(self, device: str) -> Any:
@@ -303,20 +308,20 @@ class ClipSpec:
                 )
         except Exception as error:  # the hub's, torch's and open_clip's own errors
             why = str(error).partition("\n")[0] or type(error).__name__
-            fix = "check the network or give a local checkpoint of this architecture"
+            fix = "check the network connection, or give a local checkpoint of this architecture"
             raise ModelError(f"{self.names.pretrained} {self.pretrained}", why, fix) from error
         return model.eval()
 
     def _tag_has_quick_gelu(self) -> bool:
-        """See that open_clip knows the tag; return whether the weights were trained with QuickGELU."""
+        """Check that open_clip knows the tag, and return whether the weights were trained with QuickGELU."""
         import open_clip
 
         tags = open_clip.list_pretrained_tags_by_model(self.model)
         if self.pretrained not in tags:
-            fix = f"use a checkpoint's path or one of {self.model}'s tags: " + (", ".join(tags) or "none")
+            fix = f"give the path of a checkpoint or one of {self.model}'s tags: " + (", ".join(tags) or "none")
             what = f"{self.names.pretrained} {self.pretrained}"
             raise ModelError(what, "neither a file nor a tag of this model", fix)
-        # open_clip loads such weights into a model with the other activation, with only a warning.
+        # open_clip would load such weights into a model with the other activation, with just a warning.
         own = open_clip.get_model_config(self.model).get("quick_gelu")
         return bool(own or open_clip.get_pretrained_cfg(self.model, self.pretrained).get("quick_gelu"))
 
@@ -344,13 +349,13 @@ def _check_architecture(model: str, names: Names) -> None:
 
 
 def _refuse_facts(given: Facts, where: str, names: Names, known: Facts | None = None) -> None:
-    """Refuse options that contradict what is known of a model, or can't be compared with it before it is loaded.
+    """Refuse options that contradict the known facts of a model, or can't be compared before it is loaded.
 
     Raises:
-        ConfigError: names the option.
+        ConfigError: an option is refused; the message names it.
     """
     for fact, name in OPTIONS.items():
         value = getattr(given, fact)
         if value is None or (known and value == getattr(known, fact)):
             continue
-        raise ConfigError(names.written(name, value), f"{where} itself says how it is read", "omit it")
+        raise ConfigError(names.written(name, value), f"{where} determines this itself", "omit it")

@@ -1,4 +1,4 @@
-"""From a region of a picture to the pixels CLIP sees, without an image in between."""
+"""Preprocessing of image regions into CLIP's input pixels, without intermediate images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """The evaluation transform of an open_clip model, fitted to crops.
+    """The evaluation transform of an open_clip model, applied to crops.
 
-    Equal to open_clip's own on ``image.crop(box)`` up to the rounding of the resize (proved in the
-    tests), but only the pixels that survive the centre crop are resized, in one step, and the
-    normalisation is done for a batch on the model's device.
+    It equals open_clip's own transform of ``image.crop(box)`` up to the rounding of the resize (verified in the
+    tests), but only the pixels that survive the centre crop are resized, in one step, and a whole batch is
+    normalised on the model's device.
 
     Attributes:
-        size: edge of the square input in pixels.
-        squash: both edges are resized to ``size``; otherwise the shorter one is, and the centre is cut out.
-        resample: Pillow's number of the filter.
-        mean: of the three channels, for pixels from 0 to 1.
-        std: same as above.
+        size: edge length of the square input in pixels.
+        squash: whether both edges are resized to ``size``, instead of the shorter one with a centre crop.
+        resample: Pillow's number of the resize filter.
+        mean: mean of each of the three channels, for pixels from 0 to 1.
+        std: standard deviation of each of the three channels, for pixels from 0 to 1.
     """
 
     size: int
@@ -43,7 +43,7 @@ class Preprocess:
         """Read a model's transform from its configuration.
 
         Raises:
-            ModelError: its inputs aren't square, or are padded.
+            ModelError: the model's inputs aren't square or are padded, or its interpolation is not supported.
         """
         from PIL.Image import Resampling
 
@@ -54,7 +54,7 @@ class Preprocess:
         if width != height or mode not in ("shortest", "squash"):
             what = f"its preprocessing (size {size}, resize mode {mode}) is not supported"
             raise ModelError(THE_MODEL, what, "use a model with a square input that is cropped or squashed")
-        # Of "random", which is for training, open_clip takes the cubic one for measuring.
+        # "random" is for training; for evaluation, open_clip uses bicubic instead.
         filters = {"bicubic": Resampling.BICUBIC, "random": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
         resample = filters.get(config["interpolation"])
         mean, std = colour(config["mean"]), colour(config["std"])
@@ -65,10 +65,10 @@ class Preprocess:
         return cls(width, mode == "squash", int(resample), mean, std)
 
     def crop(self, image: "Image", box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-        """Return what the model sees of a region.
+        """Return the model's input pixels for a region.
 
         Args:
-            image: an RGB image.
+            image: RGB image.
             box: whole pixels of the image, half-open xyxy, not empty.
 
         Returns:
@@ -76,15 +76,15 @@ class Preprocess:
         """
         from PIL.Image import Resampling
 
-        crop = image.crop(box)  # the resize's filter would otherwise look beyond the region's edges
+        crop = image.crop(box)  # otherwise the resize filter would read beyond the region's edges
         resized = crop.resize((self.size, self.size), Resampling(self.resample), box=self.visible(*crop.size))
         return np.asarray(resized)
 
     def visible(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return the part of a crop that the centre crop leaves, in the crop's pixels."""
+        """Return the part of a crop that remains after the centre crop, xyxy in pixels of the crop."""
         if self.squash:
             return 0.0, 0.0, float(width), float(height)
-        # As torchvision does: the longer side is truncated to whole pixels, the offset rounded to even.
+        # As in torchvision: the longer side is truncated to whole pixels, the offset rounded half to even.
         short, size = min(width, height), self.size
         new_width, new_height = int(size * width / short), int(size * height / short)
         left, top = round((new_width - size) / 2.0), round((new_height - size) / 2.0)
@@ -98,7 +98,7 @@ class Preprocess:
         return self.normalise(torch.from_numpy(np.stack(crops)).to(device))
 
     def normalise(self, pixels: "Tensor") -> "Tensor":
-        """Return pixels as the model's input, on their device: B x size x size x 3, 0 to 255, uint8, as above."""
+        """Return pixels (B x size x size x 3, 0 to 255, uint8) as the model's input; see ``batch``."""
         import torch
 
         values = pixels.permute(0, 3, 1, 2).float().div_(255)

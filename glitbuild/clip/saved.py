@@ -1,4 +1,4 @@
-"""A model as a folder that open_clip reads as ``local-dir:FOLDER``: its configuration and safetensors."""
+"""Models saved as folders with a configuration and safetensors, which open_clip loads as ``local-dir:FOLDER``."""
 
 import hashlib
 import json
@@ -15,18 +15,18 @@ WEIGHTS = "open_clip_model.safetensors"
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether there is a model in a folder."""
+    """Return whether a folder contains a model."""
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
 def save_model(folder: Path, model: Any, model_cfg: dict[str, Any]) -> None:
-    """Write a model into a folder, its weights last; each file appears when it is whole.
+    """Write a model to a folder, its weights last; each file appears only when it is complete.
 
     Args:
-        folder: made if it is missing.
-        model: an open_clip model.
-        model_cfg: its architecture, as open_clip's own files describe one. What is known better by the model
-            itself is put in: how many tokens it reads.
+        folder: folder to write, created if it is missing.
+        model: open_clip model.
+        model_cfg: configuration of its architecture in open_clip's format; the number of tokens that it reads is
+            replaced by the model's own.
     """
     from safetensors.torch import save
 
@@ -40,10 +40,11 @@ def save_model(folder: Path, model: Any, model_cfg: dict[str, Any]) -> None:
 
 
 def load_saved(folder: Path, device: str) -> Any:
-    """Return the model of a folder in evaluation mode.
+    """Load the model of a folder in evaluation mode.
 
     Raises:
-        ModelError: it is damaged, or the installed open_clip builds another network from its configuration.
+        ModelError: the folder is damaged, or the installed open_clip builds a different network from the
+            configuration.
     """
     import open_clip
 
@@ -57,7 +58,7 @@ def load_saved(folder: Path, device: str) -> Any:
                 architecture(folder),
                 load_weights=False,
                 pretrained_text=False,
-                # open_clip would squeeze a table of positions that is longer than the configuration says.
+                # open_clip would shrink a position table that is longer than the configuration says.
                 force_context_length=context_length(checkpoint.state, saved_model_cfg(folder)),
             )
     except Exception as error:  # open_clip's, torch's and safetensors' own errors
@@ -71,16 +72,16 @@ def saved_model_cfg(folder: Path) -> dict[str, Any]:
     """Return the architecture of the model in a folder.
 
     Raises:
-        ModelError: its configuration is damaged.
+        ModelError: the configuration is damaged.
     """
     return dict(_config(folder)["model_cfg"])
 
 
 def saved_facts(folder: Path) -> Facts:
-    """Return how the model in a folder is read.
+    """Return the facts about the model in a folder.
 
     Raises:
-        ModelError: its configuration is damaged.
+        ModelError: the configuration is damaged.
     """
     from glitbuild.clip.evidence import facts_of_config
 
@@ -88,15 +89,18 @@ def saved_facts(folder: Path) -> Facts:
 
 
 def no_model(path: Path, pretrained: str, model: str = "") -> tuple[str, str]:
-    """Return what stands where a folder with a model should, and what to give instead.
+    """Return why a path is not a folder with a model, and what to give instead.
 
     Args:
-        path: a folder or a file.
-        pretrained: the option that takes a checkpoint.
-        model: the option that takes a folder, where this was given as a checkpoint.
+        path: folder or file.
+        pretrained: option that takes a checkpoint.
+        model: option that takes a folder, if the path was given as a checkpoint.
     """
     if path.is_file():
-        return "a file, which does not tell its architecture", f"name the architecture, and give it as {pretrained}"
+        return (
+            "a file, which doesn't determine its architecture",
+            f"give an architecture, and the file as {pretrained}",
+        )
     if model and is_saved(path):
         return "a folder, not a checkpoint", f"give it as {model}, without {pretrained}"
     names = {each.name for each in path.iterdir()}
@@ -104,15 +108,18 @@ def no_model(path: Path, pretrained: str, model: str = "") -> tuple[str, str]:
     if CONFIG in names:
         others = sorted(name for name in names if name.endswith((".bin", ".safetensors", ".pt", ".pth")))
         if others:
-            fix = f"name the architecture, and give {path / others[0]} as {pretrained}"
+            fix = f"give the architecture, and {path / others[0]} as {pretrained}"
             return f"its weights are not called {WEIGHTS}", fix
         return f"the weights are missing ({WEIGHTS})", "give a folder that a run or an export made"
     if "run.json" in names:
-        return "its training isn't finished, there is no model yet", "run the same glitbuild train again"
+        return "its training isn't finished, so there is no model yet", "run the same glitbuild train command again"
     if "config.json" in names and names & transformers:
         fix = f"give an open_clip architecture with its checkpoint ({pretrained}), a run's folder, or an export"
-        return f"a transformers folder ({_kind(path)}), which is not read here", f"{fix} with --format open_clip"
-    return f"no model there ({CONFIG} and {WEIGHTS})", "give a run's folder or an export with --format open_clip"
+        return f"a transformers folder ({_kind(path)}), which is not supported", f"{fix} with --format open_clip"
+    return (
+        f"it contains no model ({CONFIG} and {WEIGHTS})",
+        "give a run's folder or an export with --format open_clip",
+    )
 
 
 def _kind(folder: Path) -> str:
@@ -135,7 +142,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def architecture(folder: Path) -> str:
-    """Return the name that open_clip gives a model in a folder."""
+    """Return the name by which open_clip loads a model from a folder."""
     return f"local-dir:{folder}"
 
 

@@ -1,4 +1,4 @@
-"""Token ids of texts: byte pairs, where each token begins in its text, and the input of the text tower."""
+"""Tokenization: fast byte-pair encoding, the position of each token in its text, and text tower inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 LONG = 64
-"""Characters above which a word is encoded here."""
+"""Length in characters above which a word is encoded by ``merged``."""
 
 
 def quicken(tokenizer: "SimpleTokenizer") -> "SimpleTokenizer":
-    """Let a tokenizer encode long words by ``merged``: the same tokens, sooner. Returns the tokenizer."""
+    """Make a tokenizer encode long words with ``merged``: same tokens, but faster. Returns the tokenizer."""
     tokenizer.bpe = partial(_bpe, tokenizer)
     return tokenizer
 
@@ -31,11 +31,11 @@ def _bpe(tokenizer: "SimpleTokenizer", word: str) -> str:
 
 
 def merged(symbols: list[str], ranks: Mapping[tuple[str, str], int]) -> list[str]:
-    """Merge pairs of neighbours, each time all of the lowest rank from left to right.
+    """Merge adjacent pairs, always all pairs of the lowest rank from left to right.
 
     Args:
-        symbols: of a word, which this changes.
-        ranks: of the pairs that may be merged.
+        symbols: symbols of a word, modified in place.
+        ranks: ranks of the pairs that may be merged.
     """
     count = len(symbols)
     following = list(range(1, count + 1))
@@ -58,7 +58,7 @@ def merged(symbols: list[str], ranks: Mapping[tuple[str, str], int]) -> list[str
         for i in sorted(places.pop(pair)):
             j = following[i]
             if j >= count or (symbols[i], symbols[j]) != pair:
-                continue  # One of the two has been merged with another since.
+                continue  # one of the two has since been merged with another symbol
             symbols[i], symbols[j] = symbols[i] + symbols[j], ""
             following[i] = following[j]
             if following[i] < count:
@@ -70,30 +70,30 @@ def merged(symbols: list[str], ranks: Mapping[tuple[str, str], int]) -> list[str
 
 
 WINDOW = 24
-"""Characters within which two texts that differ are looked at for where they agree again."""
+"""Number of characters within which two differing texts are searched for where they agree again."""
 
 AGREEING = 3
-"""Characters that agree again, at least, unless the texts end before."""
+"""Least number of characters that must agree, unless the texts end earlier."""
 
 UNDEFINED = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
-"""Bytes without a character in Windows' encoding of Western Europe."""
+"""Bytes without a character in Windows-1252."""
 
 
 def token_starts(tokenizer: "SimpleTokenizer", text: str, ids: Sequence[int]) -> list[int]:
-    """Return the index of the character of ``text`` at which each token begins.
+    """Return the index of the character of ``text`` at which each token starts.
 
-    CLIP's tokenizer cleans a text (mends its encoding, unescapes HTML, lowers it, joins white space), cuts
-    it at white space and punctuation, and writes the pieces as bytes. Of the cleaned text it loses nothing
-    but white space, so the bytes of the tokens are those of its other characters, in order. The time is
-    linear in the text's length.
+    CLIP's tokenizer cleans a text (repairs its encoding, unescapes HTML, lowercases it, collapses whitespace),
+    splits it at whitespace and punctuation, and encodes the pieces as bytes. It drops nothing of the cleaned text
+    but whitespace, so the bytes of the tokens are those of the other characters, in order. The time is linear in
+    the length of the text.
 
     Args:
-        tokenizer: of CLIP.
-        text: before cleaning.
-        ids: what the tokenizer made of it, without start and end of text.
+        tokenizer: CLIP's tokenizer.
+        text: text before cleaning.
+        ids: token ids of the text, without the start-of-text and end-of-text tokens.
 
     Raises:
-        GlitbuildError: the tokens' bytes are not those of the text.
+        GlitbuildError: the bytes of the tokens are not those of the text.
     """
     cleaned = "".join(tokenizer.clean_fn(text).split())
     origin = _align(tokenizer, text, cleaned)
@@ -106,16 +106,16 @@ def token_starts(tokenizer: "SimpleTokenizer", text: str, ids: Sequence[int]) ->
         if place >= len(of_byte):
             break
         starts.append(of_byte[place])
-        place += len(tokenizer.decoder[token].removesuffix("</w>"))  # a letter stands for a byte
+        place += len(tokenizer.decoder[token].removesuffix("</w>"))  # one letter represents one byte
     if place != len(of_byte) or len(starts) != len(ids):
-        what = f"{text[:40]!r} is {len(of_byte)} bytes without its white space, its {len(ids)} tokens are {place}"
+        what = f"{text[:40]!r} has {len(of_byte)} bytes without whitespace, but its {len(ids)} tokens have {place}"
         raise GlitbuildError("the tokenizer", what, "use a model with CLIP's own tokenizer")
     return starts
 
 
 def _align(tokenizer: "SimpleTokenizer", text: str, cleaned: str) -> list[int]:
-    """Return for each character of the cleaned text, which has no white space, its place in the text."""
-    if text.isascii():  # most are, and a letter is one letter in lower case
+    """Return the position in the text of each character of the cleaned text, which has no whitespace."""
+    if text.isascii():  # the common case, in which lowercasing keeps the number of letters
         places, letters = [place for place, letter in enumerate(text) if not letter.isspace()], text.lower()
         letters = "".join(letters.split())
     else:
@@ -123,13 +123,13 @@ def _align(tokenizer: "SimpleTokenizer", text: str, cleaned: str) -> list[int]:
         places, letters = [place for place, _ in kept], "".join(low for _, low in kept)
     if letters == cleaned:
         return places
-    # Cleaning changed more than case and white space, as a rule one character or entity at a time.
+    # Cleaning changed more than case and whitespace, usually single characters or entities.
     places, letters = _clean_apart(tokenizer, text, cleaned)
     return places if letters == cleaned else _follow(letters, places, cleaned)
 
 
 def _clean_apart(tokenizer: "SimpleTokenizer", text: str, cleaned: str) -> tuple[list[int], str]:
-    """Clean a text piece by piece; return where each character comes from, and the characters."""
+    """Clean a text piece by piece; return the position from which each character comes, and the characters."""
     places: list[int] = []
     parts: list[str] = []
     known: dict[str, str] = {}
@@ -153,10 +153,10 @@ def _clean_apart(tokenizer: "SimpleTokenizer", text: str, cleaned: str) -> tuple
 
 
 def _follow(letters: str, places: Sequence[int], cleaned: str) -> list[int]:
-    """Carry places over to a text that differs in stretches, such as mended mojibake.
+    """Transfer positions to a text that differs in some stretches, such as repaired mojibake.
 
-    What stands for a stretch takes the stretch's places, one after the other; where nothing does, the next
-    character takes the first of them, since the cleaned text has them as one.
+    The replacement of a stretch takes the positions of the stretch in order; if a stretch was removed, the next
+    character takes its first position, because the cleaned text has the two as one.
     """
     origin: list[int] = []
     last = len(places) - 1
@@ -177,7 +177,7 @@ def _follow(letters: str, places: Sequence[int], cleaned: str) -> list[int]:
 
 
 def _agreement(letters: str, i: int, cleaned: str, j: int) -> tuple[int, int]:
-    """Return how many characters to pass of both texts until they agree again: as few as can be."""
+    """Return the smallest numbers of characters to skip in both texts until they agree again."""
     for total in range(1, 2 * WINDOW + 1):
         for skipped in range(max(0, total - WINDOW), min(total, WINDOW) + 1):
             a, b = i + skipped, j + total - skipped
@@ -191,7 +191,7 @@ def _agreement(letters: str, i: int, cleaned: str, j: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _atom_pattern() -> Any:
-    """Return the pattern of the pieces that cleaning treats each for itself, leaving out white space."""
+    """Return the pattern of the pieces that are cleaned independently, omitting whitespace."""
     from html.entities import html5
 
     import regex
@@ -202,10 +202,10 @@ def _atom_pattern() -> Any:
     pieces = (
         entity,
         rf"(?P<mojibake>[\xc2-\xdf]{rest}|[\xe0-\xef]{rest}{{2}}|[\xf0-\xf4]{rest}{{3}})",  # UTF-8 read as cp1252
-        r"\x1b\[[0-9;]*[A-Za-z]",  # a terminal's escape
+        r"\x1b\[[0-9;]*[A-Za-z]",  # terminal escape sequences
         r"[\ud800-\udbff][\udc00-\udfff]",
-        r"[\u1100-\u115f][\u1160-\u11a7]+[\u11a8-\u11ff]*",  # Hangul in letters
-        r"[\uff66-\uff9d][\uff9e\uff9f]",  # half-width Japanese with its accent
+        r"[\u1100-\u115f][\u1160-\u11a7]+[\u11a8-\u11ff]*",  # decomposed Hangul
+        r"[\uff66-\uff9d][\uff9e\uff9f]",  # half-width katakana with a sound mark
         r"[^\s\p{M}]\p{M}*",
         r"\p{M}+",
     )
@@ -213,26 +213,26 @@ def _atom_pattern() -> Any:
 
 
 def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
-    """Return an architecture's tokenizer, where it is CLIP's own.
+    """Return an architecture's tokenizer, which must be CLIP's own.
 
     Raises:
-        ModelError: it is another one, of which the tokens of a sentence aren't known.
+        ModelError: it is a different one, for which the tokens of a sentence can't be located.
     """
     import open_clip
     from open_clip.tokenizer import SimpleTokenizer
 
     tokenizer = open_clip.get_tokenizer(architecture)
     if type(tokenizer) is not SimpleTokenizer:
-        fix = "take a model with CLIP's own tokenizer, such as ViT-B-16"
+        fix = "use a model with CLIP's own tokenizer, such as ViT-B-16"
         raise ModelError(THE_MODEL, f"its tokenizer is {type(tokenizer).__name__}", fix)
     return quicken(tokenizer)
 
 
 def own_tokenizer(model: Any) -> "SimpleTokenizer":
-    """Return CLIP's own tokenizer for a model in memory, of which no name says which tokenizer it was trained with.
+    """Return CLIP's own tokenizer for a model in memory, which has no name that would determine its tokenizer.
 
     Raises:
-        ModelError: its vocabulary is not that tokenizer's, or its text tower is not OpenAI's.
+        ModelError: the model's vocabulary is not that of CLIP's tokenizer, or its text tower is not OpenAI's.
     """
     from open_clip.tokenizer import SimpleTokenizer
 
@@ -248,12 +248,12 @@ def own_tokenizer(model: Any) -> "SimpleTokenizer":
 
 
 def framed(tokenizer: Any, ids: Sequence[int], context_length: int) -> tuple[int, ...]:
-    """Return a text's token ids between start and end of text, cut to the context length."""
+    """Return a text's token ids between start-of-text and end-of-text, truncated to the context length."""
     return (tokenizer.sot_token_id, *ids[: context_length - 2], tokenizer.eot_token_id)
 
 
 def padded(texts: Sequence[tuple[int, ...]]) -> "Tensor":
-    """Return token ids side by side, B x L, zeros behind; L is that of the longest text."""
+    """Return token ids as a tensor, B x L, padded with zeros to the length L of the longest text."""
     import torch
 
     ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
@@ -264,11 +264,11 @@ def padded(texts: Sequence[tuple[int, ...]]) -> "Tensor":
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The token ids of one text, start and end of text included.
+    """The token ids of one text, including start-of-text and end-of-text.
 
     Attributes:
-        ids: at most the model's context length.
-        truncated: the text was longer; its end is cut off, end-of-text is put back.
+        ids: token ids, at most as many as the model's context length.
+        truncated: whether the text was longer; its end is then cut off and end-of-text appended.
     """
 
     ids: tuple[int, ...]
@@ -278,18 +278,18 @@ class Tokens:
 class TextEncoder:
     """Tokenises and encodes texts with an open_clip model's text tower.
 
-    CLIP's causal tower gives the same embedding at the end of a text whatever stands behind it, so a
-    batch is padded to its longest text, not to the context length. Towers of another build (SigLIP,
-    Hugging Face's) get the full length, with their own tokenizer's padding.
+    CLIP's causal tower gives the same embedding at the end of a text whatever follows it, so a batch is padded to
+    its longest text, not to the context length. Other kinds of towers (SigLIP, Hugging Face's) get the full length,
+    with their own tokenizer's padding.
 
     Args:
-        model: an open_clip model.
-        name: its architecture's name, for the tokenizer; None for a model in memory, whose tokenizer must be
+        model: open_clip model.
+        name: name of its architecture, for the tokenizer; None for a model in memory, whose tokenizer must be
             CLIP's own.
-        context_length: tokens that it reads, where that is not what its architecture's name says.
+        context_length: number of tokens that the model reads, if it differs from that of its architecture.
 
     Raises:
-        ModelError: a model in memory has another tokenizer.
+        ModelError: a model in memory has a different tokenizer.
     """
 
     def __init__(self, model: Any, name: str | None, context_length: int | None = None) -> None:
@@ -320,13 +320,13 @@ class TextEncoder:
         return Tokens(framed(self._tokenizer, ids, self.context_length), len(ids) + 2 > self.context_length)
 
     def encode(self, tokens: Sequence[Tokens], device: str) -> "Tensor":
-        """Return the pooled, projected, not yet normalised embeddings, B x D."""
+        """Return the pooled and projected embeddings, B x D, not normalised."""
         import torch
 
         ids = padded([text.ids for text in tokens]).to(device)
         if not self._trim:
             return torch.as_tensor(self._model.encode_text(ids))
-        # open_clip's encode_text adds all positions and so takes the full length only.
+        # open_clip's encode_text adds all positions, and so accepts only the full length.
         from glitbuild.clip.towers import encode_text
 
         return encode_text(self._model, ids)[1]

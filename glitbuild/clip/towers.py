@@ -1,4 +1,4 @@
-"""Both towers of a CLIP, stretched to 248 tokens where asked, with the states of patches and tokens."""
+"""Both towers of a CLIP with the states of patches and tokens, and stretching of the text tower to 248 tokens."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 KEPT = 20
-"""The first positions are the best trained; they stay as they are."""
+"""Number of leading positions that are kept unchanged, because they are the best trained."""
 
 FACTOR = 4
 
 
 def stretch_positions(positions: "Tensor") -> "Tensor":
-    """Return 248 positional embeddings for 77.
+    """Stretch 77 positional embeddings to 248.
 
-    Long-CLIP (arXiv 2403.15378), as FAST-GOAL (arXiv 2605.26615) uses it: the first 20 rows p are kept;
-    between each of the following and the next, three are put in, linearly; the last four go on from p[76]
-    at the slope between p[75] and p[76].
+    As in Long-CLIP (arXiv 2403.15378), which FAST-GOAL (arXiv 2605.26615) follows: the first 20 rows p are kept;
+    between each of the following rows and the next, three are interpolated linearly; the last four continue from
+    p[76] with the slope between p[75] and p[76].
 
     Args:
-        positions: 77 x W.
+        positions: 77 x W, positional embeddings.
 
     Returns:
         248 x W.
@@ -41,10 +41,10 @@ def stretch_positions(positions: "Tensor") -> "Tensor":
 
 
 def stretch(model: Any) -> None:
-    """Let an open_clip model read 248 tokens; one that does already is left alone.
+    """Make an open_clip model read 248 tokens; one that already does is left unchanged.
 
-    Positions and causal mask grow, in place. Do this before an optimizer is made: the positions become a
-    new parameter.
+    Positions and causal mask are extended in place. Call this before creating an optimizer, because the positions
+    become a new parameter.
 
     Raises:
         ModelError: the model reads neither 77 nor 248 tokens, or has no causal text tower.
@@ -56,7 +56,7 @@ def stretch(model: Any) -> None:
         return
     if len(text.positional_embedding) != CONTEXT:
         what = f"it reads {len(text.positional_embedding)} tokens, and only {CONTEXT} can be stretched"
-        raise ModelError(THE_MODEL, what, f"take one that reads {CONTEXT} or {LONG_CONTEXT}")
+        raise ModelError(THE_MODEL, what, f"use one that reads {CONTEXT} or {LONG_CONTEXT}")
     with torch.no_grad():
         text.positional_embedding = torch.nn.Parameter(stretch_positions(text.positional_embedding))
     mask = torch.full((LONG_CONTEXT, LONG_CONTEXT), float("-inf"), device=text.attn_mask.device).triu_(1)
@@ -67,17 +67,17 @@ def stretch(model: Any) -> None:
 
 
 def text_tower(model: Any) -> Any:
-    """Return what holds a model's text tower: itself, or its ``text``.
+    """Return the module with a model's text tower: the model itself, or its ``text``.
 
     Raises:
-        ModelError: the tower isn't a causal transformer with learned positions.
+        ModelError: the text tower isn't a causal transformer with learned positions.
     """
     from open_clip.model import CLIP
     from open_clip.transformer import TextTransformer
 
     text = model if isinstance(model, CLIP) else getattr(model, "text", None)
     if not isinstance(text, CLIP | TextTransformer) or text.attn_mask is None:
-        fix = "take a CLIP with open_clip's own text tower, such as ViT-B-16"
+        fix = "use a CLIP with open_clip's own text tower, such as ViT-B-16"
         raise ModelError(THE_MODEL, f"its text tower ({type(text).__name__}) is not a causal transformer", fix)
     return text
 
@@ -86,7 +86,7 @@ class Towers(nn.Module):
     """Wraps an open_clip model whose image tower is a vision transformer.
 
     Args:
-        model: stays the owner of all parameters.
+        model: open_clip model, which remains the owner of all parameters.
 
     Raises:
         ModelError: the image tower has no patch tokens, drops patches, or pools by attention; or the text tower is
@@ -100,38 +100,36 @@ class Towers(nn.Module):
         self.model = model
         visual, text = model.visual, text_tower(model)
         if not isinstance(visual, VisionTransformer):
-            what = f"its image tower ({type(visual).__name__}) has no patch tokens that open_clip gives"
-            raise ModelError(THE_MODEL, what, "take a ViT of open_clip, such as ViT-B-16")
+            what = f"open_clip gives no access to the patch tokens of its image tower ({type(visual).__name__})"
+            raise ModelError(THE_MODEL, what, "use a ViT of open_clip, such as ViT-B-16")
         if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
-            raise ModelError(THE_MODEL, "its image tower pools by attention", "take one that pools by class token")
+            raise ModelError(THE_MODEL, "its image tower pools by attention", "use one that pools by class token")
         if not isinstance(visual.patch_dropout, nn.Identity):
-            raise ModelError(
-                THE_MODEL, "its image tower drops patches", "take the same model without patch dropout"
-            )
+            raise ModelError(THE_MODEL, "its image tower drops patches", "use the same model without patch dropout")
         if _pooling(text) not in ("argmax", "eos") or getattr(text, "cls_emb", None) is not None:
             raise ModelError(
-                THE_MODEL, "its text tower doesn't pool at the end of the text", "take a CLIP of OpenAI's kind"
+                THE_MODEL, "its text tower doesn't pool at the end of the text", "use a CLIP of OpenAI's kind"
             )
 
     @property
     def patch_size(self) -> int:
-        """Edge of a patch in pixels of the input."""
+        """Edge length of a patch in pixels of the input."""
         return int(self.model.visual.patch_size[0])
 
     @property
     def image_size(self) -> int:
-        """Edge of the square input in pixels."""
+        """Edge length of the square input in pixels."""
         return int(self.model.visual.image_size[0])
 
     def images(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
         """Encode images.
 
         Args:
-            pixels: B x 3 x S x S, normalised.
+            pixels: B x 3 x S x S, normalised pixels.
 
         Returns:
             The last layer's states of the patches before the final layer norm, B x N x W, row by row; and the
-            pooled, projected, not normalised embeddings, B x D.
+            pooled and projected embeddings, B x D, not normalised.
         """
         visual = self.model.visual
         states = visual.transformer(visual._embeds(pixels))
@@ -145,7 +143,8 @@ class Towers(nn.Module):
         longest text.
 
         Args:
-            ids: B x L, start and end of text included, zeros behind; L at most the context length.
+            ids: B x L, token ids including start-of-text and end-of-text, padded with zeros; L is at most the
+                context length.
 
         Returns:
             The last layer's states of the tokens before the final layer norm, B x L x W; and the embeddings, B x D.
@@ -153,24 +152,24 @@ class Towers(nn.Module):
         return encode_text(text_tower(self.model), ids)
 
     def project_patches(self, states: "Tensor") -> "Tensor":
-        """Return the embeddings of states of the image tower, ... x W -> ... x D: final layer norm, projection."""
+        """Apply final layer norm and projection to states of the image tower, ... x W -> ... x D."""
         visual = self.model.visual
         x = visual.ln_post(states)
         return as_tensor(x if visual.proj is None else x @ visual.proj)
 
     def project_tokens(self, states: "Tensor") -> "Tensor":
-        """Return the embeddings of states of the text tower, ... x W -> ... x D: final layer norm, projection."""
+        """Apply final layer norm and projection to states of the text tower, ... x W -> ... x D."""
         return _project(text_tower(self.model), states)
 
 
 def encode_text(text: Any, ids: "Tensor") -> "tuple[Tensor, Tensor]":
-    """Encode texts with a causal text tower, a CLIP's own or its ``text``; see ``Towers.texts``."""
+    """Encode texts with a causal text tower, as ``text_tower`` returns it; see ``Towers.texts``."""
     from open_clip.transformer import text_global_pool
 
     length, cast = ids.shape[1], text.transformer.get_cast_dtype()
     x = text.token_embedding(ids).to(cast) + text.positional_embedding[:length].to(cast)
     states = text.transformer(x, attn_mask=text.attn_mask[:length, :length])
-    # Only the state at the end of a text is normalised: the layer norm works on each by itself.
+    # Only the state at the end of a text is normalised, because the layer norm treats each state separately.
     eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
     return states, _project(text, text_global_pool(states, ids, _pooling(text), eos_token_id=eos))
 

@@ -1,1 +1,1 @@
-"""Every stage at once, on scenes that it draws or on two photographs."""
+"""The demo, which runs every stage on drawn scenes or on two photographs."""

@@ -1,4 +1,4 @@
-"""The demo: every stage on drawn scenes, or on two photographs, with what it measured."""
+"""The command ``glitbuild demo``: runs every stage on drawn scenes or two photographs, and reports the results."""
 
 import json
 import shutil
@@ -31,16 +31,16 @@ from glitbuild.stages.train.options import TrainOptions
 
 
 def write_photos(folder: Path) -> Path:
-    """Put the photographs into a folder, and a list of them with their captions.
+    """Copy the photographs to a folder, with a list of their captions.
 
     Args:
-        folder: made if it is missing.
+        folder: folder to write, created if it is missing.
 
     Returns:
         The list, a .jsonl file that ``glitbuild ingest`` reads.
 
     Raises:
-        SourceError: the installed ultralytics has no such photograph.
+        SourceError: the installed ultralytics doesn't contain a photograph.
     """
     from ultralytics.utils import ASSETS
 
@@ -48,27 +48,27 @@ def write_photos(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (json.loads(line)["image"] for line in listed.splitlines()):
         if not (ASSETS / name).is_file():
-            fix = "install the ultralytics that requirements.lock names"
-            raise SourceError(str(ASSETS / name), "ultralytics ships no such photograph here", fix)
+            fix = "install the version of ultralytics in requirements.lock"
+            raise SourceError(str(ASSETS / name), "the installed ultralytics has no such photograph", fix)
         shutil.copyfile(ASSETS / name, folder / name)
     (folder / "captions.jsonl").write_text(listed, encoding="utf-8")
     return folder / "captions.jsonl"
 
 
 SCENES = 96
-"""Scenes that are matched and trained on."""
+"""Number of scenes that are matched and trained on."""
 
 HELD_OUT = 200
-"""Scenes of the split ``test`` on which the model is evaluated before and after."""
+"""Number of scenes of the split ``test`` on which the model is evaluated before and after training."""
 
 
 SEED = 1
-"""The embedded models were trained on other scenes: those of seed 0."""
+"""Seed of the scenes; the embedded models were trained on other ones, with seed 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One stage that was run: its command, what it made, and the seconds it took."""
+    """A stage that was run: its command, its output, and its duration in seconds."""
 
     command: str
     made: str
@@ -94,8 +94,8 @@ def on_scenes(out: Path, options: DemoOptions, plain: bool) -> Iterator[Step]:
         overwrite=again,
     )
     yield _step("match", lambda: run_match(match, plain))
-    # Chosen on scenes of the split val. Nine steps are too few for everything: the text tower, whose positions were
-    # just stretched, has most to learn, and the full weight of the token similarity would drown the other losses.
+    # Chosen on scenes of the split val. Nine steps are too few to train everything: the text tower, whose positions
+    # were just stretched, has most to learn, and a full token similarity loss would dominate the others.
     train = TrainOptions(
         str(out / "pairs"),
         str(out / "run"),
@@ -142,7 +142,7 @@ def _step(command: str, run: Callable[[], Result]) -> Step:
 
 
 def _before(done: bool) -> str:
-    return " (was there)" if done else ""
+    return " (already done)" if done else ""
 
 
 SHEET = "contact-sheet.png"
@@ -151,7 +151,7 @@ PAGE = "preview.html"
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A figure of the embedded model and of the one that was trained, on held-out scenes, in per cent."""
+    """A metric of the embedded model and of the trained one on held-out scenes, in percent."""
 
     figure: str
     before: float
@@ -160,14 +160,14 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the demo came to.
+    """Result of the demo.
 
     Attributes:
-        steps: the stages, in order.
-        accuracy: of the pairs, against what is known of the scenes; None for photographs.
-        gains: of the training; none for photographs.
-        page: to look at.
-        sheet: the contact sheet.
+        steps: stages in order.
+        accuracy: accuracy of the pairs against the ground truth of the scenes; None for photographs.
+        gains: metrics before and after training; empty for photographs.
+        page: path of the preview page.
+        sheet: path of the contact sheet.
     """
 
     steps: tuple[Step, ...]
@@ -178,14 +178,14 @@ class Report:
 
 
 def run_demo(options: DemoOptions, plain: bool = False) -> Report:
-    """Run the demo; what an earlier run finished is passed over.
+    """Run the demo; stages that an earlier run finished are skipped.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
+        options: options of the command.
+        plain: whether to write progress as log lines even on a terminal.
 
     Raises:
-        GlitbuildError: a stage failed; with ``real`` a model can't be had.
+        GlitbuildError: a stage failed, or, with ``real``, a model is unavailable.
     """
     out = Path(options.out)
     if options.real:
@@ -225,7 +225,7 @@ def _gains(out: Path, plain: bool) -> tuple[Gain, ...]:
 
 
 def _examples(out: Path, truth: bool) -> list[Example]:
-    """Return the first matched samples, with the boxes that are known."""
+    """Return the first matched samples, with their known boxes."""
     rows = _truth(out) if truth else {}
     store, manifest = open_dataset(str(out / "pairs"))
     samples = (found for entry in manifest.shards for found in read_shard(store, entry.name, entry.sha256))
@@ -255,17 +255,17 @@ def _truth(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def print_report(report: Report) -> None:
-    """Print the stages, the accuracy against truth and where to look."""
+    """Print the stages, the accuracy against the ground truth, and the paths of the results."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(markup=False, emoji=False)
-    steps = Table("stage", "made", "seconds")
+    steps = Table("stage", "output", "seconds")
     for step in report.steps:
         steps.add_row(step.command, step.made, f"{step.seconds:.1f}")
     console.print(steps)
     if accuracy := report.accuracy:
-        known = Table("against what is known of the scenes", "right", "of")
+        known = Table("compared with the ground truth", "correct", "of")
         known.add_row("sentences found in the caption", f"{accuracy.spans_right:.1%}", f"{accuracy.sentences:,}")
         known.add_row(
             "regions of sentences about one object", f"{accuracy.regions_right:.1%}", f"{accuracy.about_one:,}"
@@ -273,9 +273,9 @@ def print_report(report: Report) -> None:
         known.add_row("best pairs", f"{accuracy.best_pairs_right:.1%}", f"{accuracy.scenes:,}")
         console.print(known)
     if report.gains:
-        gains = Table("on held-out scenes, in per cent", "before", "after training")
+        gains = Table("on held-out scenes, in percent", "before", "after training")
         for gain in report.gains:
             gains.add_row(gain.figure, f"{gain.before:.1f}", f"{gain.after:.1f}")
         console.print(gains)
-    console.print(f"On one sheet: {report.sheet}", soft_wrap=True)
-    console.print(f"Look at {report.page}", soft_wrap=True)
+    console.print(f"Contact sheet: {report.sheet}", soft_wrap=True)
+    console.print(f"Open {report.page}", soft_wrap=True)

@@ -7,14 +7,14 @@ from glitbuild.options import OVERWRITE, Options, about
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions(Options):
-    """Run every stage on drawn scenes with the embedded models: no network, no GPU, a minute or two.
+    """Run every stage on drawn scenes with the embedded models, in a minute or two without network or GPU.
 
-    Ends with what each stage made, how right it was, what the training changed, and a page to look at.
+    At the end, it reports the output and accuracy of each stage, the effect of the training, and a preview page.
     """
 
     out: str = field(default="glitbuild-demo", metadata=about("Directory to write."))
     real: bool = field(
         default=False,
-        metadata=about("Two photographs and real models, which it downloads, instead of scenes."),
+        metadata=about("Use two photographs and real models, which are downloaded, instead of scenes."),
     )
     overwrite: bool = field(default=False, metadata=OVERWRITE)

@@ -1,4 +1,4 @@
-"""The demo models: files checked before they are used."""
+"""The embedded demo models, whose files are verified before use."""
 
 import hashlib
 import json
@@ -10,18 +10,18 @@ from glitbuild.errors import ModelError
 FOLDER = Path(str(files("glitbuild.demo_models")))
 
 CHECKSUMS = "checksums.json"
-"""Name and SHA-256 of every file; written by ``make demo-models``."""
+"""File with the name and SHA-256 of every other file; written by ``make demo-models``."""
 
 
 def embedded_file(name: str, folder: Path = FOLDER) -> Path:
     """Return the path of an embedded file.
 
     Args:
-        name: such as ``clip.safetensors``.
-        folder: where the files are.
+        name: name of the file, such as ``clip.safetensors``.
+        folder: folder with the files.
 
     Raises:
-        ModelError: the file is missing or is not the one that was trained.
+        ModelError: the file is missing, or doesn't match its checksum.
     """
     expected = checksum(name, folder)
     path = folder / name
@@ -38,17 +38,17 @@ def checksum(name: str, folder: Path = FOLDER) -> str:
     """Return the SHA-256 that an embedded file must have.
 
     Raises:
-        ModelError: the list of checksums is missing or doesn't hold it.
+        ModelError: the list of checksums is missing or doesn't contain the file.
     """
     try:
         return str(json.loads((folder / CHECKSUMS).read_text())[name])
     except (OSError, ValueError, KeyError, TypeError) as error:
         fix = "install glitbuild again, or make the models with `make demo-models`"
-        raise ModelError(str(folder / CHECKSUMS), f"no checksum of {name} can be read there", fix) from error
+        raise ModelError(str(folder / CHECKSUMS), f"it contains no readable checksum of {name}", fix) from error
 
 
 def write_checksums(names: list[str], folder: Path = FOLDER) -> None:
-    """Put files that were just made on the list."""
+    """Add files that were just made to the list of checksums."""
     path = folder / CHECKSUMS
     known = json.loads(path.read_text()) if path.exists() else {}
     known |= {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}

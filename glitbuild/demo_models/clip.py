@@ -1,4 +1,4 @@
-"""The demo CLIP: understands captions of scenes, and nothing of photographs."""
+"""The demo CLIP, trained on drawn scenes and their captions only."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 NAME = "glitbuild-demo"
-"""Its architecture, as open_clip knows it after ``register``."""
+"""Name of its architecture in open_clip after ``register``."""
 
 CONFIG = f"{NAME}.json"
 WEIGHTS = "clip.safetensors"
 
 EMBEDDING = "token_embedding.weight"
 ROWS = "token_embedding.rows"
-"""The tokens whose embeddings are stored: those it was trained on, 1 % of the vocabulary."""
+"""Tokens whose embeddings are stored: those seen in training, 1 % of the vocabulary."""
 
 
 def register(folder: Path = FOLDER) -> None:
-    """Make the architecture known to open_clip, for its models and tokenizers.
+    """Register the architecture with open_clip, for its models and tokenizers.
 
     Raises:
-        ModelError: the file is missing or altered.
+        ModelError: the configuration file is missing or altered.
     """
     import open_clip
 
@@ -35,10 +35,10 @@ def register(folder: Path = FOLDER) -> None:
 
 
 def load_demo_clip(device: str, folder: Path = FOLDER) -> Any:
-    """Return the embedded CLIP in evaluation mode, an open_clip model.
+    """Load the embedded CLIP as an open_clip model in evaluation mode.
 
     Raises:
-        ModelError: a file is missing or altered, or the installed open_clip builds another network.
+        ModelError: a file is missing or altered, or the installed open_clip builds a different network.
     """
     import open_clip
     from safetensors.torch import load_file
@@ -54,18 +54,18 @@ def load_demo_clip(device: str, folder: Path = FOLDER) -> Any:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        fix = "install the open_clip_torch that requirements.lock names"
+        fix = "install the version of open_clip_torch in requirements.lock"
         raise ModelError(THE_MODEL, "the weights don't fit open_clip's network", fix) from error
     return model.eval()
 
 
 def expand(embeddings: "Tensor", rows: "Tensor", vocabulary: int) -> "Tensor":
-    """Return the embeddings of a whole vocabulary: zeros for tokens that were never seen.
+    """Expand embeddings to the whole vocabulary, with zeros for tokens not seen in training.
 
     Args:
-        embeddings: R x D.
-        rows: the R tokens they are of.
-        vocabulary: how many tokens there are.
+        embeddings: R x D, embeddings of the tokens in ``rows``.
+        rows: R token ids.
+        vocabulary: number of tokens in the vocabulary.
     """
     whole = embeddings.new_zeros(vocabulary, embeddings.shape[1])
     whole[rows] = embeddings
@@ -73,7 +73,7 @@ def expand(embeddings: "Tensor", rows: "Tensor", vocabulary: int) -> "Tensor":
 
 
 def compact(state: "dict[str, Tensor]", rows: "Tensor") -> "dict[str, Tensor]":
-    """Return a model's state as it is stored: in float16, with the embeddings of the tokens in ``rows`` alone."""
+    """Return a model's state as it is stored: in float16, with only the embeddings of the tokens in ``rows``."""
     kept = state | {EMBEDDING: state[EMBEDDING][rows]}
     stored = {name: value.half().contiguous() for name, value in kept.items()}
     return stored | {ROWS: rows.int()}

@@ -1,4 +1,4 @@
-"""The demo detector: knows the kinds of things in scenes, and nothing of photographs."""
+"""The demo detector, trained on the kinds of objects in drawn scenes only."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from glitbuild.flism.detectors.ultralytics import UltralyticsDetector, quiet_ult
 
 WEIGHTS = "detector.safetensors"
 CONFIG = "detector.json"
-"""Its architecture and the names of its classes."""
+"""File with the architecture and the class names."""
 
 
 def build_network(architecture: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return ultralytics' network of an architecture, with random weights.
+    """Build ultralytics' network for an architecture, with random weights.
 
     Args:
-        architecture: ``base``, one of ultralytics' model files, and the compound scaling: ``depth``,
-            ``width``, ``max_channels``.
-        names: of the classes.
+        architecture: ``base``, one of ultralytics' model files, and the compound scaling: ``depth``, ``width``,
+            ``max_channels``.
+        names: class names.
     """
     quiet_ultralytics()
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
@@ -36,12 +36,12 @@ def load_demo_detector(score: float, device: str, folder: Path = FOLDER) -> Ultr
     """Load the embedded detector.
 
     Args:
-        score: detections below this confidence are dropped.
-        device: a torch device.
-        folder: where its files are.
+        score: lowest confidence of a detection.
+        device: torch device.
+        folder: folder with the detector's files.
 
     Raises:
-        ModelError: a file is missing or altered, or the installed ultralytics builds another network from it.
+        ModelError: a file is missing or altered, or the installed ultralytics builds a different network.
     """
     quiet_ultralytics()
     from safetensors.torch import load_file
@@ -54,7 +54,7 @@ def load_demo_detector(score: float, device: str, folder: Path = FOLDER) -> Ultr
     try:
         network.load_state_dict({name: value.float() for name, value in state.items()} | counters)
     except RuntimeError as error:
-        fix = "install the ultralytics that requirements.lock names"
+        fix = "install the version of ultralytics in requirements.lock"
         raise ModelError("--detector demo", "the weights don't fit ultralytics' network", fix) from error
     model = YOLO(config["architecture"]["base"], task="detect", verbose=False)
     model.model = network.eval()

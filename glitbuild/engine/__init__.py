@@ -1,1 +1,1 @@
-"""What turns a shard into a shard: the worker, the runners around it, and the two commands on top."""
+"""Execution of stages shard by shard: tasks, workers, local and Ray runners, and progress."""

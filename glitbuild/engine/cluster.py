@@ -1,4 +1,4 @@
-"""Where the workers run: Ray on this machine for the length of a run, or a cluster that is there."""
+"""Choosing where workers run and connecting to Ray: on this machine for one run, or in an existing cluster."""
 
 import logging
 import os
@@ -12,21 +12,21 @@ from glitbuild.engine.task import usable_cpus
 from glitbuild.errors import ClusterError, ConfigError
 
 SMALL_OBJECT_STORE = 100 * 2**20
-"""Bytes; only tasks and reports go through Ray, samples never."""
+"""In bytes; only tasks and reports go through Ray, never samples."""
 
 CONNECT_SECONDS = 10.0
 
 FATE_VARIABLES = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20", "RAY_gcs_server_request_timeout_seconds": "30"}
-"""So that the agents of a local Ray whose driver was killed end well within a minute: they tell its head first."""
+"""Shorter timeouts, so that the agents of a local Ray end within a minute if its driver was killed."""
 
 STARTS = 3
-"""Ray gives its own processes 15 to 30 s to start, and a busy machine may need more."""
+"""Attempts to start Ray, which gives its own processes 15 to 30 s; a busy machine may need longer."""
 
 THREADS_A_GPU = 8
-"""They decode and crop while the GPU computes."""
+"""Threads per GPU that decode and crop images while the GPU computes."""
 
 MAX_DEFAULT_WORKERS = 8
-"""On the CPU; each has its own copy of the models in memory."""
+"""Most CPU workers by default, because each has its own copy of the models in memory."""
 
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ class Cluster:
     """Where the workers run.
 
     Attributes:
-        actors: how many.
-        gpus_each: GPUs of each actor: 0 or 1.
-        address: of a running Ray cluster; None starts Ray on this machine for the length of the run.
+        actors: number of actors.
+        gpus_each: number of GPUs per actor, 0 or 1.
+        address: address of a running Ray cluster; None starts Ray on this machine for the duration of the run.
     """
 
     actors: int
@@ -51,31 +51,36 @@ def check_workers(workers: int | None, gpus: int | None, ray_address: str | None
     """Check the options that say where the workers run; see ``choose_cluster``.
 
     Raises:
-        ConfigError: one is out of range, or they contradict each other.
+        ConfigError: an option is out of range, or options contradict each other.
     """
     if gpus is not None and workers is not None:
-        raise ConfigError("--gpus and --workers", "both given", "workers run on the CPU: give one of the two")
+        raise ConfigError(
+            "--gpus and --workers", "both given", "give only one of them: --workers is for CPU workers"
+        )
     if gpus is not None and gpus < 1:
         raise ConfigError(f"--gpus {gpus}", "too small", "give at least 1, or --workers N for the CPU")
     if workers is not None and workers < 0:
         raise ConfigError(f"--workers {workers}", "too small", "give 0 (no Ray) or more")
     if ray_address and not (gpus or workers):
-        raise ConfigError(f"--ray-address {ray_address}", "how many workers?", "add --gpus N or --workers N")
+        raise ConfigError(
+            f"--ray-address {ray_address}", "the number of workers is missing", "add --gpus N or --workers N"
+        )
 
 
 def choose_cluster(
     workers: int | None, gpus: int | None = None, ray_address: str | None = None, all_here: bool = False
 ) -> Cluster | None:
-    """Return where to run; None for this process, without Ray.
+    """Return the cluster to run on; None for this process, without Ray.
 
     Args:
         workers: number of CPU workers; 0 for this process.
-        gpus: number of GPUs, with a worker on each.
-        ray_address: cluster to join; None for this machine.
-        all_here: without a number, take all GPUs of this machine or else its CPUs, rather than this process alone.
+        gpus: number of GPUs, with one worker each.
+        ray_address: address of the cluster to join; None for this machine.
+        all_here: whether to use, if no number is given, all GPUs of this machine or else its CPUs instead of only
+            this process.
 
     Raises:
-        ConfigError: see ``check_workers``; or there are fewer GPUs here than asked for.
+        ConfigError: see ``check_workers``; or this machine has fewer GPUs than requested.
     """
     check_workers(workers, gpus, ray_address)
     if workers is None and (gpus or all_here):
@@ -92,11 +97,11 @@ def choose_cluster(
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[Lifeline]:
-    """Start Ray or join a cluster, watch over it, and in the end shut it down or leave it.
+    """Start Ray or join a cluster, monitor it, and finally shut it down or leave it.
 
     Raises:
         ConfigError: see ``connect``.
-        ClusterError: same as above.
+        ClusterError: see ``connect``.
     """
     with Lifeline(local=cluster.address is None) as lifeline:
         connect(cluster, lifeline)
@@ -107,11 +112,11 @@ def connect(cluster: Cluster, lifeline: Lifeline) -> None:
     """Start Ray or join a cluster.
 
     Args:
-        cluster: which.
-        lifeline: watches over it from then on.
+        cluster: cluster to start or join.
+        lifeline: monitor that watches the cluster from then on.
 
     Raises:
-        ConfigError: nobody answers at the address; it has no GPUs, or this machine fewer than asked for.
+        ConfigError: the address can't be reached; the cluster has no GPUs, or this machine fewer than requested.
         ClusterError: Ray doesn't start on this machine.
     """
     if cluster.address:
@@ -126,11 +131,11 @@ def connect(cluster: Cluster, lifeline: Lifeline) -> None:
         ray.shutdown()
         raise no_gpus(cluster.actors, gpus)
     if gpus < wanted:
-        log.warning("%d of %d GPUs are there; workers on the others start when nodes join", gpus, wanted)
+        log.warning("%d of %d GPUs are available; the other workers start when nodes join", gpus, wanted)
 
 
 def _init(cluster: Cluster, lifeline: Lifeline) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics are sent
     import ray
 
     if cluster.address is None:
@@ -146,25 +151,25 @@ def _init(cluster: Cluster, lifeline: Lifeline) -> None:
                         logging_level=logging.ERROR,
                     )
                 return
-            except Exception as error:  # of any class, a plain Exception among them
+            except Exception as error:  # Ray raises errors of any class, including plain Exception
                 lifeline.clear()
                 if attempt + 1 == STARTS:
                     fix = f"{FIX}, or use --workers 0"
-                    raise ClusterError("Ray", f"it doesn't start ({error})", fix) from error
+                    raise ClusterError("Ray", f"it did not start ({error})", fix) from error
                 log.debug("Ray did not start: %s", error)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        fix = "check the address, or leave it out to run on this machine"
+        fix = "check the address, or omit it to run on this machine"
         raise ConfigError(f"--ray-address {cluster.address}", str(error), fix) from error
 
 
 @contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Let a Ray that is started meanwhile listen on 127.0.0.1 only, all its processes.
+    """Make all processes of a Ray that is started in the block listen on 127.0.0.1 only.
 
-    ``_node_ip_address`` doesn't do it: Ray turns a loopback address into one that others reach, unless
-    clusters are switched off altogether, as they are on macOS.
+    ``_node_ip_address`` is not enough: Ray replaces a loopback address by one that is reachable from outside,
+    unless clusters are disabled altogether, as they are on macOS.
     """
     from ray._private import ray_constants
 
@@ -172,7 +177,7 @@ def _on_loopback() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     enabled = ray_constants.ENABLE_RAY_CLUSTER
     os.environ |= variables
-    ray_constants.ENABLE_RAY_CLUSTER = False  # read when Ray was imported, which may be long ago
+    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray reads the variable only when it is imported
     try:
         yield
     finally:
@@ -184,7 +189,7 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    # Ray itself would try for minutes before it says that nobody is there.
+    # Ray itself would retry for minutes before it reports that the address can't be reached.
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         if address == "auto":
@@ -193,10 +198,10 @@ def _check_address(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        fix = "check that the cluster runs, or leave it out to run on this machine"
-        raise ConfigError(f"--ray-address {address}", f"nobody answers there ({error})", fix) from error
+        fix = "check that the cluster is running, or omit the option to run on this machine"
+        raise ConfigError(f"--ray-address {address}", f"can't connect ({error})", fix) from error
 
 
 def no_gpus(asked: int, there: int) -> ConfigError:
-    """Return the error for more GPUs than there are."""
-    return ConfigError(f"--gpus {asked}", f"{there} GPUs are here", "ask for fewer, or use --workers N for the CPU")
+    """Return the error for requesting more GPUs than there are."""
+    return ConfigError(f"--gpus {asked}", f"{there} GPUs are here", "give fewer, or use --workers N for the CPU")

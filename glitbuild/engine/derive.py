@@ -1,4 +1,4 @@
-"""A dataset made from another, a shard from a shard: the plan that ``match`` and ``caption`` have in common."""
+"""Deriving one dataset from another shard by shard, as ``match`` and ``caption`` do."""
 
 import logging
 from collections.abc import Iterator
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 def open_input_and_output(dir: str, out: str) -> tuple[Store, Manifest, Store]:
-    """Open a finished dataset, and the directory of the one to make from it.
+    """Open a finished dataset, and the directory of the dataset to derive from it.
 
     Raises:
-        ConfigError: there is no such dataset, or one of the two would lie among the files of the other.
+        ConfigError: there is no such dataset, or the files of the two would overlap.
     """
     source, manifest = open_dataset(dir)
     store = Store(out)
@@ -41,19 +41,19 @@ def open_input_and_output(dir: str, out: str) -> tuple[Store, Manifest, Store]:
 
 @dataclass(slots=True)
 class Derivation:
-    """What is to be made, in which order: ``todo``, then ``prepare``, then the shards, then ``finish``.
+    """Plan for deriving a dataset: read ``todo``, call ``prepare``, make the shards, then call ``finish``.
 
     Args:
-        source: the input, a finished dataset.
-        manifest: of the input.
-        out: the dataset directory to write, locked by the caller.
-        config: the options that decide the content, the stage among them.
-        overwrite: remove what an earlier run wrote.
+        source: store of the input, a finished dataset.
+        manifest: manifest of the input.
+        out: dataset directory to write, locked by the caller.
+        config: options that determine the content, including the stage.
+        overwrite: whether to remove what an earlier run wrote.
 
     Attributes:
-        todo: the shards to make: missing, damaged, or made from what the input no longer is.
-        images: number of samples in these.
-        finished: what there is to report if nothing is to be done.
+        todo: shards to make because they are missing, damaged, or made from input that has changed since.
+        images: number of samples in the shards to make.
+        finished: result to report if there is nothing to do.
 
     Raises:
         OptionsChangedError: a finished shard was made with other options, or from another dataset.
@@ -88,11 +88,11 @@ class Derivation:
             log.info("%s: %d of %d shards to do", stage, len(self.todo), total)
 
     def prepare(self) -> None:
-        """Make the directory ready; call it when nothing can be wrong with the options any more."""
+        """Prepare the directory for writing; call it only after all options have been checked."""
         prepare_directory(self.out, self.overwrite, [entry.name for entry in self.manifest.shards])
 
     def finish(self, images_per_second: float) -> Result:
-        """Write the manifest; all shards are there, and what workers that died left half-written goes."""
+        """Write the manifest once all shards are finished, and remove partial files of workers that died."""
         self.out.sweep(FOLDERS)
         sidecars = finished_sidecars(self.out, [entry.name for entry in self.manifest.shards])
         made = write_manifest(self.out, sidecars, self.config, versions_of(self.config["stage"]))
@@ -114,19 +114,19 @@ class Derivation:
             if sidecar.input.get("sha256") != entry.sha256:
                 changed[entry.name] = sidecar
             elif damaged := [name for name, file in sidecar.files.items() if sizes.get(name) != file.bytes]:
-                log.warning("%s is missing or has another size: its shard is made again", self.out.path(damaged[0]))
+                log.warning("%s is missing or has another size: remaking its shard", self.out.path(damaged[0]))
                 lost.append(entry.name)
         beyond = files_beyond(self.out, {entry.name for entry in self.manifest.shards})
         if any(name.endswith(".json") for name in beyond):
             raise OptionsChangedError(self.out.url, "it holds more shards than the input has", OTHER_INPUT)
         same = len(changed) + len(lost) < len(self.manifest.shards)
         if changed and not same and not any(map(self._shares_a_sample, changed.values())):
-            why = f"shard {next(iter(changed))} was made from another input than the one given now"
+            why = f"shard {next(iter(changed))} was made from another input"
             raise OptionsChangedError(self.out.url, why, OTHER_INPUT)
         return list(changed), lost
 
     def _shares_a_sample(self, old: Sidecar) -> bool:
-        """Whether a shard and what it would be made from now have a sample in common: it is the same dataset."""
+        """Return whether a shard and its current input have a sample in common, so that the dataset is the same."""
         identity = _identity if self.manifest.has_captions else _picture
         stated = old.files[tar_path(old.shard)]
         before = {identity(sample) for sample in _readable(self.out, old.shard, stated.sha256)}
@@ -143,7 +143,7 @@ def _picture(sample: Sample) -> tuple[str, ...]:
 
 
 def _readable(store: Store, shard: str, sha256: str) -> Iterator[Sample]:
-    """Yield the samples of a shard, as far as it can be read."""
+    """Yield the samples of a shard, up to the point where it can't be read."""
     try:
         for sample, _ in read_shard(store, shard, sha256):
             yield sample

@@ -1,4 +1,4 @@
-"""Notice that the Ray a run stands on is gone, and leave nothing of it behind."""
+"""Monitoring of Ray during a run: notices when it has died, and removes everything that is left of it."""
 
 import atexit
 import contextlib
@@ -20,15 +20,15 @@ from glitbuild.logs import tell_error
 SECONDS_BETWEEN_LOOKS = 1.0
 
 GRACE_SECONDS = 15.0
-"""From when Ray is known to be gone: a driver that still hangs in a call to Ray then ends without it."""
+"""Time after Ray has died until a driver that still hangs in a call to Ray is ended."""
 
 SHUTDOWN_SECONDS = 15.0
 
 UNREACHABLE_SECONDS = 30.0
-"""A cluster that nobody answers for so long is gone; one that restarts its head may be back before."""
+"""Time after which an unreachable cluster is considered dead; one that restarts its head may recover earlier."""
 
 NEEDED = ("raylet", "gcs_server")
-"""Processes of Ray without which nothing goes on; Ray itself ends these when one of its agents dies."""
+"""Processes that Ray can't run without; Ray itself ends them when one of its agents dies."""
 
 FIX = "run the same command again to continue"
 
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 
 class Lifeline:
-    """Watches over Ray from before it starts until nothing of it is left.
+    """Monitors Ray from before it starts until all of its processes have ended.
 
-    Enter it before Ray is started or joined. SIGTERM and SIGHUP end the ``with`` block as Ctrl-C does, so
-    that the processes of a local Ray end with the run.
+    Enter it before Ray is started or joined. SIGTERM and SIGHUP end the ``with`` block as Ctrl-C does, so that the
+    processes of a local Ray end with the run.
 
     Args:
-        local: Ray runs on this machine for this run only; its processes are children of this one.
+        local: whether Ray runs on this machine for this run only, as children of this process.
     """
 
     def __init__(self, local: bool) -> None:
@@ -77,15 +77,15 @@ class Lifeline:
                 signal.signal(number, handler)
 
     def watch(self) -> None:
-        """Begin to judge; call it once Ray is there."""
-        self._catch_signals()  # Ray has taken SIGTERM for itself
+        """Start monitoring; call it once Ray is running."""
+        self._catch_signals()  # Ray has installed its own handler for SIGTERM
         with self._lock:
             if self._local:
                 self._meet_children()
             self._there = True
 
     def clear(self) -> None:
-        """Remove what is left of a local Ray that did not start."""
+        """Remove the remains of a local Ray that failed to start."""
         _shutdown_quietly()
         with self._lock:
             self._kill_family()
@@ -93,10 +93,10 @@ class Lifeline:
             self._needed.clear()
 
     def look(self) -> None:
-        """Look now.
+        """Check the state of Ray now.
 
         Raises:
-            ClusterError: Ray is gone.
+            ClusterError: Ray has died.
         """
         with self._lock:
             if self._lost is None:
@@ -104,10 +104,10 @@ class Lifeline:
         self.check()
 
     def check(self) -> None:
-        """Say what the last look found; costs nothing.
+        """Report the result of the last look, at no cost.
 
         Raises:
-            ClusterError: Ray is gone.
+            ClusterError: Ray has died.
         """
         if self._lost is not None:
             raise ClusterError("Ray", self._lost, FIX)
@@ -120,7 +120,7 @@ class Lifeline:
         return None
 
     def _meet_children(self) -> None:
-        """Remember Ray's processes while they are children: orphans can't be found any more."""
+        """Record Ray's processes while they are children of this one, because orphans could not be found later."""
         import psutil
 
         for child in psutil.Process().children(recursive=True):
@@ -133,28 +133,28 @@ class Lifeline:
                         self._needed.setdefault(child.name(), child)
 
     def _ask_the_head(self) -> None:
-        """Have a thread ask whether this node counts as alive; the answer may never come."""
+        """Ask the head, in a thread because it may never answer, whether this node counts as alive."""
         if self._question is None or not self._question.is_alive():
             self._question = threading.Thread(target=self._look_at_node_table, daemon=True)
             self._question.start()
 
     def _look_at_node_table(self) -> None:
-        """Notice that the head has given this node up, though its raylet still runs: nothing is scheduled then."""
+        """Notice that the head has declared this node dead, although its raylet runs: nothing is scheduled then."""
         import ray
 
-        if not ray.is_initialized() or ray._private.worker._global_node is None:  # Ray Client has limits of its own
+        if not ray.is_initialized() or ray._private.worker._global_node is None:  # Ray Client has its own timeouts
             return
         with contextlib.suppress(Exception):  # a head that doesn't answer is noticed elsewhere
             here = ray.get_runtime_context().get_node_id()
             dead = [node["NodeID"] for node in ray.nodes() if not node["Alive"]]
             if here in dead and self._lost is None:
-                self._lost = "its head has given up this node, which didn't answer in time"
+                self._lost = "its head has declared this node dead, because it didn't answer in time"
 
     def _look_at_cluster(self) -> str | None:
         import ray
 
         node = ray._private.worker._global_node
-        if node is None:  # joined through Ray Client, which has limits of its own
+        if node is None:  # joined through Ray Client, which has its own timeouts
             return None
         if not _answers(socket.AF_UNIX, node.raylet_socket_name):
             return "the raylet of this node died"
@@ -165,7 +165,7 @@ class Lifeline:
         now = time.monotonic()
         self._unreachable_since = self._unreachable_since or now
         return (
-            f"nobody answers at {node.gcs_address}" if now - self._unreachable_since > UNREACHABLE_SECONDS else None
+            f"{node.gcs_address} can't be reached" if now - self._unreachable_since > UNREACHABLE_SECONDS else None
         )
 
     def _watch(self) -> None:
@@ -178,13 +178,13 @@ class Lifeline:
                     with self._lock:
                         self._meet_children()
             except ClusterError as error:
-                # The main thread sees it within a second, unless it hangs in a call to Ray.
+                # The main thread notices within a second, unless it hangs in a call to Ray.
                 if not self._stop.wait(GRACE_SECONDS):
                     self._kill_family()
                     tell_error(f"glitbuild: error: {error}")
                     _leave_now()
             except Exception:
-                log.debug("could not look after Ray", exc_info=True)
+                log.debug("could not monitor Ray", exc_info=True)
 
     def _end(self) -> None:
         import ray
@@ -194,16 +194,16 @@ class Lifeline:
         with contextlib.suppress(ClusterError):
             self.look()
         if self._lost:
-            self._kill_family()  # first: calls to a Ray that is half there hang
+            self._kill_family()  # first, because calls to a half-dead Ray hang
         elif self._question:
-            # Ray ends the whole process, 20 s later, if this thread is still asking a head that is gone.
+            # If this thread still waits for a dead head, Ray ends the whole process 20 s later.
             self._question.join(SHUTDOWN_SECONDS)
         shutdown = threading.Thread(target=_shutdown_quietly, name="glitbuild-ray-shutdown", daemon=True)
         shutdown.start()
         shutdown.join(SHUTDOWN_SECONDS)
         self._kill_family()
         if shutdown.is_alive():
-            # It would be tried once more, and hang once more, while Python ends.
+            # Otherwise it would be called, and hang, once more when Python exits.
             atexit.unregister(ray.shutdown)
             faulthandler.dump_traceback_later(GRACE_SECONDS, exit=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
 
@@ -266,7 +266,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no signal interrupt the clearing up, which takes a limited time."""
+    """Block signals during the cleanup, which takes a limited time."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

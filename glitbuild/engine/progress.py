@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a plain line now and then otherwise."""
+"""Progress of a run: a bar on a terminal, otherwise a plain log line every few seconds."""
 
 import logging
 import sys
@@ -10,20 +10,20 @@ SECONDS_BETWEEN_LINES = 5.0
 
 SECONDS_OF_EVIDENCE = 5.0
 REPORTS_OF_EVIDENCE = 2
-"""Of each worker, and so long: before, the time left would be a guess, and often an absurd one."""
+"""Reports per worker, and seconds, that are needed before the time left is estimated."""
 
 log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts images, or other things, and shows their number, rate and the time left, on standard error.
+    """Counts images, or other things, and shows their number, the rate and the time left on standard error.
 
     Args:
-        what: the command, shown in front.
-        total: images to do; None where that isn't known.
-        plain: lines through the log instead of a bar, also on a terminal.
-        unit: what is counted.
-        workers: that report in turn; nothing is known of the rate until each has.
+        what: name of the command, shown first.
+        total: number of images to process; None if it isn't known.
+        plain: whether to write log lines instead of a bar even on a terminal.
+        unit: what is counted, in the plural.
+        workers: number of workers; the rate is unknown until each of them has reported.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Progress:
             self._bar.stop()
 
     def advance(self, images: int) -> None:
-        """Count so many more images."""
+        """Add a number of finished images."""
         self._done += images
         self._reports += 1
         if self._before is None:
-            # One worker's first report holds what only a start costs, or what an earlier run had done. Where
-            # several work, the first report of each comes at about the same time: count from the start.
+            # A single worker's first report includes startup costs or the work of an earlier run, so the rate is
+            # measured from then on. With several workers, the first reports arrive together: count from the start.
             self._before = (time.monotonic(), self._done) if self._workers == 1 else (self._start, 0)
         if self._bar:
             left = "" if (seconds := self.seconds_left) is None else f"{_duration(seconds)} left"
@@ -65,12 +65,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Images a second since the start."""
+        """Images per second since the start."""
         return self._done / max(time.monotonic() - self._start, 1e-9)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take yet; None where nothing is left, or too little is known."""
+        """Estimated time left; None if nothing is left, or too little is known."""
         if self._before is None or self._total is None or self._done >= self._total:
             return None
         since, before = self._before

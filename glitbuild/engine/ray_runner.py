@@ -1,4 +1,4 @@
-"""Run workers as Ray actors; a dead actor costs the shards it held, never the run."""
+"""Runner with Ray actors as workers; if an actor dies, its shards are retried and the run continues."""
 
 import logging
 import time
@@ -15,28 +15,28 @@ from glitbuild.engine.task import BuildWorker, Report, ShardFailure, TaskT, Work
 from glitbuild.errors import ClusterError, GlitbuildError
 
 MAX_TRIES = 3
-"""A shard that has brought down this many workers is given up; the others continue."""
+"""Attempts at a shard; if all of them fail, the run continues without it."""
 
 PATIENCE_SECONDS = 60.0
 
 LOOK_SECONDS = 1.0
-"""How long to wait for a worker before looking whether Ray is still there."""
+"""Time to wait for a worker before checking that Ray is still running."""
 
 LOAD_SECONDS = 900.0
-"""A local Ray none of whose workers has loaded its models for so long, downloads included, has a fault."""
+"""Time, including downloads, within which a worker of a local Ray must have loaded its models."""
 
 log = logging.getLogger(__name__)
 
 
 class _Host(Generic[TaskT, Report]):
-    """The actor: holds one worker, built where the actor runs."""
+    """The actor, which holds one worker that is built where the actor runs."""
 
     def __init__(self, build_worker: BuildWorker[TaskT, Report]) -> None:
         self._build_worker = build_worker
         self._worker: Worker[TaskT, Report] | None = None
 
     def ready(self) -> None:
-        """Load the models; not in the constructor, so that an error arrives as itself."""
+        """Load the models; not in the constructor, where Ray would wrap an error in one of its own."""
         self._worker = self._build_worker()
 
     def run(self, task: TaskT) -> Report:
@@ -49,9 +49,9 @@ class _Actor(Generic[TaskT]):
     """A worker that is ready.
 
     Attributes:
-        handle: Ray's.
-        tasks: in flight, by the reference to their report.
-        alone: it holds a task that has failed before, and takes no other until that is done.
+        handle: Ray's handle of the actor.
+        tasks: tasks in flight, by the reference to their report.
+        alone: whether it runs a task that has failed before, and gets no other task until that one is finished.
     """
 
     handle: Any
@@ -61,7 +61,7 @@ class _Actor(Generic[TaskT]):
 
 @dataclass(frozen=True, slots=True)
 class _Failed(Generic[TaskT]):
-    """A try of a task that failed, why, and whether it counts against the task."""
+    """A failed attempt at a task, with the reason and whether it counts against the task."""
 
     task: TaskT
     reason: str
@@ -70,21 +70,21 @@ class _Failed(Generic[TaskT]):
 
 
 class RayRunner(Generic[TaskT, Report]):
-    """Runs tasks on a pool of actors, so many at a time in each.
+    """Runs tasks on a pool of actors, each with a limited number of tasks in flight.
 
-    The driver holds the tasks in flight and a reference for each, whatever the number of tasks: its memory does
-    not grow with the dataset. Entering the context connects, starts the actors and waits until the first has
-    loaded its models, so that a model that can't be had is known before any work is done. Actors for which the
-    cluster has no room yet start when a node joins.
+    The driver holds only the tasks in flight and a reference for each, so its memory does not grow with the
+    dataset. Entering the context connects to Ray, starts the actors and waits until the first one has loaded its
+    models, so that an unavailable model is reported before any work is done. Actors for which the cluster has no
+    room yet start when a node joins.
 
     Args:
-        build_worker: makes a worker inside an actor.
-        cluster: how many actors, with what, where.
-        slots: tasks in flight per actor.
+        build_worker: function that builds a worker inside an actor.
+        cluster: number, resources and location of the actors.
+        slots: number of tasks in flight per actor.
 
     Raises:
-        ConfigError: there are fewer GPUs than asked for, or no cluster at the address.
-        ClusterError: Ray doesn't start, or is gone in the middle.
+        ConfigError: there are fewer GPUs than requested, or no cluster at the address.
+        ClusterError: Ray doesn't start, or dies during the run.
     """
 
     def __init__(self, build_worker: BuildWorker[TaskT, Report], cluster: Cluster, slots: int = 1) -> None:
@@ -108,7 +108,7 @@ class RayRunner(Generic[TaskT, Report]):
     ) -> None:
         import ray
 
-        if self._cluster.address:  # on this machine they end with Ray
+        if self._cluster.address:  # a local Ray ends its actors itself
             with suppress(ClusterError, ray.exceptions.RayError):
                 self._lifeline.look()
                 for handle in [*self._starting.values(), *(actor.handle for actor in self._ready)]:
@@ -116,12 +116,12 @@ class RayRunner(Generic[TaskT, Report]):
         self._entered.close()
 
     def run(self, tasks: Iterable[TaskT]) -> Iterator[Report | ShardFailure]:
-        """Yield a report or a failure per task, as they come."""
+        """Yield a report or a failure per task, as they arrive."""
         fresh, again = iter(tasks), deque[TaskT]()
         tries: Counter[str] = Counter()
         exhausted = False
         while True:
-            # A task that has failed before has an actor to itself: if that dies too, it is this task's doing.
+            # A task that has failed before gets an actor to itself: if that dies too, the task is to blame.
             while again and (idle := next((actor for actor in self._ready if not actor.tasks), None)):
                 self._submit(idle, again.popleft(), alone=True)
             while not (again or exhausted) and (free := self._with_room()):
@@ -142,7 +142,7 @@ class RayRunner(Generic[TaskT, Report]):
                 task = outcome.task
                 tries[task.shard] += outcome.counts
                 if tries[task.shard] < MAX_TRIES:
-                    log.warning("shard %s: try %d failed (%s)", task.shard, tries[task.shard], outcome.reason)
+                    log.warning("shard %s: attempt %d failed (%s)", task.shard, tries[task.shard], outcome.reason)
                     again.append(task)
                 else:
                     yield ShardFailure(task.shard, outcome.reason, outcome.error)
@@ -150,13 +150,13 @@ class RayRunner(Generic[TaskT, Report]):
     def _start_actor(self) -> None:
         import ray
 
-        remote: Any = ray.remote  # its overloads don't know a class whose options come at run time
+        remote: Any = ray.remote  # its overloads don't cover classes with options given at run time
         options = {"num_cpus": 1, "num_gpus": self._cluster.gpus_each, "max_concurrency": self._slots}
         handle = remote(max_restarts=0, **options)(_Host).remote(self._build_worker)
         self._starting[handle.ready.remote()] = handle
 
     def _with_room(self) -> "_Actor[TaskT] | None":
-        """Return the least busy actor that can take one more task, if there is any."""
+        """Return the least busy actor that can take another task, if any."""
         free = [actor for actor in self._ready if not actor.alone and len(actor.tasks) < self._slots]
         return min(free, key=lambda actor: len(actor.tasks), default=None)
 
@@ -165,7 +165,7 @@ class RayRunner(Generic[TaskT, Report]):
         actor.alone = alone
 
     def _collect(self, ref: Any) -> Iterator[Report | _Failed[TaskT]]:
-        """Yield what became of a task, and where its actor is gone, of the others that it held."""
+        """Yield the outcome of a task and, if its actor died, of the actor's other tasks."""
         import ray
 
         actor = next(actor for actor in self._ready if ref in actor.tasks)
@@ -178,19 +178,19 @@ class RayRunner(Generic[TaskT, Report]):
             if isinstance(cause, GlitbuildError):
                 yield _Failed(task, str(cause), cause)
                 return
-            # Unforeseen, a CUDA fault perhaps, after which nothing works in that process: take a new one.
+            # An unexpected error, such as a CUDA fault, may leave the process unusable: start a new one.
             yield _Failed(task, f"{type(cause).__name__}: {cause}")
             yield from self._replace(actor)
         except ray.exceptions.RayError as error:
             self._lifeline.look()
-            # Of several tasks nobody knows which brought it down; that one will do so again when it is alone.
+            # Of several tasks, it is unknown which one is to blame; it will fail again when it runs alone.
             yield _Failed(task, f"the worker died ({type(error).__name__})", counts=not actor.tasks)
             yield from self._replace(actor)
         else:
             yield report
 
     def _replace(self, actor: _Actor[TaskT]) -> Iterator[Report | _Failed[TaskT]]:
-        """Start another actor; yield what became of the tasks that this one holds."""
+        """Replace an actor by a new one, and yield the outcomes of the tasks that it held."""
         import ray
 
         self._ready.remove(actor)
@@ -209,7 +209,7 @@ class RayRunner(Generic[TaskT, Report]):
             yield _Failed(task, "its worker was lost", counts=False)
 
     def _wait(self) -> Any:
-        """Return the reference of a start or a task that has come to its end."""
+        """Return the reference of the next actor start or task that completes."""
         import ray
 
         refs = [*self._starting, *(ref for actor in self._ready for ref in actor.tasks)]
@@ -223,11 +223,11 @@ class RayRunner(Generic[TaskT, Report]):
             if len(refs) > len(self._starting):
                 continue
             if self._cluster.address is None and waited > LOAD_SECONDS:
-                raise ClusterError("workers", f"none has loaded its models in {waited / 60:.0f} minutes", FIX)
+                raise ClusterError("workers", f"none has loaded its models within {waited / 60:.0f} minutes", FIX)
             if self._cluster.address and waited - warned >= PATIENCE_SECONDS:
                 warned = waited
                 log.warning(
-                    "no worker has started yet: the cluster is busy, or lacks what they need (%s)", self._cluster
+                    "no worker has started yet: the cluster is busy or lacks the resources (%s)", self._cluster
                 )
 
     def _finish_start(self, ref: Any) -> None:
@@ -239,13 +239,13 @@ class RayRunner(Generic[TaskT, Report]):
         except ray.exceptions.RayTaskError as error:
             if not self._ready:
                 raise error.cause from None
-            log.warning("a worker can't start (%s); the others continue without it", error.cause)
+            log.warning("a worker could not start (%s); the others continue without it", error.cause)
         except ray.exceptions.RayError as error:
             self._lifeline.look()
             self._broken_starts += 1
             if self._broken_starts >= MAX_TRIES * self._cluster.actors:
-                fix = "look for memory shortage, or use fewer workers"
-                raise GlitbuildError("workers", f"they die while they load their models ({error})", fix) from error
+                fix = "check whether memory runs out, or use fewer workers"
+                raise GlitbuildError("workers", f"they die while loading their models ({error})", fix) from error
             self._start_actor()
         else:
             self._broken_starts = 0

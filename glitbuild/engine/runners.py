@@ -1,4 +1,4 @@
-"""Runners for one process, the choice between them and Ray's, and reading every shard through either."""
+"""Runner for a single process, choice between it and Ray, and reading all shards of a dataset with either."""
 
 import logging
 import threading
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class LocalRunner(Generic[TaskT, Report]):
-    """Runs tasks in this process; the same face as ``RayRunner``.
+    """Runs tasks in this process, with the same interface as ``RayRunner``.
 
     Args:
-        build_worker: makes the worker, when the context is entered.
-        slots: tasks in flight; with more than one, ``run`` of the one worker is called from as many threads. A
-            worker that has a ``close`` is closed in the end, upon which calls under way should fail.
+        build_worker: function that builds the worker when the context is entered.
+        slots: number of tasks in flight; with more than one, the worker's ``run`` is called from as many threads.
+            If the worker has a ``close`` method, it is called at the end and should make pending calls fail.
     """
 
     def __init__(self, build_worker: BuildWorker[TaskT, Report], slots: int = 1) -> None:
@@ -40,7 +40,7 @@ class LocalRunner(Generic[TaskT, Report]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # No thread may go on writing once whoever runs this believes that it has ended.
+        # No thread may still be writing when the caller takes the run to be over.
         if close := getattr(self._worker, "close", None):
             close()
         for queue in self._queues:
@@ -51,7 +51,7 @@ class LocalRunner(Generic[TaskT, Report]):
         del self._worker
 
     def run(self, tasks: Iterable[TaskT]) -> Iterator[Report | ShardFailure]:
-        """Yield a report per task, as they come. A shard that raises becomes a failure; the others continue."""
+        """Yield a report or a failure per task, as they arrive; a shard that raises doesn't stop the others."""
         if self._slots == 1:
             return map(self._attempt, tasks)
         return self._in_threads(iter(tasks))
@@ -66,7 +66,7 @@ class LocalRunner(Generic[TaskT, Report]):
             try:
                 while (task := waiting.get()) is not None:
                     finished.put(attempt(task))
-            except BaseException as error:  # whoever waits for the report must not wait for ever
+            except BaseException as error:  # otherwise the caller would wait for the report for ever
                 finished.put(error)
 
         in_flight = 0
@@ -102,13 +102,13 @@ class LocalRunner(Generic[TaskT, Report]):
 def running(
     build_worker: BuildWorker[TaskT, Report], cluster: Cluster | None, slots: int = 1
 ) -> Runner[TaskT, Report]:
-    """Return a runner: of Ray actors on a cluster, or of one worker in this process.
+    """Return a runner with Ray actors on a cluster, or with one worker in this process.
 
     Args:
-        build_worker: makes a worker where it is to run.
-        cluster: as ``choose_cluster`` returned it; None for this process.
-        slots: tasks that a worker has in flight. More than one is for workers that mostly wait, for downloads
-            say; ``run`` is then called from several threads.
+        build_worker: function that builds a worker where it is to run.
+        cluster: result of ``choose_cluster``; None for this process.
+        slots: number of tasks in flight per worker. More than one is for workers that mostly wait, for example for
+            downloads; ``run`` is then called from several threads.
     """
     if cluster is None:
         return LocalRunner(build_worker, slots)
@@ -119,12 +119,12 @@ def running(
 
 Found = TypeVar("Found")
 
-FIX = "see what glitbuild validate says of the dataset"
+FIX = "run glitbuild validate on the dataset"
 
 
 @dataclass(frozen=True, slots=True)
 class ReadTask:
-    """A shard to read, as the manifest lists it."""
+    """A shard to read, given by its entry in the manifest."""
 
     entry: ShardEntry
 
@@ -138,33 +138,33 @@ class Reader(Generic[Found]):
     """A worker that applies a function to shards.
 
     Args:
-        url: of the dataset directory.
-        read: takes the directory and a shard's entry; picklable, as is what it returns.
+        url: path or URL of the dataset directory.
+        read: function of the directory and a shard's entry; it and its result must be picklable.
     """
 
     def __init__(self, url: str, read: Callable[[Store, ShardEntry], Found]) -> None:
         self._store, self._read = Store(url), read
 
     def run(self, task: ReadTask) -> tuple[str, Found]:
-        """Return the shard's name and what was found."""
+        """Return the shard's name and the function's result."""
         return task.shard, self._read(self._store, task.entry)
 
 
 def each_shard(
     store: Store, manifest: Manifest, read: Callable[[Store, ShardEntry], Found], cluster: Cluster | None = None
 ) -> Generator[tuple[ShardEntry, Found], None, None]:
-    """Yield each shard's entry and what a function found in it.
+    """Apply a function to every shard, and yield each shard's entry with the result.
 
     Close the generator to end its workers before it is exhausted.
 
     Args:
-        store: the dataset directory.
-        manifest: of the dataset.
-        read: see ``Reader``.
-        cluster: where to run; None for this process.
+        store: dataset directory.
+        manifest: manifest of the dataset.
+        read: function to apply; see ``Reader``.
+        cluster: cluster to run on; None for this process.
 
     Raises:
-        GlitbuildError: what ``read`` raised at the first shard that could not be read.
+        GlitbuildError: the error that ``read`` raised for the first shard that could not be read.
     """
     tasks = (ReadTask(entry) for entry in manifest.shards)
     url = store.root if store.is_local else store.url
@@ -174,7 +174,7 @@ def each_shard(
 
 
 def in_order(names: Iterable[str], reports: Iterator[tuple[str, Found]]) -> Iterator[Found]:
-    """Yield what was found in the order of the names; what comes early waits."""
+    """Yield the results in the order of the names; results that arrive early are held back."""
     early: dict[str, Found] = {}
     for name in names:
         while name not in early:

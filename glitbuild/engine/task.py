@@ -1,4 +1,4 @@
-"""What the engine knows: tasks that name a shard, workers that turn a task into a report, and a run's result."""
+"""Interfaces of the engine: tasks that name a shard, workers that turn tasks into reports, runners and results."""
 
 import logging
 import os
@@ -11,17 +11,17 @@ from typing import Protocol, Self, TypeVar
 from glitbuild.errors import GlitbuildError, ShardFailedError
 from glitbuild.shards.manifest import Manifest
 
-RETRY = "the others are done; run the same command again to retry these"
+RETRY = "the others are finished; run the same command again to retry these"
 
 log = logging.getLogger(__name__)
 
 
 class Task(Protocol):
-    """Anything picklable that says which shard it is about."""
+    """Any picklable object that names its shard."""
 
     @property
     def shard(self) -> str:
-        """Name of the shard, for messages and for counting tries."""
+        """Name of the shard, for messages and for counting attempts."""
         ...
 
 
@@ -32,21 +32,21 @@ ReportOut = TypeVar("ReportOut", covariant=True)
 
 
 class Worker(Protocol[TaskIn, ReportOut]):
-    """Does one task after the other, or with several slots, several at a time; all it needs is loaded."""
+    """Runs tasks one after another or, with several slots, several at a time, with its models already loaded."""
 
     def run(self, task: TaskIn) -> ReportOut:
-        """Do one task; its files are whole when this returns."""
+        """Run one task; its files are complete when this returns."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ShardFailure:
-    """A shard that was given up.
+    """A shard that failed for good.
 
     Attributes:
-        shard: its name.
-        reason: why its last try failed.
-        error: the same as an exception, where it is one of glitbuild's own.
+        shard: name of the shard.
+        reason: reason why the last attempt failed.
+        error: the exception itself, if it is one of glitbuild's own.
     """
 
     shard: str
@@ -55,7 +55,7 @@ class ShardFailure:
 
 
 class Runner(Protocol[TaskIn, ReportOut]):
-    """Has a worker in this process, or several in others, while its context lasts."""
+    """Owns a worker in this process, or several in other processes, while its context is active."""
 
     def __enter__(self) -> Self: ...
 
@@ -64,12 +64,12 @@ class Runner(Protocol[TaskIn, ReportOut]):
     ) -> None: ...
 
     def run(self, tasks: Iterable[TaskIn]) -> Iterator[ReportOut | ShardFailure]:
-        """Yield a report or a failure per task, as they come; tasks are drawn when there is room for them."""
+        """Yield a report or a failure per task, as they arrive; tasks are drawn when there is room for them."""
         ...
 
 
 BuildWorker = Callable[[], Worker[TaskT, Report]]
-"""Makes a worker where it is to run; picklable, unless it runs in this process."""
+"""Function that builds a worker where it is to run; picklable, unless that is this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class ShardTask:
     """A shard to read.
 
     Attributes:
-        shard: its name.
-        sha256: of its tar.
+        shard: name of the shard.
+        sha256: SHA-256 of its tar.
     """
 
     shard: str
@@ -90,9 +90,9 @@ class ShardReport:
     """A shard that was made.
 
     Attributes:
-        shard: its name.
+        shard: name of the shard.
         samples: number of samples written.
-        skipped: number of rows left out.
+        skipped: number of rows skipped.
         seconds: time spent by stage, for the log and for benchmarks.
     """
 
@@ -103,15 +103,15 @@ class ShardReport:
 
 
 def done(reports: Iterable[Report | ShardFailure], at_once: bool = False, fix: str = RETRY) -> Iterator[Report]:
-    """Yield the reports of a runner, and fail in the end if a shard was given up.
+    """Yield the reports of a runner, and raise at the end if a shard failed.
 
     Args:
-        reports: as a runner yields them.
-        at_once: fail with the first failure, where the other shards are worth nothing without it.
-        fix: what to do about it.
+        reports: reports and failures that a runner yields.
+        at_once: whether to raise at the first failure, for when the other shards are useless without it.
+        fix: what to do about failures.
 
     Raises:
-        ShardFailedError: names the shards.
+        ShardFailedError: shards failed; the message names them.
         GlitbuildError: with ``at_once``, the failure's own error.
     """
     failures: list[ShardFailure] = []
@@ -123,7 +123,7 @@ def done(reports: Iterable[Report | ShardFailure], at_once: bool = False, fix: s
             continue
         if at_once and report.error:
             raise report.error
-        log.error("shard %s given up: %s", report.shard, report.reason)
+        log.error("shard %s failed: %s", report.shard, report.reason)
         failures.append(report)
         if at_once:
             break
@@ -134,7 +134,7 @@ def done(reports: Iterable[Report | ShardFailure], at_once: bool = False, fix: s
 
 
 def usable_cpus() -> int:
-    """Return the CPUs this process may run on: its affinity where the system has one, else all there are."""
+    """Return the number of CPUs this process may use: its affinity if the system has one, else all CPUs."""
     affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS
     return (len(affinity(0)) if affinity else os.cpu_count()) or 1
 
@@ -158,7 +158,7 @@ PACKAGES = {
 
 
 def versions_of(stage: str) -> dict[str, str]:
-    """Return the installed versions of the packages that take part in a stage."""
+    """Return the installed versions of the packages that a stage uses."""
     found: dict[str, str] = {}
     for package in PACKAGES[stage]:
         try:
@@ -170,12 +170,12 @@ def versions_of(stage: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
-        manifest: of the finished dataset.
-        done_before: nothing was left to do.
-        images_per_second: over the run, models' loading excluded.
+        manifest: manifest of the finished dataset.
+        done_before: whether the dataset was already finished, so that there was nothing to do.
+        images_per_second: rate over the run, excluding the time to load models.
     """
 
     manifest: Manifest

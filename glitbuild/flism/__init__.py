@@ -1,1 +1,1 @@
-"""The method's first half, pure: sentences, candidate regions, and which sentence goes to which region."""
+"""The first half of the method: sentences, candidate regions, and the matching of the two."""

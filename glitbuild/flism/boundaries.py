@@ -1,11 +1,11 @@
-"""Where one sentence of a caption ends and the next begins: rules on its words.
+"""Rules that find the sentence boundaries of a caption.
 
-A caption comes as ``words`` (a word or one punctuation mark each, without white space) and ``gaps``:
-``gaps[i]`` is the white space between ``words[i]`` and ``words[i + 1]``, often empty. Every rule looks at a
-bounded neighbourhood, or at runs of marks that it passes once, so the time is linear in the caption's length.
+A caption is given as ``words`` (a word or one punctuation mark each, without whitespace) and ``gaps``: ``gaps[i]``
+is the whitespace between ``words[i]`` and ``words[i + 1]``, often empty. Every rule looks at a bounded
+neighbourhood, or at runs of marks that it passes once, so the time is linear in the length of the caption.
 """
 
-# ruff: noqa: RUF001 (marks of other scripts are meant)
+# ruff: noqa: RUF001 (marks of other scripts are intended)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,28 +41,28 @@ from glitbuild.flism.vocabulary import (
 )
 
 LONGEST_PAIR = 60
-"""Words a pair of quotes or brackets may hold; marks further apart are taken as unrelated."""
+"""Most words within a pair of quotes or brackets; marks further apart are considered unrelated."""
 
 LABEL_MARKS = frozenset([*lists.OPENING, *QUOTES, *APOSTROPHES, "#", "*", "_", "\u2018"])
-"""Marks around an item's number."""
+"""Marks that may surround the number of a list item."""
 
 LONGEST_LABEL = 8
-"""Words of the longest mark of an item, such as "Step 1 . )"."""
+"""Most words of a list item's label, such as "Step 1 . )"."""
 
 
 def breaks(words: Sequence[str], gaps: Sequence[str]) -> list[int]:
-    """Return each ``i``, ascending, where a sentence ends with ``words[i]``, leaving out the last word.
+    """Return, in ascending order, each ``i`` such that a sentence ends with ``words[i]``, except for the last word.
 
     Args:
-        words: the caption's n words and marks.
-        gaps: the white space after each of them; the last is ignored.
+        words: the n words and marks of the caption.
+        gaps: whitespace after each of them; the last is ignored.
     """
     lines = [_line_breaks(gap) for gap in gaps]
     caption = _Caption(words, gaps, lines, *_pairs(words, gaps, lines), _addresses(words, gaps), _is_plain(words))
     items = lists.items(words, gaps, lines, caption.inside, caption.places())
     found: list[int] = []
-    first = 0  # Of the sentence that word i belongs to.
-    stop = -1  # The last stop, if nothing but closing marks has come since.
+    first = 0  # index of the first word of word i's sentence
+    stop = -1  # index of the last stop, if only closing marks have followed since
     for i in range(len(words) - 1):
         if caption.stops(i):
             stop = i
@@ -80,17 +80,17 @@ def breaks(words: Sequence[str], gaps: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Caption:
-    """A caption's words with what is known of all of them before the rules run.
+    """A caption's words, with their properties computed before the rules run.
 
     Attributes:
-        words: and marks.
-        gaps: the white space after each.
-        lines: the line breaks in each gap.
-        roles: +1 for each quote or bracket that opens, -1 for one that closes, else 0.
-        inside: for each gap, whether it is inside a pair of them.
-        openings: for each bracket that closes a pair, the one that opens it.
-        address: for each word, whether it is in a URL or an e-mail address.
-        plain: no sentence of the caption begins with a capital.
+        words: words and marks.
+        gaps: whitespace after each word.
+        lines: number of line breaks in each gap.
+        roles: +1 for each opening quote or bracket, -1 for each closing one, 0 for other words.
+        inside: for each gap, whether it is inside a pair of quotes or brackets.
+        openings: for each bracket that closes a pair, the index of the one that opens it.
+        address: for each word, whether it is part of a URL or an e-mail address.
+        plain: whether no sentence of the caption starts with a capital.
     """
 
     words: Sequence[str]
@@ -103,7 +103,7 @@ class _Caption:
     plain: bool
 
     def places(self) -> dict[int, int]:
-        """Return which words may begin the mark of a list's item, and where each stands."""
+        """Return the words that may start the label of a list item, with the kind of position of each."""
         found: dict[int, int] = {}
         stop = False
         for i, word in enumerate(self.words):
@@ -124,16 +124,16 @@ class _Caption:
         return found
 
     def stops(self, i: int) -> bool:
-        """Tell whether word i is a stop; a semicolon is one in Greek, where it asks."""
+        """Return whether word i is a stop; in Greek, a semicolon is one, because it is the question mark."""
         word = self.words[i]
         return word[0] in STOPS or (word == ";" and i > 0 and "\u0370" <= self.words[i - 1][-1] <= "\u03ff")
 
     def closes(self, i: int) -> bool:
-        """Tell whether word i is a mark that closes what came before it."""
+        """Return whether word i is a mark that closes what precedes it."""
         return self.roles[i] < 0 or (i > 0 and self.words[i] in APOSTROPHES and not self.gaps[i - 1])
 
     def ends(self, i: int, stop: int) -> bool:
-        """Tell whether a sentence ends after word i, where ``stop`` is its stop or -1."""
+        """Return whether a sentence ends after word i; ``stop`` is the index of its stop, or -1."""
         gap, follower = self.gaps[i], self.words[i + 1]
         if self.lines[i] > 1:
             return True
@@ -148,7 +148,7 @@ class _Caption:
         if i > stop and follower in DASHES:
             return False
         if follower in APOSTROPHES and not (gap and not self.gaps[i + 1]):
-            return False  # It closes: one that opens has white space before it alone.
+            return False  # a closing one; an opening one has whitespace only before it
         head = i + 1
         while head < len(self.words) - 1 and self.roles[head] > 0:
             head += 1
@@ -159,7 +159,7 @@ class _Caption:
         return self._ends_before_space(i, stop, head) if gap else self._ends_without_space(i, stop, head)
 
     def _ends_with_line(self, i: int, stop: int) -> bool:
-        """Judge a line break: text that goes on in lower case on the next line was only wrapped."""
+        """Decide at a line break; text that continues in lower case on the next line was only wrapped."""
         word, follower = self.words[i], self.words[i + 1]
         if stop >= 0:
             wrapped = follower[0].islower() or follower[0].isdigit()
@@ -169,7 +169,7 @@ class _Caption:
         return word in ":：" or not follower[0].islower()
 
     def _ends_after_bracket(self, i: int, head: int) -> bool:
-        """Judge what closes after a stop: a bracket within a sentence ends it only before a usual first word."""
+        """Decide at a closing mark after a stop; an inner bracket ends a sentence only before a usual word."""
         opening = self.openings.get(i, 0)
         if self.words[i] not in BRACKETS or opening == 0:
             return True
@@ -180,7 +180,7 @@ class _Caption:
         return not aside or self.words[head] in STARTERS
 
     def _ends_hard(self, i: int, stop: int, head: int) -> bool:
-        """Judge a stop of a script that needs no white space after it."""
+        """Decide at a stop of a script that needs no whitespace after it."""
         word, mark = self.words[head], self.words[stop]
         before = self.words[stop - 1] if stop else ""
         if mark == "\uff0e" and not self.gaps[i]:
@@ -195,7 +195,7 @@ class _Caption:
         return True
 
     def _ends_before_space(self, i: int, stop: int, head: int) -> bool:
-        """Judge a stop with white space after it; ``head`` is the next word past opening marks."""
+        """Decide at a stop followed by whitespace; ``head`` is the next word after any opening marks."""
         word, mark = self.words[head], self.words[stop]
         before = self.words[stop - 1] if stop else ""
         closed = i > stop
@@ -211,20 +211,20 @@ class _Caption:
         if closed or ellipsis or mark != ".":
             return True
         if before.isdigit() and word[0].isdigit() and len(before) < 4:
-            return False  # "28. 60" with a stray space.
+            return False  # "28. 60" with a stray space
         if before.isdigit() and len(before) < 3 and word in ORDINAL_MONTHS:
             return False
         return not self._is_abbreviated(stop, word) or self._ends_abbreviated(stop, head)
 
     def _is_abbreviated(self, stop: int, word: str) -> bool:
-        """Tell whether the full stop belongs to an abbreviation, given the word after it."""
+        """Return whether the full stop belongs to an abbreviation, given the word after it."""
         kind = abbreviation(self.words, self.gaps, stop)
         if kind is Kind.REFERENCE:
             return word[0].isdigit()
         return kind is not Kind.NONE and not (kind in (Kind.UNIT, Kind.SIZE) and word in CONTINUES)
 
     def _ends_abbreviated(self, stop: int, head: int) -> bool:
-        """Judge an abbreviation's full stop before a word that is not in lower case."""
+        """Decide at an abbreviation's full stop before a word that is not in lower case."""
         word = self.words[head]
         kind = abbreviation(self.words, self.gaps, stop)
         if kind is Kind.NEVER or word[0].isdigit():
@@ -238,7 +238,7 @@ class _Caption:
         return word in STARTERS and not is_initial(self.words, self.gaps, head)
 
     def _ends_without_space(self, i: int, stop: int, head: int) -> bool:
-        """Judge a stop that the next word follows directly, as in "dog.The", but not in "U.S." or "a.jpg"."""
+        """Decide at a stop that the next word follows directly, as in "dog.The", but not in "U.S." or "a.jpg"."""
         before, word = self.words[stop - 1] if stop else "", self.words[head]
         if self.address[i]:
             return False
@@ -256,29 +256,29 @@ class _Caption:
         return ordinary or (stop > 0 and self.roles[stop - 1] < 0)
 
     def _comma_for_stop(self, i: int) -> bool:
-        """Tell whether a comma or nothing stands where a full stop belongs: "a red hat, The man is"."""
+        """Return whether a comma or nothing is in place of a full stop, as in "a red hat, The man is"."""
         word, follower = self.words[i], self.words[i + 1]
         after = self.words[i + 2] if i + 2 < len(self.words) else ""
         if follower not in CLAUSE_STARTERS or not after.islower():
             return False
         if follower == "A" and after in ("and", "or", "is", "has"):
-            return False  # The letter A.
+            return False  # the letter A
         return word == "," or (len(word) > 1 and word.isalpha())
 
 
 def _is_uncased(letter: str) -> bool:
-    """Tell whether a letter is of a script without capitals."""
+    """Return whether a letter belongs to a script without capitals."""
     return letter.isalpha() and letter.lower() == letter.upper()
 
 
 def _is_plain(words: Sequence[str]) -> bool:
-    """Tell whether a caption is written without capitals at its sentences' starts."""
+    """Return whether a caption is written without capitals at the start of its sentences."""
     first = next((word for word in words if word[0].isalpha()), "")
     return first[:1].islower() and STARTERS.isdisjoint(words)
 
 
 def _is_label(words: Sequence[str], first: int, last: int) -> bool:
-    """Tell whether words ``first`` to ``last`` are but the number of an item: "1.", "(2)", "#3." or "Step 4."."""
+    """Return whether words ``first`` to ``last`` are just an item's label: "1.", "(2)", "#3." or "Step 4."."""
     if last - first >= LONGEST_LABEL:
         return False
     rest = list(words[first : last + 1])
@@ -295,7 +295,7 @@ def _is_label(words: Sequence[str], first: int, last: int) -> bool:
 
 
 def _addresses(words: Sequence[str], gaps: Sequence[str]) -> list[bool]:
-    """Tell for each word whether it belongs to a URL or an e-mail address: they have no white space."""
+    """Return for each word whether it is part of a URL or an e-mail address, which contain no whitespace."""
     found = [False] * len(words)
     start, marked = 0, False
     for i, word in enumerate(words):
@@ -313,11 +313,11 @@ def _pairs(
 ) -> tuple[list[int], list[bool], dict[int, int]]:
     """Pair quotes with quotes and brackets with brackets.
 
-    A blank line, too many words, or a second opening mark leaves a mark single.
+    A mark stays unpaired if a blank line, too many words or a second opening mark intervene.
 
     Returns:
-        For each of the n words +1 for an opening mark, -1 for a closing one, else 0; and for each of the n
-        gaps whether it is inside a pair; and by each bracket that closes a pair the one that opens it.
+        For each of the n words, +1 for an opening mark, -1 for a closing one, else 0; for each of the n gaps,
+        whether it is inside a pair; and for each bracket that closes a pair, the one that opens it.
     """
     roles = [0] * len(words)
     inside = [False] * len(words)
@@ -347,7 +347,7 @@ def _pair_brackets(
 ) -> dict[int, int]:
     closing = frozenset(CLOSERS.values())
     openings: dict[int, int] = {}
-    opened: dict[str, int] = {}  # By what closes it.
+    opened: dict[str, int] = {}  # by closing bracket
     for i, word in enumerate(words):
         if i and lines[i - 1] > 1:
             opened.clear()
@@ -366,7 +366,7 @@ def _pair_brackets(
 def _pair_single_quotes(
     words: Sequence[str], gaps: Sequence[str], lines: Sequence[int], roles: list[int], inside: list[bool]
 ) -> None:
-    """Pair single quotes; all but those that surely open or close are apostrophes."""
+    """Pair single quotes; all except those that certainly open or close are apostrophes."""
     opening = -1
     for i, word in enumerate(words):
         if opening >= 0 and (i - opening > LONGEST_PAIR or lines[i - 1] > 1):
@@ -386,12 +386,12 @@ def _pair_single_quotes(
 
 
 def _role(words: Sequence[str], gaps: Sequence[str], i: int) -> int:
-    """Return +1 for a mark that by its neighbours can only open, -1 for one that can only close, else 0."""
+    """Return +1 for a mark that, given its neighbours, can only open, -1 for one that can only close, else 0."""
     before = i == 0 or bool(gaps[i - 1]) or words[i - 1] in CLOSERS
     after = i == len(words) - 1 or bool(gaps[i]) or words[i + 1] in STOPS or words[i + 1] in NO_STARTS
     return int(before) - int(after)
 
 
 def _line_breaks(gap: str) -> int:
-    """Count the line breaks in white space; a carriage return with a line feed is one."""
+    """Count the line breaks in whitespace; a carriage return with a line feed counts as one."""
     return 0 if gap in ("", " ") else len((gap + ".").splitlines()) - 1

@@ -1,4 +1,4 @@
-"""FLISM on a batch: split captions, find regions, embed both, and give each sentence its most similar region."""
+"""FLISM on a batch: splits captions, finds regions, embeds both, and pairs each sentence with a region."""
 
 import time
 from collections import defaultdict
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     Texts = list[str] | tuple[str, ...]
 
 WINDOW = 32
-"""Number of pictures that are decoded at a time, while as many are decoded ahead."""
+"""Number of images that are decoded at a time, while as many are decoded ahead."""
 
 WINDOW_PIXELS = 64 * 10**6
-"""Pixels of a window's pictures together, unless it holds a single one: bounds memory at 3 bytes per pixel."""
+"""Most pixels of a window in total, unless it holds a single image: bounds memory at 3 bytes per pixel."""
 
 MAX_PIXELS = 100 * 10**6
-"""Largest width times height of an image file."""
+"""Most pixels (width times height) of an image file."""
 
 CLIP_NAMES = Names("clip", "clip", argument)
 
@@ -50,10 +50,10 @@ class CaptionedImage:
 
     Attributes:
         caption: text that describes the image.
-        width: pixels of the upright image.
-        height: same as above.
-        open: returns the image in RGB, or raises OSError; it may be called in another thread.
-        given: regions that people marked; None in a dataset without boxes.
+        width: width of the upright image in pixels.
+        height: height of the upright image in pixels.
+        open: function that returns the image in RGB, or raises OSError; may be called in another thread.
+        given: annotated regions; None in a dataset without boxes.
     """
 
     caption: str
@@ -65,7 +65,7 @@ class CaptionedImage:
 
 @dataclass(frozen=True, slots=True)
 class MatchedCaption:
-    """What FLISM made of an image and its caption. Boxes are xyxy in pixels of the upright image.
+    """Result of FLISM for an image and its caption; boxes are xyxy in pixels of the upright image.
 
     Attributes:
         caption: text that was split into sentences.
@@ -81,7 +81,7 @@ class MatchedCaption:
 
     @classmethod
     def of(cls, caption: str, matched: Matched) -> "MatchedCaption":
-        """Resolve the indices of a record."""
+        """Resolve the indices of a record into objects."""
         pairs = tuple(matched.pair(caption, index) for index in range(len(matched.pairs)))
         return cls(caption, matched.regions, pairs, pairs[matched.best_pair])
 
@@ -89,25 +89,25 @@ class MatchedCaption:
 class FLISM:
     """Fine-grained local image-sentence matching (FAST-GOAL, arXiv 2605.26615), with its models loaded.
 
-    The candidate regions of an image are four quadrants, the center box and what a detector finds. A caption is
-    cut into sentences. Each sentence is paired with the region whose CLIP embedding has the highest cosine
-    similarity to its own; of these pairs, the one with the highest similarity is the image's local pair.
+    The candidate regions of an image are the four quadrants, the center box and the boxes of a detector. The
+    caption is split into sentences. Each sentence is paired with the region whose CLIP embedding has the highest
+    cosine similarity to its own; of these pairs, the one with the highest similarity is the image's local pair.
 
     Args:
-        detector: ``none``, ``demo``, name or file of an ultralytics model, or ``hf:`` and a name or folder of a
-            transformers model; or a loaded ``Detector``.
-        clip: architecture and weights, as ``load_clip`` takes them; a single name for a model that has weights of
-            its own, such as ``demo`` or a run's folder; or an open_clip model in memory, in evaluation mode, with
+        detector: ``none``, ``demo``, the name or file of an ultralytics model, or ``hf:`` followed by the name or
+            folder of a transformers model; or a loaded ``Detector``.
+        clip: architecture and weights, as in ``load_clip``; a single name for a model that comes with its own
+            weights, such as ``demo`` or a run's folder; or an open_clip model in memory, in evaluation mode, with
             CLIP's own tokenizer.
         score: lowest score of a detection, from 0 to 1; None for the detector's default.
         min_area: smallest share of the image that a detection may cover, from 0 to 1.
         max_area: largest share of the image that a detection may cover, from 0 to 1.
-        default_regions: whether quadrants and center are candidates where there are detections.
-        device: torch device, or ``auto`` for a GPU where there is one. A CLIP in memory stays where it is.
-        threads: number of threads that decode and crop beside the models.
+        default_regions: whether quadrants and center are candidates even if there are detections.
+        device: torch device, or ``auto`` for a GPU if there is one. A CLIP in memory stays on its device.
+        threads: number of threads that decode and crop images while the models run.
 
     Raises:
-        ModelError: a model can't be had, or is of a kind that is not supported.
+        ModelError: a model is unavailable, or this kind of model is not supported.
         ConfigError: a limit is out of range, or there is no such device.
 
     Example:
@@ -161,21 +161,21 @@ class FLISM:
         """Match an image with its caption, or a list of images with theirs.
 
         Args:
-            image: PIL image, or path of a file, which is read as ``ingest`` reads it: upright. Or a list of them.
-            caption: text that describes the image, or a list with one per image.
+            image: PIL image; or path of a file, which is read upright, as in ``ingest``; or a list of either.
+            caption: text that describes the image, or a list with one text per image.
 
         Returns:
-            The pairs, or a list of them in the order of the images.
+            The matched caption, or a list of them in the order of the images.
 
         Raises:
-            ConfigError: there are not as many captions as images, a caption is empty, or an image in memory asks
-                to be turned.
+            ConfigError: the numbers of captions and images differ, a caption is empty, or an image in memory has
+                an EXIF orientation other than upright.
             GlitbuildError: an image can't be read.
         """
         if isinstance(caption, str):
             return self._match_all([image], [caption])[0]
         if not isinstance(image, Sequence) or isinstance(image, str):
-            raise ConfigError("image", "it is one image, and the captions are several", "give as many images")
+            raise ConfigError("image", "one image was given with several captions", "give one image per caption")
         return self._match_all(image, caption)
 
     def _match_all(self, images: "Sequence[Any]", captions: Sequence[str]) -> list[MatchedCaption]:
@@ -194,13 +194,13 @@ class FLISM:
         return matched
 
     def match(self, jobs: Sequence[CaptionedImage]) -> list[Matched | OSError]:
-        """Return sentences, regions and pairs of each image as a record has them, or why it can't be decoded.
+        """Return the sentences, regions and pairs of each image as in a record, or the error from decoding it.
 
-        Batches are composed of the images and sentences in their order, so that what comes out depends on the input
-        alone. A window of images is decoded at a time.
+        Batches are composed of images and sentences in the given order, so that the result depends on the input
+        alone. Images are decoded one window at a time.
 
         Args:
-            jobs: images with captions that have at least one character other than white space.
+            jobs: images with captions that have at least one non-whitespace character.
         """
         with self.timed("sentences"):
             spans = self._splitter.split([job.caption for job in jobs])
@@ -217,7 +217,7 @@ class FLISM:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Add the time that a block takes to ``seconds``."""
+        """Add the duration of the block to ``seconds``."""
         start = time.perf_counter()
         yield
         self.seconds[step] += time.perf_counter() - start
@@ -225,7 +225,7 @@ class FLISM:
     def _encode_sentences(
         self, captions: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> Iterator[NDArray[np.float32]]:
-        """Return the embeddings of the sentences of each caption."""
+        """Yield the sentence embeddings of each caption."""
         sentences = [text[a:b] for text, of in zip(captions, spans, strict=True) for a, b in of]
         with self.timed("encode texts"):
             embeddings = self._clip.texts(self._clip.tokenize(sentences))
@@ -270,7 +270,7 @@ class FLISM:
 
 
 def _windows(jobs: Sequence[CaptionedImage]) -> list[list[CaptionedImage]]:
-    """Cut a batch into windows that fit in memory once they are decoded."""
+    """Split a batch into windows that fit in memory once they are decoded."""
     windows: list[list[CaptionedImage]] = []
     room = 0
     for job in jobs:
@@ -290,7 +290,7 @@ def _opened(job: CaptionedImage) -> "Image | OSError":
 
 
 def _captioned(image: "Picture", caption: str) -> CaptionedImage:
-    """Take an image of a program, in memory or as a file."""
+    """Wrap an image that a program passed, in memory or as a file."""
     from PIL.ExifTags import Base
     from PIL.Image import Image
 
@@ -298,9 +298,9 @@ def _captioned(image: "Picture", caption: str) -> CaptionedImage:
     from glitbuild.records import Rejected
 
     if isinstance(image, Image):
-        image.load()  # after which a TIFF is upright
+        image.load()  # loading makes a TIFF upright
         if (orientation := image.getexif().get(Base.Orientation, 1)) in range(2, 9):
-            why = f"its EXIF orientation {orientation} asks to turn it, so boxes would have two frames"
+            why = f"with its EXIF orientation {orientation}, the coordinate frame of boxes would be ambiguous"
             raise ConfigError(str(image), why, "give PIL.ImageOps.exif_transpose(image)")
         return CaptionedImage(caption, image.width, image.height, partial(_rgb, image))
     path = Path(image)

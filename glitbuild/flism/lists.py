@@ -1,10 +1,10 @@
-"""The items of a caption's lists: numbered, lettered or with bullets, one per line or all in one line.
+"""Detection of list items in a caption: numbered, lettered or bulleted, one per line or all in one line.
 
-A mark such as ``1.``, ``(b)`` or ``•`` is taken for an item's only if others in their order speak for it or
-a line begins with it: "number 1. The" and "panel (a)" are no items. Every mark is looked at once.
+A mark such as ``1.``, ``(b)`` or ``•`` counts as a list item's only if it is part of a sequence or at the start of
+a line: "number 1. The" and "panel (a)" are not items. Every mark is examined once.
 """
 
-# ruff: noqa: RUF001 (marks of other scripts are meant)
+# ruff: noqa: RUF001 (marks of other scripts are intended)
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from glitbuild.flism.vocabulary import DETERMINERS, LINE_ENDS
 
 STRONG_BULLETS = frozenset("•▪▫●○◦‣■□▸►➢➤✓✔✗★☆·・⁃∙")
 WEAK_BULLETS = frozenset("-–—*+")
-"""Marks that are bullets only where white space follows."""
+"""Marks that are bullets only if followed by whitespace."""
 
 OPENING = {"(": ")", "[": "]", "（": "）", "［": "］", "【": "】"}
 DELIMITERS = frozenset(".):：、．।）]-")
@@ -25,18 +25,18 @@ HAN = "一二三四五六七八九十"
 KEYCAP = "\u20e3"
 CONJUNCTIONS = frozenset(["and", "or", "&", "und", "y", "et"])
 LONGEST_NUMBER = 3
-"""Digits of an item's number: "2019." is a year."""
+"""Most digits of an item's number: "2019." is a year."""
 
 LONGEST_LABEL = 6
-"""Characters of an item's number or letter."""
+"""Most characters of an item's number or letter."""
 
 LINE, AFTER, WEAK = range(3)
-"""Where a mark stands: at the start of a line, after the end of a sentence or a colon, or elsewhere."""
+"""Position of a mark: at the start of a line, after the end of a sentence or a colon, or elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """One candidate: words ``first`` to ``last`` mark an item whose style and number they say."""
+    """A candidate: words ``first`` to ``last`` mark an item with this style and number."""
 
     first: int
     last: int
@@ -47,11 +47,11 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Where items begin.
+    """Positions of list items.
 
     Attributes:
-        starts: the first word of each item.
-        joined: words after which nothing ends, as they mark the item that follows.
+        starts: index of the first word of each item.
+        joined: indices of words after which no sentence ends, because they mark the item that follows.
     """
 
     starts: set[int] = field(default_factory=set)
@@ -59,12 +59,12 @@ class Items:
 
 
 def labels(word: str) -> list[tuple[str, int]]:
-    """Return what a word may number an item as: pairs of a kind and a number."""
+    """Return the readings of a word as an item's number, as pairs of a kind and a number."""
     if word.isdecimal():
         return [("1", int(word))] if len(word) <= LONGEST_NUMBER else []
     if len(word) > LONGEST_LABEL:
         return []
-    if word[0].isdecimal():  # "1.2": its kind is the number it is counted under
+    if word[0].isdecimal():  # "1.2": the kind is the number of the parent item
         above, _, number = word.rpartition(".")
         return [(above, int(number))] if above and number.isdecimal() else []
     if len(word) == 1 and "\u2160" <= word <= "\u217f":
@@ -84,7 +84,7 @@ def labels(word: str) -> list[tuple[str, int]]:
 
 
 def parse(words: Sequence[str], gaps: Sequence[str], i: int, place: int) -> list[Marker]:
-    """Return what word i may begin as the mark of an item: several where a letter is a Roman number too."""
+    """Return the marks that word i may start; several if a letter is also a Roman numeral."""
     word, count = words[i], len(words)
     if word in STRONG_BULLETS or word in WEAK_BULLETS:
         spaced = i + 1 < count and bool(gaps[i])
@@ -118,7 +118,7 @@ def _value(word: str) -> int:
 
 
 def _wide(word: str) -> bool:
-    """Tell whether a word is of a script that writes no white space between words."""
+    """Return whether a word belongs to a script that has no whitespace between words."""
     return word[0] >= "\u2e80"
 
 
@@ -132,11 +132,11 @@ def items(
     """Find the items of a caption's lists.
 
     Args:
-        words: the caption's n words and marks.
-        gaps: the white space after each of them.
-        lines: the number of line breaks in each gap.
-        inside: for each gap whether it is inside quotes or brackets.
-        places: what ``parse`` is to know of the words that may begin a mark, by their index.
+        words: the n words and marks of the caption.
+        gaps: whitespace after each of them.
+        lines: number of line breaks in each gap.
+        inside: for each gap, whether it is inside quotes or brackets.
+        places: positions (``LINE``, ``AFTER`` or ``WEAK``) of the words that may start a mark, by index.
     """
     found = Items()
     chains: dict[tuple[str, str], list[Marker]] = {}
@@ -172,7 +172,7 @@ def _add(marker: Marker, words: Sequence[str], found: Items) -> None:
 def _take(
     chain: Sequence[Marker], words: Sequence[str], gaps: Sequence[str], lines: Sequence[int], found: Items
 ) -> None:
-    """Add a chain of marks if it is a list; else at least those of its marks that begin lines as a list's do."""
+    """Add a chain of marks if it is a list, otherwise only those of its marks that start a line like an item."""
     if len(chain) > 1 and _is_list(chain, words):
         for marker in chain:
             _add(marker, words, found)
@@ -186,7 +186,7 @@ def _take(
 
 
 def _is_list(chain: Sequence[Marker], words: Sequence[str]) -> bool:
-    """Tell whether marks of one style in their order are a list's."""
+    """Return whether consecutive marks of one style form a list."""
     first, later = chain[0], chain[1:]
     kind, form = chain[0].style
     if all(marker.place == LINE for marker in chain):
@@ -214,7 +214,7 @@ def _after_commas(chain: Sequence[Marker], words: Sequence[str]) -> bool:
 
 
 def _take_bullets(marks: Sequence[Marker], words: Sequence[str], found: Items) -> None:
-    """Add bullets of one kind: those that begin lines, or those of one line after a start of its own."""
+    """Add bullets of one kind: those at the start of lines, or those within a line that starts a list itself."""
     lined = [marker for marker in marks if marker.place == LINE]
     if len(lined) > 1 or len(marks) < 2 or marks[0].place == WEAK:
         marks = lined
@@ -223,7 +223,7 @@ def _take_bullets(marks: Sequence[Marker], words: Sequence[str], found: Items) -
 
 
 def _take_lines(words: Sequence[str], lines: Sequence[int], inside: Sequence[bool], found: Items) -> None:
-    """Add the lines of a list without marks: three or more that begin with "a", "two" and the like."""
+    """Add the lines of a list without marks: three or more that start with "a", "two" or similar."""
     breaks = [i for i in range(len(words) - 1) if lines[i]]
     if len(breaks) < 2:
         return

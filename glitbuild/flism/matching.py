@@ -1,4 +1,4 @@
-"""Which sentence goes to which region: the heart of FLISM."""
+"""Matching of sentences with regions, the core of FLISM."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from glitbuild.errors import GlitbuildError
 from glitbuild.records import Pair
 
 DECIMALS = 5
-"""Similarities are rounded before they are compared, so that noise in the last bits decides nothing."""
+"""Decimals to which similarities are rounded before they are compared, so that rounding noise has no influence."""
 
 
 def similarities(sentences: NDArray[Any], regions: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the cosine of every sentence with every region.
+    """Return the cosine similarity of every sentence with every region.
 
     Args:
         sentences: M x D, L2-normalised embeddings of the sentences.
@@ -27,16 +27,16 @@ def similarities(sentences: NDArray[Any], regions: NDArray[Any]) -> NDArray[np.f
     """
     cosines = sentences.astype(np.float64) @ regions.astype(np.float64).T
     if not np.isfinite(cosines).all():
-        raise GlitbuildError("CLIP", "an embedding is not a finite number", "check the model's weights")
-    # Adding 0.0 turns -0.0 into 0.0, which JSON would tell apart.
+        raise GlitbuildError("CLIP", "an embedding is not finite", "check the model's weights")
+    # Adding 0.0 turns -0.0, which JSON writes differently, into 0.0.
     return np.clip(np.round(cosines, DECIMALS), -1.0, 1.0) + 0.0
 
 
 def best_pairs(cosines: NDArray[np.float64]) -> tuple[tuple[Pair, ...], int]:
-    """Give each sentence its best region, and choose the image's local pair.
+    """Assign each sentence its best region, and choose the image's local pair.
 
-    Algorithm: FLISM (FAST-GOAL, arXiv 2605.26615): the row-wise maximum gives a sentence's region; of
-    these M pairs the one with the highest cosine is the image's local pair. Of equals, the first wins.
+    Algorithm: FLISM (FAST-GOAL, arXiv 2605.26615): the row-wise maximum gives a sentence's region; of these M
+    pairs, the one with the highest cosine is the image's local pair. Of equals, the first is taken.
 
     Args:
         cosines: M sentences x N regions, M and N at least 1.

@@ -1,4 +1,4 @@
-"""Boxes as xyxy pixels of the stored image, and an image's candidate regions."""
+"""Box arithmetic in xyxy pixels of the stored image, and the candidate regions of an image."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from glitbuild.flism.detectors.base import Detection
 from glitbuild.records import Box, Given, Region
 
 DECIMALS = 2
-"""Boxes are stored to a hundredth of a pixel."""
+"""Decimals of stored box coordinates in pixels."""
 
 
 def clamp(box: Box, width: int, height: int) -> Box:
@@ -19,20 +19,20 @@ def clamp(box: Box, width: int, height: int) -> Box:
 
 
 def area(box: Box) -> float:
-    """Return a box's area in square pixels; 0.0 where it is empty."""
+    """Return a box's area in square pixels; 0.0 if it is empty."""
     x1, y1, x2, y2 = box
     return max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
 
 
 def iou(a: Box, b: Box) -> float:
-    """Return the intersection of two boxes over their union, 0.0 where both are empty."""
+    """Return the intersection over union of two boxes; 0.0 if both are empty."""
     common = area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
     union = area(a) + area(b) - common
     return common / union if union > 0 else 0.0
 
 
 def pixels(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the whole pixels a box touches, half-open; at least one pixel inside the image."""
+    """Return the whole pixels that a box touches, half-open; at least one pixel inside the image."""
     left = min(int(box[0]), width - 1)
     top = min(int(box[1]), height - 1)
     right = min(max(-int(-box[2] // 1), left + 1), width)
@@ -44,13 +44,13 @@ SCORE_DECIMALS = 5
 
 
 def default_regions(width: int, height: int, sentence: str | None = None) -> tuple[Region, ...]:
-    """Return the four quadrants, row by row, and the central box, in pixels.
+    """Return the four quadrants, row by row, and the center box, in pixels.
 
-    FAST-GOAL (arXiv 2605.26615): the centre's corners are the centres of the quadrants.
+    As in FAST-GOAL (arXiv 2605.26615), the corners of the center box are the centres of the quadrants.
 
     Args:
-        width: of the stored image in pixels.
-        height: same as above.
+        width: width of the stored image in pixels.
+        height: height of the stored image in pixels.
         sentence: ``""`` in a dataset with boxes, None in any other.
     """
     w, h = float(width), float(height)
@@ -76,19 +76,19 @@ def candidate_regions(
     defaults: bool = True,
     given: Sequence[Given] | None = None,
 ) -> tuple[Region, ...]:
-    """Return an image's candidates: the default regions, the given ones, then the detections by falling score.
+    """Return an image's candidates: default regions, given regions, then detections by descending score.
 
-    Detected boxes are clamped to the image; those that cover less than ``min_area`` or more than
-    ``max_area`` of it are dropped, as GOAL (arXiv 2503.17782) does. The whole image is no candidate,
-    unless it is given: what people marked is taken as it is.
+    Detected boxes are clamped to the image; those that cover less than ``min_area`` or more than ``max_area`` of it
+    are dropped, as in GOAL (arXiv 2503.17782). The whole image is not a candidate, unless it is given: annotated
+    regions are used as they are.
 
     Args:
-        detections: boxes in pixels of the stored image.
-        width: of the stored image in pixels.
-        height: same as above.
-        min_area: share of the image's area, 0 to 1.
-        max_area: same as above.
-        defaults: without them there are only given regions and detections, unless there is none.
+        detections: detected boxes in pixels of the stored image.
+        width: width of the stored image in pixels.
+        height: height of the stored image in pixels.
+        min_area: smallest share of the image's area, 0 to 1.
+        max_area: largest share of the image's area, 0 to 1.
+        defaults: whether to include the default regions even if there are given regions or detections.
         given: regions that came with the image; None in a dataset without boxes.
     """
     sentence = None if given is None else ""
@@ -108,7 +108,7 @@ def check_area_limits(min_area: float, max_area: float) -> None:
     """Refuse limits that no box can meet.
 
     Raises:
-        ConfigError: they are not 0 <= min_area < max_area <= 1.
+        ConfigError: the limits violate 0 <= min_area < max_area <= 1.
     """
     if not 0 <= min_area < max_area <= 1:
         raise ConfigError(

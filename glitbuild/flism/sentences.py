@@ -19,10 +19,10 @@ CHUNK = re.compile(r"\S+")
 
 
 class SentenceSplitter:
-    """Splits captions into sentences: by rules for English, and by the stops of other scripts.
+    """Splits captions into sentences, by rules for English and by the full stops of other scripts.
 
     Attributes:
-        name: what splits, and the version of its rules: two datasets with equal names have equal sentences.
+        name: name of the splitter with the version of its rules; equal names mean equal sentences.
     """
 
     name = "spacy-captions/2"  # spaCy's tokenizer once found the same words; datasets hold this name
@@ -30,9 +30,9 @@ class SentenceSplitter:
     def split(self, captions: Sequence[str]) -> list[tuple[Span, ...]]:
         """Return the sentences of each caption, in order.
 
-        The spans of a caption are ascending, do not overlap, begin and end with a character other than white
-        space, and together hold every such character. A caption of white space alone has none. What one
-        caption gives does not depend on the others.
+        The spans of a caption are in ascending order, do not overlap, begin and end with a non-whitespace
+        character, and together contain every such character. A caption of only whitespace has no spans. The result
+        for a caption does not depend on the others.
 
         Raises:
             UnicodeEncodeError: a caption holds half of a surrogate pair, which no tokenizer and no file takes.
@@ -73,7 +73,7 @@ def _words(caption: str) -> Iterator[Span]:
 
 
 def _merge(words: Sequence[str], starts: Sequence[int], lasts: Iterable[int]) -> list[Span]:
-    """Make spans that end with the words ``lasts``; one without a letter or digit goes to a neighbour."""
+    """Make spans that end with the words ``lasts``; a span without letters or digits is merged with a neighbour."""
     spans: list[Span] = []
     first, spoken = 0, True
     for last in lasts:

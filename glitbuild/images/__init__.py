@@ -1,1 +1,1 @@
-"""Pictures: what is stored of them, upright and checked, and the formats they come in."""
+"""Image decoding, checking and storing, and the details of the input formats."""

@@ -1,4 +1,4 @@
-"""The segments of a JPEG: its orientation in EXIF and XMP data, and the same image without metadata."""
+"""JPEG segments: reading the orientation from EXIF and XMP data, and removing metadata."""
 
 import re
 import struct
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 TAG = 0x0112
 INTEGERS = {3: "H", 4: "L", 8: "h", 9: "l"}
-"""The types of an entry that readers take for a number, and their struct codes."""
+"""Entry types that readers interpret as a number, with their struct codes."""
 
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}
 VERSIONS = (42, 42 << 8)
-"""The second in the wrong byte order, which PIL reads too."""
+"""Version of TIFF data; the second value is in the wrong byte order, which PIL accepts too."""
 XMP_STRICT = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 XMP_LENIENT = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([0-9]+)")
 
 
 class Stated(NamedTuple):
-    """What EXIF data say: a value, if any, and whether every reader would read it as no turn.
+    """Orientation in EXIF data: the value, if any, and whether every reader would take it as upright.
 
     Attributes:
-        value: as it is written, sensible or not; None where there is none, or the data are damaged.
-        is_plain: it is 1 in the form that the standard prescribes, or absent from sound data.
+        value: value as written, valid or not; None if there is none, or the data is damaged.
+        is_plain: whether the value is 1 in the form that the standard prescribes, or absent from intact data.
     """
 
     value: int | None
@@ -38,10 +38,10 @@ class Stated(NamedTuple):
 
 
 def exif_orientation(exif: bytes) -> Stated:
-    """Read the orientation from EXIF data; time and memory don't depend on what else is in them.
+    """Read the orientation from EXIF data; time and memory don't depend on its other content.
 
     Args:
-        exif: with or without the six bytes that begin it in a JPEG.
+        exif: EXIF data, with or without the six bytes that precede it in a JPEG.
     """
     exif = exif.removeprefix(b"Exif\0\0")
     if not exif:
@@ -62,23 +62,23 @@ def exif_orientation(exif: bytes) -> Stated:
             found.append(Stated(value, kind == 3 and value == 1))
     if not found:
         return Stated(None, version == 42)
-    # Of two, the last is the one that PIL takes; others take the first.
+    # If there are two, PIL uses the last, other readers the first.
     return Stated(found[-1].value, version == 42 and len(found) == 1 and found[0].is_plain)
 
 
 def xmp_orientation(packet: bytes, strictly: bool = True) -> int | None:
-    """Return the orientation that XMP data state, if any.
+    """Return the orientation in XMP data, if any.
 
     Args:
-        packet: the XML.
-        strictly: only as PIL reads it, which is one of the few readers that turn pictures by it.
+        packet: XML of the XMP data.
+        strictly: whether to accept only the forms that PIL, one of the few readers that use XMP, accepts.
     """
     found = (XMP_STRICT if strictly else XMP_LENIENT).search(packet)
     return int(found[1][:9]) if found else None
 
 
 def upright(image: "Image", orientation: int) -> "Image":
-    """Turn a picture as an orientation from 1 to 8 asks for; with 1 it is the same object."""
+    """Rotate and flip an image according to an orientation from 1 to 8; for 1, return the same object."""
     from PIL.Image import Transpose
 
     turns = {
@@ -94,9 +94,9 @@ def upright(image: "Image", orientation: int) -> "Image":
 
 
 def stated_orientation(image: "ImageFile") -> int:
-    """Return the orientation, from 1 to 8, of a loaded picture that is neither a JPEG nor a TIFF.
+    """Return the orientation, from 1 to 8, of a loaded image that is neither a JPEG nor a TIFF.
 
-    PIL itself has turned a TIFF when it is loaded.
+    PIL makes a TIFF upright while loading it.
     """
     exif = image.info.get("exif")
     stated = exif_orientation(exif).value if isinstance(exif, bytes) else None
@@ -106,13 +106,13 @@ def stated_orientation(image: "ImageFile") -> int:
 
 
 MAX_SEGMENTS = 4096
-"""Before the first scan; each costs a reader memory, and millions of empty ones fit into a small file."""
+"""Most segments before the first scan; each costs a reader memory, and a small file can hold millions of them."""
 MAX_SCANS = 500
-"""Of a progressive picture: libjpeg-turbo's own advice. Encoders write about ten."""
+"""Most scans of a progressive image, as libjpeg-turbo advises; encoders write about ten."""
 MAX_SCAN_PIXELS = 4_000_000_000
-"""Pixels times scans: a scan of a few bytes costs as much time as one that holds the whole picture."""
+"""Limit for pixels times scans, because a scan of a few bytes takes as much time as one with the whole image."""
 LEAST_SCANS = 20
-"""That are read of any picture, however large."""
+"""Number of scans that are allowed for any image, however large."""
 
 SOS, EOI, COM = 0xDA, 0xD9, 0xFE
 APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
@@ -127,7 +127,7 @@ AFTER_SCAN = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A marker, and where its segment lies: from its 0xFF to the end of its content."""
+    """A segment: its marker, and its position from the 0xFF to the end of its content."""
 
     marker: int
     start: int
@@ -138,10 +138,10 @@ class Jpeg:
     """A JPEG and the segments before its first scan.
 
     Args:
-        data: its bytes; what stands behind its end, as in MPO files, is left alone.
+        data: bytes of the file; anything after the end of the image, as in MPO files, is kept unchanged.
 
     Raises:
-        ValueError: there is no scan, a segment is cut off, or there are too many.
+        ValueError: there is no scan, a segment is truncated, or there are too many segments.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -149,11 +149,11 @@ class Jpeg:
         self.segments = list(_segments(data))
 
     def open(self) -> "JpegImageFile":
-        """Open it for decoding, without the metadata that could turn it or cost a reader much memory.
+        """Open the image for decoding, without metadata that could rotate it or use a lot of memory.
 
         Raises:
-            ValueError: it has far more scans than any encoder writes.
-            Exception: whatever Pillow raises where its header is damaged.
+            ValueError: the image has far more scans than any encoder writes.
+            Exception: any error of Pillow if the header is damaged.
         """
         from PIL.JpegImagePlugin import JpegImageFile
 
@@ -161,14 +161,14 @@ class Jpeg:
         image = JpegImageFile(BytesIO(self._without(drop)))
         limit = min(MAX_SCANS, max(LEAST_SCANS, MAX_SCAN_PIXELS // max(1, image.width * image.height)))
         if self.count_scans(limit) > limit:
-            raise ValueError(f"a JPEG of more than {limit} scans")
+            raise ValueError(f"a JPEG with more than {limit} scans")
         return image
 
     @property
     def orientation(self) -> int:
-        """The EXIF orientation, from 1 to 8, that most readers would follow; without EXIF that of the XMP data.
+        """The orientation, from 1 to 8, that most readers would use: from EXIF data or, without it, from XMP data.
 
-        1 where there is none or no such one.
+        If there is none, or it is not from 1 to 8, it is 1.
         """
         stated = exif_orientation(self._joined_exif).value
         if stated is None and (packets := self._of(XMP)):
@@ -176,9 +176,9 @@ class Jpeg:
         return stated if stated and 1 <= stated <= 8 else 1
 
     def as_stored(self) -> bytes:
-        """Return the same picture data without the EXIF and XMP segments by which a reader may turn it.
+        """Return the same image data without the EXIF and XMP segments that could make a reader rotate it.
 
-        Where no reader would, and so where it's known that all of them see the same, these are its own bytes.
+        If no reader would rotate it, so that all of them show the same image, the bytes are unchanged.
         """
         contents = [*(self.content(segment) for segment in self._of(EXIF)), self._joined_exif]
         exif_is_plain = all(exif_orientation(content).is_plain for content in contents)
@@ -194,30 +194,30 @@ class Jpeg:
         return self._without(drop) if drop else self.data
 
     def bare(self) -> bytes:
-        """Return the picture data alone: no metadata, no colour profile."""
+        """Return only the image data, without metadata and colour profile."""
         return self._without([one for one in self.segments if one.marker == COM or APP0 <= one.marker <= APP15])
 
     def lasting_segments(self) -> bytes:
-        """Return the metadata that stay true when the picture is turned: colours, comments, captions and credits.
+        """Return the metadata that stays valid when the image is rotated: colours, comments, captions and credits.
 
-        EXIF and XMP data speak of its sides, have thumbnails and boxes, and the index of an MPO file speaks of what
-        stands behind the picture's end.
+        EXIF and XMP data may contain the image's size, thumbnails and boxes, and the index of an MPO file refers to
+        data after the end of the image.
         """
         kept = [one for one in self.segments if one.marker in LASTING or self._is_profile(one)]
         return b"".join(self.data[segment.start : segment.end] for segment in kept)
 
     def content(self, segment: Segment) -> bytes:
-        """Return what a segment holds, without its marker and length."""
+        """Return the content of a segment, without its marker and length."""
         return self.data[segment.start + 4 : segment.end]
 
     def count_scans(self, limit: int) -> int:
-        """Return how many scans a decoder reads, counting no further than just beyond the limit."""
+        """Count the scans that a decoder reads, stopping just above the limit."""
         frame = next((segment for segment in self.segments if segment.marker in FRAMES), None)
         first = self.segments[-1]
         if frame is None or frame.marker not in PROGRESSIVE:
             components = self.data[frame.start + 9] if frame and frame.end > frame.start + 9 else 0
             if first.end > first.start + 4 and self.data[first.start + 4] >= components:
-                return 1  # all in the first; what follows is not looked at
+                return 1  # all components are in the first scan; decoders ignore the rest
         scans, position = 1, first.end
         while scans <= limit and (found := AFTER_SCAN.search(self.data, position)):
             marker = self.data[found.start() + 1]
@@ -231,7 +231,7 @@ class Jpeg:
 
     @cached_property
     def _joined_exif(self) -> bytes:
-        """EXIF data that are longer than a segment, as PIL and others put them together."""
+        """EXIF data that spans several segments, joined as PIL and others do."""
         return b"".join(self.content(segment)[len(EXIF) :] for segment in self._of(EXIF))
 
     def _of(self, name: bytes) -> list[Segment]:
@@ -251,7 +251,7 @@ class Jpeg:
         )
 
     def _without(self, segments: list[Segment]) -> bytes:
-        """Return the bytes without these segments, which are in order."""
+        """Return the bytes without these segments, which must be in order."""
         parts, position = [], 0
         for segment in segments:
             parts.append(self.data[position : segment.start])
@@ -260,11 +260,11 @@ class Jpeg:
 
 
 def _segments(data: bytes) -> Iterator[Segment]:
-    """Yield the segments up to and with the first scan's header, as leniently as PIL reads them."""
+    """Yield the segments up to and including the first scan's header, as leniently as PIL reads them."""
     position = 2
     for _ in range(MAX_SEGMENTS):
         if data[position : position + 1] != b"\xff":
-            raise ValueError("no marker where a JPEG's segment should begin")
+            raise ValueError("no marker where a JPEG segment should start")
         while data[position : position + 1] == b"\xff":
             position += 1
         if position >= len(data):
@@ -276,10 +276,10 @@ def _segments(data: bytes) -> Iterator[Segment]:
         length = int.from_bytes(data[position : position + 2], "big")
         position += max(2, length)
         if position > len(data):
-            raise ValueError("the JPEG is cut off within its first segments")
+            raise ValueError("the JPEG is truncated within its first segments")
         yield Segment(marker, position - max(2, length) - 2, position)
         if marker == SOS:
             return
     else:
-        raise ValueError(f"more than {MAX_SEGMENTS:,} segments of metadata before the picture")
+        raise ValueError(f"more than {MAX_SEGMENTS:,} metadata segments before the image data")
     raise ValueError("a JPEG without a scan")

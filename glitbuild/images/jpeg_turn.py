@@ -1,12 +1,12 @@
-"""Turn a JPEG upright without loss: its DCT coefficients are moved, not decoded and encoded again.
+"""Lossless rotation of a JPEG: its DCT coefficients are rearranged, not decoded and encoded again.
 
-A mirrored block has the same coefficients, those of odd frequency negated; a transposed block has them transposed.
-So a picture can be turned exactly wherever its blocks stay whole: a side that is mirrored must be a multiple of the
-size that the blocks of all components share (8 pixels, or 16 where the colours are subsampled).
+A mirrored block has the same coefficients, with those of odd frequency negated; a transposed block has them
+transposed. An image can therefore be rotated exactly if its blocks stay whole: a side that is mirrored must be a
+multiple of the size that the blocks of all components share (8 pixels, or 16 if the colours are subsampled).
 
-The coefficients are read and written by ``jpegio``, which bundles libjpeg-turbo. It has no wheels for some
-platforms; there, nothing is turned here. It leaks a file descriptor when it can't write a picture, so the
-coefficients are checked before.
+The coefficients are read and written by ``jpegio``, which bundles libjpeg-turbo. On platforms without wheels of it,
+nothing is rotated here. It leaks a file descriptor when it can't write an image, so the coefficients are checked
+first.
 """
 
 import math
@@ -27,28 +27,28 @@ from glitbuild.images.jpeg import EOI, FRAMES, LEAST_SCANS, PROGRESSIVE, SOS, Jp
 Coefficients = NDArray[np.int16] | NDArray[np.int32]
 
 MAX_COEFFICIENTS = 60_000_000
-"""The most that are turned, of all components: those of 40 megapixels at 4:2:0, of 20 at 4:4:4. Each takes about
-eight bytes of memory meanwhile."""
+"""Most coefficients, over all components, of an image that is rotated: 40 megapixels at 4:2:0, 20 at 4:4:4. Each
+takes about eight bytes of memory during the rotation."""
 TOLERANCE = 8
-"""Levels by which a decoded pixel may differ from that of the original. Decoders round between columns and rows,
-and when they interpolate chroma, so that turned coefficients decode to slightly different pixels: by 5 levels
-at most in photographs, noise and saturated colours, at qualities from 10 to 100."""
+"""Levels by which a decoded pixel may differ from the original. Decoders round between columns and rows, and when
+they interpolate chroma, so that rotated coefficients decode to slightly different pixels: by at most 5 levels in
+photographs, noise and saturated colours, at qualities from 10 to 100."""
 BAND = 256
-"""Rows of a picture that are compared at a time."""
+"""Number of rows of an image that are compared at a time."""
 MAX_AC, MIN_DC, MAX_DC = 1023, -1024, 1023
-"""What an 8-bit picture's coefficients can be; decoders accept more, encoders don't write it."""
+"""Range of an 8-bit image's coefficients; decoders accept larger ones, but encoders don't write them."""
 MAX_BLOCKS = 10
-"""Of a group of blocks that are coded together."""
+"""Most blocks in a group that is coded together."""
 
 SOF0, SOF1, SOF2, DHT, DQT = 0xC0, 0xC1, 0xC2, 0xC4, 0xDB
 SIGNS = np.array([1, -1] * 4, np.int16)
 
 _turning = Lock()
-"""One picture's coefficients at a time are enough in memory."""
+"""Allows only one image at a time, because the coefficients need a lot of memory."""
 
 
 class Turn(NamedTuple):
-    """What makes a picture upright: mirrored first, left to right and top to bottom, then transposed."""
+    """Steps that make an image upright: mirroring, left to right and top to bottom, then transposition."""
 
     mirror_x: bool
     mirror_y: bool
@@ -68,7 +68,7 @@ TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component of a frame: its identifier, its sampling factors, the number of its quantization table."""
+    """A component of a frame: its identifier, sampling factors, and the number of its quantization table."""
 
     id: int
     across: int
@@ -78,7 +78,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a JPEG's frame header says."""
+    """Content of a JPEG's frame header."""
 
     marker: int
     precision: int
@@ -104,17 +104,17 @@ class Frame:
 
     @property
     def blocks_of_unit(self) -> int:
-        """Blocks of all components in such an area."""
+        """Number of blocks of all components in a unit."""
         return 1 if len(self.components) == 1 else sum(one.across * one.down for one in self.components)
 
     @property
     def units(self) -> int:
-        """How many such areas cover the picture."""
+        """Number of units that cover the image."""
         across, down = self.unit
         return math.ceil(self.width / across) * math.ceil(self.height / down)
 
     def can_turn(self, turn: Turn) -> bool:
-        """Whether this kind of picture is turned here, and its blocks stay whole."""
+        """Return whether this kind of image is supported, and its blocks stay whole in a turn."""
         across, down = self.unit
         return (
             self.marker in (SOF0, SOF1, SOF2)
@@ -127,7 +127,7 @@ class Frame:
         )
 
     def turned(self, turn: Turn) -> "Frame":
-        """Return the frame of the turned picture."""
+        """Return the frame of the rotated image."""
         if not turn.transpose:
             return self
         components = tuple(replace(one, across=one.down, down=one.across) for one in self.components)
@@ -137,7 +137,7 @@ class Frame:
         """Return a sequential JPEG of this frame whose coefficients are all zero.
 
         Args:
-            quantization: the segments of the quantization tables.
+            quantization: segments of the quantization tables.
         """
         sides = self.height.to_bytes(2, "big") + self.width.to_bytes(2, "big")
         frame = bytes([8]) + sides + bytes([len(self.components)])
@@ -145,7 +145,7 @@ class Frame:
         for number, one in enumerate(self.components):
             frame += bytes([one.id, one.across << 4 | one.down, one.table])
             scan += bytes([one.id, 0x11 if number else 0])
-        # Four Huffman tables of one symbol, whose code is a zero bit: no difference, or no more coefficients.
+        # Four Huffman tables with one symbol, coded as a zero bit: no difference, or no more coefficients.
         tables = b"".join(bytes([table, 1, *[0] * 15, 0]) for table in (0x00, 0x10, 0x01, 0x11))
         data = bytes(math.ceil(self.units * self.blocks_of_unit * 2 / 8))
         head = _segment(SOF1, frame) + _segment(DHT, tables) + _segment(SOS, scan + bytes([0, 63, 0]))
@@ -153,15 +153,15 @@ class Frame:
 
 
 def turn_losslessly(jpeg: Jpeg, image: Image, orientation: int) -> bytes | None:
-    """Return the JPEG turned upright without loss, or None where that can't be done.
+    """Return the JPEG made upright without loss, or None if that is not possible.
 
-    It has the coefficients of the original, and those of its segments that don't depend on which way up it lies.
-    It has been decoded and compared with the original's pixels.
+    The result has the coefficients of the original, and those of its segments that don't depend on the orientation.
+    It is decoded and compared with the original's pixels before it is returned.
 
     Args:
-        jpeg: the original.
-        image: its pixels, completely decoded.
-        orientation: from 2 to 8.
+        jpeg: original JPEG.
+        image: pixels of the original, completely decoded.
+        orientation: EXIF orientation from 2 to 8.
     """
     turn = TURNS[orientation]
     frames = [segment for segment in jpeg.segments if segment.marker in FRAMES]
@@ -182,7 +182,7 @@ def turn_losslessly(jpeg: Jpeg, image: Image, orientation: int) -> bytes | None:
 
 
 def turn_array(array: Coefficients, turn: Turn) -> Coefficients:
-    """Turn the coefficients of a component, which lie as the pixels do: blocks of 8 by 8 side by side."""
+    """Rotate the coefficients of a component, which are arranged like the pixels, in adjacent blocks of 8 by 8."""
     height, width = array.shape
     if turn.mirror_x:
         array = (array.reshape(height, width // 8, 8)[:, ::-1] * SIGNS).reshape(height, width)
@@ -192,7 +192,7 @@ def turn_array(array: Coefficients, turn: Turn) -> Coefficients:
 
 
 def can_be_encoded(array: Coefficients) -> bool:
-    """Whether an encoder writes these coefficients."""
+    """Return whether an encoder can write these coefficients."""
     dc = array[::8, ::8]
     if int(dc.min()) < MIN_DC or int(dc.max()) > MAX_DC:
         return False
@@ -205,7 +205,7 @@ def can_be_encoded(array: Coefficients) -> bool:
 
 
 def _turn(jpeg: Jpeg, frame: Frame, turn: Turn) -> bytes | None:
-    """Return the turned picture without any other segments, or None where it can't be written."""
+    """Return the rotated image without any other segments, or None if it can't be written."""
     with tempfile.TemporaryDirectory(prefix="glitbuild-") as folder:
         path = Path(folder, "picture.jpg")
         source = _read(path, jpeg.bare())
@@ -239,7 +239,9 @@ def _shows(data: bytes, expected: Image) -> bool:
     image.load()
     if (image.mode, image.size) != (expected.mode, expected.size):
         return False
-    for top in range(0, image.height, BAND):  # a picture of all differences would be too much memory
+    for top in range(
+        0, image.height, BAND
+    ):  # in bands, because an image of all differences would need too much memory
         area = (0, top, image.width, min(top + BAND, image.height))
         if np.max(ImageChops.difference(image.crop(area), expected.crop(area)).getextrema()) > TOLERANCE:
             return False

@@ -1,7 +1,7 @@
-"""A PNG without the chunks that say nothing of its pixels.
+"""Opening PNGs without the chunks that don't affect their pixels.
 
-Pillow takes a PNG for damaged where a text or a profile is large, or the checksum of a comment wrong, though every
-pixel is there. So it is given the chunks that make up the picture, and what else is needed is read here.
+Pillow treats a PNG as damaged if a text or profile is large, or the checksum of a comment is wrong, although every
+pixel is there. It therefore gets only the chunks that make up the image; other useful metadata is read here.
 """
 
 import binascii
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT"})
-"""Chunks by which pixels and frames are decoded; a wrong checksum in one of them means a damaged picture."""
+"""Chunks that pixels and frames are decoded from; a wrong checksum in one of them means a damaged image."""
 
 TRUECOLOUR = 2
 
 MAX_CHUNKS = 500_000
-"""Empty ones take twelve bytes each, and a microsecond."""
+"""Most chunks; an empty one takes only twelve bytes, but a microsecond."""
 MAX_TEXT = 1 << 20
-"""Bytes of a text that is looked at for an orientation."""
+"""Most bytes of a text that is searched for an orientation."""
 MAX_PROFILE = 4 << 20
-"""Bytes of a colour profile; a larger one is dropped."""
+"""Most bytes of a colour profile; a larger one is dropped."""
 
 
 @dataclass(slots=True)
 class Metadata:
-    """What a PNG says beside its pixels, empty where it doesn't."""
+    """Metadata of a PNG; empty if missing."""
 
     exif: bytes = b""
     xmp: bytes = b""
@@ -39,11 +39,11 @@ class Metadata:
 
 
 def open_png(data: bytes) -> "PngImageFile":
-    """Open a PNG, however large its metadata are; those of use are in ``info`` under Pillow's names.
+    """Open a PNG, however large its metadata is; useful metadata is put into ``info`` under Pillow's names.
 
     Raises:
-        Rejected: its transparent colour can't be told from others in eight bits.
-        ValueError: a checksum is wrong, which Pillow doesn't see in pixels.
+        Rejected: the transparent colour is indistinguishable from others in eight bits.
+        ValueError: a checksum is wrong; Pillow doesn't verify those of pixel data.
     """
     from io import BytesIO
 
@@ -59,7 +59,7 @@ def open_png(data: bytes) -> "PngImageFile":
 
 
 def _scale_transparent_colour(image: "PngImageFile", bits: int, colour_type: int) -> None:
-    """Give the transparent colour the range of the pixels: Pillow widens or narrows these, and it not."""
+    """Scale the transparent colour to the range of the pixels, because Pillow only scales the pixels."""
     colour = image.info.get("transparency")
     if isinstance(colour, int) and bits in (2, 4):
         image.info["transparency"] = colour * 255 // ((1 << bits) - 1)
@@ -68,9 +68,9 @@ def _scale_transparent_colour(image: "PngImageFile", bits: int, colour_type: int
 
 
 def _split(data: bytes) -> tuple[bytes, Metadata]:
-    """Return the chunks of the picture as a PNG, and what the others say.
+    """Return the image chunks as a PNG, and the metadata from the other chunks.
 
-    A chunk that is cut off, or that can't be one, is kept with all that follows: what is wrong is Pillow's to say.
+    A truncated or invalid chunk is kept with everything that follows, so that Pillow reports what is wrong.
     """
     metadata = Metadata()
     kept = [data[:8]]
@@ -89,16 +89,16 @@ def _split(data: bytes) -> tuple[bytes, Metadata]:
             or binascii.crc32(memoryview(data)[position + 4 : end - 4]) == checksum
         )
         if is_picture and not is_sound:
-            raise ValueError(f"wrong checksum of its {kind.decode()}")
+            raise ValueError(f"wrong checksum of its {kind.decode()} chunk")
         if is_picture:
             kept.append(data[position:end])
-        elif is_sound and kind in READERS:  # one with a wrong checksum is passed over, as the specification advises
+        elif is_sound and kind in READERS:  # the specification advises to ignore one with a wrong checksum
             READERS[kind](data[position + 8 : end - 4], metadata)
         position = end
         if kind == b"IEND":
             return b"".join(kept), metadata
     else:
-        raise ValueError(f"a PNG of more than {MAX_CHUNKS:,} chunks")
+        raise ValueError(f"a PNG with more than {MAX_CHUNKS:,} chunks")
     return b"".join([*kept, data[position:]]), metadata
 
 
@@ -143,7 +143,7 @@ def _take(keyword: bytes, text: bytes, metadata: Metadata) -> None:
     if keyword == XMP:
         metadata.xmp = text
     elif keyword == OLD_EXIF and not metadata.exif:
-        # ImageMagick's form: a name and a length on lines of their own, then hexadecimal digits.
+        # ImageMagick's format: a name and a length on separate lines, then hexadecimal digits.
         digits = b"".join(text.split(b"\n")[3:])
         try:
             metadata.exif = binascii.unhexlify(b"".join(digits.split()))
@@ -152,7 +152,7 @@ def _take(keyword: bytes, text: bytes, metadata: Metadata) -> None:
 
 
 def _unpack(packed: bytes, limit: int) -> bytes:
-    """Return inflated data; nothing where they are damaged or longer than the limit."""
+    """Return decompressed data; nothing if it is damaged or longer than the limit."""
     unpacker = zlib.decompressobj()
     try:
         content = unpacker.decompress(packed, limit)

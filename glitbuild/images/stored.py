@@ -1,4 +1,4 @@
-"""From the bytes of an input image to the JPEG that is stored, and back to pixels."""
+"""Converting input images to the JPEGs that are stored, and decoding these."""
 
 import hashlib
 import re
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MIN_SIDE = 8
-"""Pixels of the shorter side; below it a quadrant isn't a picture."""
+"""Least pixels of the shorter side; below it, a quadrant would be too small to be an image."""
 MAX_ASPECT = 100
-"""The longer side over the shorter."""
+"""Largest ratio of the longer to the shorter side."""
 MAX_SIDE = 65_500
-"""Pixels of a side that libjpeg can write."""
+"""Most pixels of a side that libjpeg can write."""
 QUALITY = 95
 SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that exchange width and height."""
+"""EXIF orientations that swap width and height."""
 BAND = 256
-"""Rows of a picture that are put on white at a time."""
+"""Number of rows of an image that are composited onto white at a time."""
 JPEG_START = b"\xff\xd8\xff"
 
 
 def store_image(
     data: bytes, max_pixels: int, max_side: int | None = None, look: "Callable[[Image], None] | None" = None
 ) -> tuple[bytes, ImageInfo]:
-    """Check an image in full and prepare it for a shard, upright.
+    """Check an image completely and prepare it for a shard, upright.
 
-    A JPEG keeps its bytes, less the EXIF and XMP segments by which some readers would turn it and others not. Where
-    these ask for a turn, it is turned without loss if its blocks allow. All other pictures become one RGB JPEG
-    without metadata, quality 95, no chroma subsampling: turned as their EXIF orientation says, made smaller if they
-    are too large, transparent parts on white, 16-bit grey by its upper eight bits.
+    A JPEG keeps its bytes, except for EXIF and XMP segments that would make some readers rotate it and others not.
+    If these ask for a rotation, it is rotated without loss if its blocks permit. All other images become an RGB
+    JPEG without metadata, with quality 95 and no chroma subsampling: rotated according to their EXIF orientation,
+    shrunk if they are too large, with transparent parts on white, and 16-bit grey reduced to its upper eight bits.
     May be called from several threads at a time.
 
     Args:
-        data: the encoded image.
-        max_pixels: the largest width times height; a larger image is refused by its header, undecoded.
-        max_side: a picture whose longer side has more pixels is made smaller, so that it has as many.
-        look: called with the decoded picture that is stored, upright; it must not change it.
+        data: encoded image.
+        max_pixels: largest width times height; a larger image is refused by its header, without decoding it.
+        max_side: largest longer side in pixels; a larger image is shrunk to it.
+        look: function called with the decoded, upright image that is stored; it must not modify the image.
 
     Returns:
-        The JPEG and what is known of it.
+        The JPEG and its properties.
 
     Raises:
-        Rejected: with the reason the image can't be stored for.
+        Rejected: the image can't be stored, for the given reason.
     """
     from PIL import Image
 
@@ -76,7 +76,7 @@ def store_image(
         profile = _rgb_profile(image)
         rgb = to_rgb(image)
         if rgb is not image:
-            image.close()  # one large picture less in memory
+            image.close()  # frees the memory of a large image
         if max_side is not None and too_long:
             rgb = _smaller(rgb, max_side)
         rgb = upright(rgb, orientation)
@@ -96,10 +96,10 @@ def store_image(
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """Return the width and height of an image once it is turned upright, by its header alone.
+    """Return the width and height of an image after making it upright, from its header alone.
 
     Args:
-        data: the encoded image, which ``store_image`` has taken.
+        data: encoded image that ``store_image`` has accepted.
     """
     jpeg = Jpeg(data) if data.startswith(JPEG_START) else None
     image = jpeg.open() if jpeg else _find_reader(data)(data)
@@ -109,12 +109,12 @@ def upright_size(data: bytes) -> tuple[int, int]:
 
 
 def open_rgb(data: bytes, side: int | None = None) -> "Image":
-    """Decode a stored JPEG: RGB, the pixels as stored, and nothing by which a reader of the result could turn it.
+    """Decode a stored JPEG to RGB, with the pixels as stored and no metadata that could make a reader rotate it.
 
     Args:
-        data: the JPEG.
-        side: where no more than a thumbnail is needed: both edges may be cut to a half, a quarter or an eighth,
-            many times faster, as long as neither gets shorter than this.
+        data: stored JPEG.
+        side: least length of the sides, if a thumbnail is enough: both sides may be reduced to a half, a quarter or
+            an eighth, which is many times faster, as long as neither gets shorter than this.
 
     Raises:
         OSError: the JPEG is damaged.
@@ -124,7 +124,7 @@ def open_rgb(data: bytes, side: int | None = None) -> "Image":
         if side:
             image.draft(None, (side, side))
         rgb = image.convert("RGB")
-    except Exception as error:  # as above
+    except Exception as error:  # a decoder can raise almost anything
         raise OSError(f"damaged JPEG: {_reason(error)}") from error
     rgb.info = {}
     return rgb
@@ -132,10 +132,10 @@ def open_rgb(data: bytes, side: int | None = None) -> "Image":
 
 @cache
 def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[bytes], "ImageFile"]], ...]:
-    """Return, for each format but JPEG, what knows its first bytes and what reads it.
+    """Return, for each format except JPEG, a function that recognises its first bytes and one that opens it.
 
-    No other format is tried: exotic decoders are an attack surface. And the readers are called directly:
-    ``Image.open`` has a size limit of its own, which is global, and it opens some JPEGs as MPO.
+    No other format is tried, because exotic decoders are an attack surface. The readers are called directly,
+    because ``Image.open`` has its own global size limit and opens some JPEGs as MPO.
     """
     from PIL import (
         AvifImagePlugin,
@@ -170,7 +170,7 @@ def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[bytes], "
 
 def _find_reader(data: bytes) -> Callable[[bytes], "ImageFile"]:
     for accepts, reader in _readers():
-        # The answer is a text where Pillow was built without that format.
+        # The result is a string if Pillow was built without that format.
         if accepts(data[:16]) is True:
             return reader
     detail = "its first bytes are none of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000"
@@ -178,7 +178,7 @@ def _find_reader(data: bytes) -> Callable[[bytes], "ImageFile"]:
 
 
 def _orientation(image: "ImageFile") -> int:
-    # Pillow turns a TIFF itself when it is loaded.
+    # Pillow itself makes a TIFF upright while loading it.
     return 1 if image.format == "TIFF" else stated_orientation(image)
 
 
@@ -207,12 +207,12 @@ def _check_frames(image: "ImageFile") -> None:
 
 
 def to_rgb(image: "Image") -> "Image":
-    """Return the colours of a loaded picture as they are meant to be seen, without metadata, not yet turned.
+    """Return a loaded image as RGB with the intended colours, without metadata, not yet made upright.
 
-    A picture that is RGB loses its own metadata.
+    An image that is already RGB is returned itself, and loses its metadata.
 
     Raises:
-        Rejected: its pixels are floating-point numbers.
+        Rejected: the pixels are floating-point numbers.
     """
     from PIL import Image
 
@@ -223,13 +223,15 @@ def to_rgb(image: "Image") -> "Image":
         rgb = _upper_bits(image).convert("RGB")
     elif image.has_transparency_data:
         rgb = Image.new("RGB", image.size)
-        for top in range(0, image.height, BAND):  # the whole of it several times over would be too much memory
+        for top in range(
+            0, image.height, BAND
+        ):  # in bands, because several copies of the image would need too much memory
             band = _with_alpha(image.crop((0, top, image.width, min(top + BAND, image.height))))
             white = Image.new("RGBA", band.size, "white")
             rgb.paste(Image.alpha_composite(white, band).convert("RGB"), (0, top))
     else:
         rgb = image if image.mode == "RGB" else image.convert("RGB")
-    rgb.info = {}  # a comment would be written
+    rgb.info = {}  # otherwise a comment would be written to the JPEG
     return rgb
 
 
@@ -245,7 +247,7 @@ def _smaller(image: "Image", max_side: int) -> "Image":
 
 
 def _upper_bits(image: "Image") -> "Image":
-    """Return grey of 12 or 16 bits in 8. Pillow's own conversion clips, so that all but black turns white."""
+    """Convert grey of 12 or 16 bits to 8 bits; Pillow's own conversion clips, so that all but black turns white."""
     import numpy as np
     from PIL import Image
     from PIL.TiffImagePlugin import TiffImageFile
@@ -264,12 +266,12 @@ def _upper_bits(image: "Image") -> "Image":
 
 
 def _with_alpha(image: "Image") -> "Image":
-    # Pillow knows no way from grey that is multiplied with its alpha to RGBA in one step.
+    # Pillow can't convert grey with premultiplied alpha to RGBA in one step.
     return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
 
 
 def _rgb_profile(image: "Image") -> bytes | None:
-    """Return the colour profile where it is one of RGB; that of grey or ink fits the stored JPEG no more."""
+    """Return the colour profile if it is for RGB; one for grey or CMYK doesn't apply to the stored JPEG."""
     profile = image.info.get("icc_profile")
     fits = isinstance(profile, bytes) and profile[16:20] == b"RGB " and len(profile) <= MAX_PROFILE
     return profile if fits else None
@@ -280,6 +282,6 @@ def _info(size: tuple[int, int], stored: bytes, source_format: str, *, reencoded
 
 
 def _reason(error: Exception) -> str:
-    """Return Pillow's reason in one line, without the memory addresses that differ from run to run."""
+    """Return Pillow's reason as one line, without memory addresses, which differ from run to run."""
     text = " ".join(str(error).split()) or type(error).__name__
     return re.sub(r" ?(?:object )?at 0x[0-9a-fA-F]+", "", text)

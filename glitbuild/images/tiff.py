@@ -1,7 +1,7 @@
-"""Which TIFFs Pillow decodes to the right pixels, and what is to be done with those of 12 and 16 bits.
+"""Opening TIFFs, and refusing those that Pillow would decode to wrong pixels.
 
-Pillow reads some combinations of tags as others: signed samples as unsigned, 12 bits as 16 dark ones, planes of 16
-bits as of 8. Such a picture is a whole one that can't be stored, and is refused as that.
+Pillow misinterprets some combinations of tags: signed samples as unsigned, 12 bits as 16 dark ones, planes of 16
+bits as planes of 8. Such an image is intact but can't be stored, and is refused for that reason.
 """
 
 import struct
@@ -25,15 +25,15 @@ UNSIGNED = 1
 FLOAT = 3
 
 MAX_STRIPS = 400_000
-"""As many as there are tiles of 16 x 16, the smallest that there may be, in a picture of 100 million pixels."""
+"""Most strips or tiles: an image of 100 million pixels has about as many tiles of the smallest size, 16 x 16."""
 
 BIG_BIG_ENDIAN = b"MM\0+"
 
 MAX_TILE_PIXELS = 4096 * 4096
-"""Of a tile that is larger than the picture, since all of it is decoded."""
+"""Most pixels of a tile that is larger than the image, because the whole tile is decoded."""
 
 INVERTED = "grey is inverted"
-"""In an image's ``info``: 0 is white, and the pixels aren't turned round yet."""
+"""Key in an image's ``info``: 0 is white, and the pixels have not been inverted yet."""
 
 UNKNOWN = (
     "unknown pixel mode",
@@ -41,15 +41,15 @@ UNKNOWN = (
     "Invalid value for samples per pixel",
     "string index out of range",
 )
-"""What Pillow says where it knows the tags, but no such picture."""
+"""Messages of Pillow about valid tags in a combination that it doesn't support."""
 
 
 def open_tiff(data: bytes) -> "TiffImageFile":
-    """Open a TIFF whose pixels come out right.
+    """Open a TIFF, if Pillow decodes its pixels correctly.
 
     Raises:
-        Rejected: it is a whole TIFF, but no such.
-        ValueError: it has far more strips than there is room for.
+        Rejected: the TIFF is intact, but Pillow can't decode it correctly.
+        ValueError: the TIFF has far more strips or tiles than an image can need.
     """
     from PIL.TiffImagePlugin import TiffImageFile
 
@@ -73,14 +73,15 @@ def open_tiff(data: bytes) -> "TiffImageFile":
 
 
 def depth(image: "TiffImageFile") -> int:
-    """Return the bits of a sample."""
+    """Return the number of bits per sample."""
     return _first(image, BITS, 1)
 
 
 def _as_pillow_reads_it(data: bytes) -> tuple[bytes, bool]:
-    """Return the file with other tags where Pillow takes these for others, and whether its grey is to be inverted.
+    """Return the file with tags replaced that Pillow misinterprets, and whether its grey must be inverted.
 
-    One sample is in a plane of its own either way, and of 16 bits 0 is black to Pillow, whatever the tag says.
+    A single sample is a plane of its own in either configuration; and for 16 bits, 0 is black to Pillow, whatever
+    the tag says.
     """
     order = "<" if data.startswith(b"II") else ">"
     try:
@@ -94,7 +95,7 @@ def _as_pillow_reads_it(data: bytes) -> tuple[bytes, bool]:
             if kind == SHORT and size == 1:
                 places[tag] = place + 8
         values = {tag: struct.unpack_from(f"{order}H", data, place)[0] for tag, place in places.items()}
-    except struct.error:  # what is wrong is Pillow's to say
+    except struct.error:  # Pillow will report what is wrong
         return data, False
     changed = bytearray()
     if version != 42 or values.get(SAMPLES, 1) != 1:
@@ -110,7 +111,7 @@ def _as_pillow_reads_it(data: bytes) -> tuple[bytes, bool]:
 
 
 def _widen_palette(image: "TiffImageFile") -> None:
-    """Take a palette of 16-bit numbers for one of eight bits where none is larger, as libtiff does."""
+    """Interpret a palette of 16-bit numbers as 8-bit if none is larger, as libtiff does."""
     from PIL import ImagePalette
 
     colours = _all(image, COLOUR_MAP, 0)
@@ -119,7 +120,7 @@ def _widen_palette(image: "TiffImageFile") -> None:
 
 
 def _unreadable(image: "TiffImageFile") -> str:
-    """Return why the pixels would come out wrong, or nothing."""
+    """Return why the pixels would be decoded wrongly, or an empty string."""
     formats = _all(image, SAMPLE_FORMAT, UNSIGNED)
     if FLOAT in formats:
         return "its pixels are floating-point numbers"
@@ -134,7 +135,7 @@ def _unreadable(image: "TiffImageFile") -> str:
     if image.mode.startswith("I") and _first(image, PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO:
         return "its grey is inverted, in a file of the large kind"
     if _first(image, PLANES, CONTIGUOUS) == SEPARATE:
-        # Pillow takes planes of raw data by the letters of a mode, and compressed grey with alpha for one plane.
+        # Pillow assigns raw planes to the letters of a mode, and reads compressed grey with alpha as one plane.
         unnamed_alpha = image.mode == "RGBA" and EXTRA not in image.tag_v2
         wrongly_raw = raw and (max(bits) != 8 or reversed_bits or EXTRA in image.tag_v2)
         if not several or image.mode in ("LA", "La", "PA") or unnamed_alpha or wrongly_raw:

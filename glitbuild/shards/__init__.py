@@ -1,1 +1,1 @@
-"""The dataset directory: read, write, resume, validate, count."""
+"""Dataset directories: reading, writing, resuming, validation and statistics."""

@@ -1,4 +1,4 @@
-"""The files of a dataset directory (see ``docs/format.md``): their names, and their JSON Schemas, compiled."""
+"""File names of a dataset directory (see ``docs/format.md``), and validation against its JSON Schemas."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from glitbuild.records import FIRST_SCHEMA
 MANIFEST = "manifest.json"
 SIZES = "shards/sizes.json"
 FIRST_SIZES = "sizes.json"
-"""Where ``glit/1`` has the numbers of samples."""
+"""Path of the sample counts in ``glit/1``."""
 
 FOLDERS = ("shards", "pairs", "skipped", "truth")
 
@@ -20,58 +20,58 @@ _OWN = re.compile(r"(?:shards/(\d{5,})\.(?:tar|json)|pairs/(\d{5,})\.parquet|(?:
 
 
 def shard_name(index: int) -> str:
-    """Return the name of the shard with this running number: ``00042``."""
+    """Return the name of the shard with this index, such as ``00042``."""
     return f"{index:05d}"
 
 
 def tar_path(shard: str) -> str:
-    """Return where a shard's samples are."""
+    """Return the path of a shard's tar."""
     return f"shards/{shard}.tar"
 
 
 def sidecar_path(shard: str) -> str:
-    """Return where the file is whose being there says that the shard is done."""
+    """Return the path of a shard's sidecar, whose existence marks the shard as finished."""
     return f"shards/{shard}.json"
 
 
 def pairs_path(shard: str) -> str:
-    """Return where a matched shard's table of pairs is."""
+    """Return the path of a matched shard's pairs table."""
     return f"pairs/{shard}.parquet"
 
 
 def skipped_path(shard: str) -> str:
-    """Return where the inputs are listed that did not make it into a shard."""
+    """Return the path of the file that lists the input rows skipped in a shard."""
     return f"skipped/{shard}.jsonl"
 
 
 def truth_path(shard: str) -> str:
-    """Return where it is written what is true of the scenes in a shard."""
+    """Return the path of the file with the ground truth of a shard's scenes."""
     return f"truth/{shard}.jsonl"
 
 
 def shard_files(shard: str, stage: str) -> list[str]:
-    """Return the files of a shard beside its sidecar.
+    """Return the files of a shard other than its sidecar.
 
-    The table of pairs comes with the stage ``match``, the truth with the stage ``scenes``.
+    The stage ``match`` adds the pairs table, the stage ``scenes`` the ground truth.
     """
     more = {"match": [pairs_path(shard)], "scenes": [truth_path(shard)]}.get(stage, [])
     return [tar_path(shard), *more, skipped_path(shard)]
 
 
 def sizes_path(schema: str) -> str:
-    """Return where a dataset of this schema has the numbers of samples of its shards."""
+    """Return the path of the file with the number of samples per shard, for a dataset of this schema."""
     return FIRST_SIZES if schema == FIRST_SCHEMA else SIZES
 
 
 def shard_of(path: str) -> str | None:
-    """Return the shard that a file in a dataset directory belongs to; None where it isn't a shard's file."""
+    """Return the shard that a file in a dataset directory belongs to; None if it belongs to no shard."""
     match = _OWN.fullmatch(path)
     return next(filter(None, match.groups())) if match else None
 
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Return a schema by the name of its file: ``sample`` for ``sample.schema.json``."""
+    """Return a schema by name, such as ``sample`` for ``sample.schema.json``."""
     text = files("glitbuild").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -86,7 +86,7 @@ def _compiled(name: str) -> Callable[[Any], Any]:
 
 
 def misfit(name: str, value: Any) -> str:
-    """Return what about ``value`` does not fit the schema, or an empty string where it fits."""
+    """Return how ``value`` violates the schema, or an empty string if it conforms."""
     import fastjsonschema
 
     try:
@@ -97,10 +97,10 @@ def misfit(name: str, value: Any) -> str:
 
 
 def parse(name: str, data: bytes) -> Any:
-    """Return JSON that fits the schema.
+    """Parse JSON that must conform to a schema.
 
     Raises:
-        ValueError: it is not JSON, or does not fit; the message is a reason for people.
+        ValueError: the data is not JSON or does not conform; the message explains why.
     """
     try:
         value = json.loads(data, parse_constant=_refuse)
@@ -112,5 +112,5 @@ def parse(name: str, data: bytes) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    # Python reads NaN and Infinity, which are not JSON and which pass every minimum and maximum.
-    raise ValueError(f"{constant} is no number")
+    # Python accepts NaN and Infinity, which are not valid JSON and would pass every minimum and maximum.
+    raise ValueError(f"{constant} is not a number")

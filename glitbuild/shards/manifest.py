@@ -1,4 +1,4 @@
-"""The manifest: written last of all, it says that the dataset is whole and what is in it."""
+"""The manifest of a dataset: written last, it marks the dataset as complete and lists its contents."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -21,15 +21,15 @@ from glitbuild.shards.sidecar import (
 from glitbuild.shards.store import Store
 
 TOTALS = ("samples", "skipped", "bytes")
-"""The totals that every manifest has; ``match`` adds its counts."""
+"""Totals that every manifest has; ``match`` adds its own."""
 
 COLUMN_OPTIONS = ("keep_columns", "boxes_column", "boxes_format")
-"""Of ``ingest``, and handed on to every dataset made from its own: the columns' types, and that there are boxes."""
+"""Options of ``ingest`` that derived datasets inherit: the types of kept columns, and whether there are boxes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardEntry:
-    """A shard in the manifest: ``bytes`` and ``sha256`` are those of its tar."""
+    """Entry of a shard in the manifest; ``bytes`` and ``sha256`` refer to its tar."""
 
     name: str
     samples: int
@@ -40,9 +40,9 @@ class ShardEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished dataset holds and how it was made; see ``schemas/manifest.schema.json``.
+    """Contents of a finished dataset, and how they were made; see ``schemas/manifest.schema.json``.
 
-    ``sources`` is None where an older version wrote a part of it, ``schema`` the version of the format.
+    ``sources`` is None if an older version wrote a part of the dataset; ``schema`` is the version of the format.
     """
 
     versions: dict[str, str]
@@ -55,35 +55,35 @@ class Manifest:
 
     @property
     def shard_config(self) -> Config:
-        """What the sidecars say of the options: all but the inputs, of which more may come."""
+        """The configuration as sidecars record it: without the inputs, because more may be added later."""
         return {name: value for name, value in self.config.items() if name != "sources"}
 
     @property
     def has_captions(self) -> bool:
-        """Whether its samples have captions: all have one, or none has."""
+        """Whether the samples have captions; either all of them do, or none does."""
         return has_captions(self.config)
 
     @property
     def has_text(self) -> bool:
-        """Whether each sample has a KEY.txt, which is its caption."""
+        """Whether each sample has a KEY.txt with its caption."""
         return self.has_captions and self.schema != FIRST_SCHEMA
 
     @property
     def of_columns(self) -> Config:
-        """What its configuration says of kept columns and of boxes; datasets made from it say the same."""
+        """Part of the configuration about kept columns and boxes, which derived datasets inherit."""
         return {name: self.config[name] for name in COLUMN_OPTIONS if name in self.config}
 
 
 @dataclass(slots=True)
 class Sums:
-    """What the manifest says of all shards together: totals, inputs left out by reason, where samples are from."""
+    """Sums over all shards for the manifest: totals, skipped rows by reason, and origins of samples."""
 
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     skipped: dict[str, int] = field(default_factory=dict)
     sources: SourceCounts | None = field(default_factory=dict)
 
     def add(self, sidecar: Sidecar) -> None:
-        """Add a shard."""
+        """Add the counts of a shard."""
         size = sidecar.files[tar_path(sidecar.shard)].bytes
         counts = dict(zip(TOTALS, (sidecar.samples, sum(sidecar.skipped.values()), size), strict=True))
         self.totals = add_counts(self.totals, counts | sidecar.totals)
@@ -93,7 +93,7 @@ class Sums:
 
     @property
     def most_frequent_sources(self) -> SourceCounts | None:
-        """What the manifest says of ``sources``."""
+        """The manifest's ``sources``: the most frequent values of each field."""
         return None if self.sources is None else most_frequent(self.sources)
 
 
@@ -124,17 +124,17 @@ def write_manifest(store: Store, sidecars: Iterable[Sidecar], config: Config, ve
 
 
 def read_manifest(store: Store) -> Manifest | None:
-    """Return the manifest, or None where the dataset isn't finished.
+    """Return the manifest, or None if the dataset isn't finished.
 
     Raises:
-        DatasetError: the file is there but doesn't fit its schema.
+        DatasetError: the file exists but doesn't conform to its schema.
     """
     if not store.exists(MANIFEST):
         return None
     try:
         content: dict[str, Any] = parse("manifest", store.read(MANIFEST))
     except ValueError as error:
-        fix = "remove it and run the command that made it again"
+        fix = "remove it and rerun the command that made it"
         raise DatasetError(store.path(MANIFEST), str(error), fix) from error
     content["shards"] = tuple(ShardEntry(**entry) for entry in content["shards"])
     return Manifest(**content)
@@ -144,7 +144,7 @@ def open_dataset(url: str) -> tuple[Store, Manifest]:
     """Open a finished dataset.
 
     Raises:
-        ConfigError: there is none, or the command that makes it hasn't finished.
+        ConfigError: there is no dataset, or the command that makes it hasn't finished.
     """
     store = Store(url)
     if not store.exists():
@@ -153,23 +153,23 @@ def open_dataset(url: str) -> tuple[Store, Manifest]:
     if manifest is None:
         unfinished = any(store.names(folder) for folder in FOLDERS)
         why = "the dataset isn't finished: it has no manifest.json" if unfinished else "not a dataset directory"
-        raise ConfigError(url, why, "run the command that makes it (glitbuild ingest or match) to its end")
+        raise ConfigError(url, why, "complete the command that makes it (glitbuild ingest or match)")
     return store, manifest
 
 
 def require_captions(url: str, manifest: Manifest) -> None:
-    """Refuse a dataset of images alone.
+    """Refuse a dataset without captions.
 
     Raises:
-        ConfigError: its samples have no captions.
+        ConfigError: the samples have no captions.
     """
     if not manifest.has_captions:
-        fix = f"have them written first: glitbuild caption {url} --out ..."
+        fix = f"generate captions first: glitbuild caption {url} --out ..."
         raise ConfigError(url, "its images have no captions", fix)
 
 
 def remove_dataset(store: Store) -> None:
-    """Remove a dataset's files and nothing else; the marks of completion go first."""
+    """Remove a dataset's files and nothing else; those that mark it as complete are removed first."""
     for name in (MANIFEST, SIZES, FIRST_SIZES):
         store.remove(name)
     for name in sorted(files_beyond(store, ()), key=lambda name: not name.endswith(".json")):
@@ -177,15 +177,15 @@ def remove_dataset(store: Store) -> None:
 
 
 def prepare_directory(store: Store, overwrite: bool, shards: Collection[str] | None = None) -> None:
-    """Make a directory ready for writing: what says that it is finished, and what killed runs left, goes.
+    """Prepare a directory for writing: remove the files that mark it as complete, and partial files of killed runs.
 
     Args:
-        store: the dataset directory.
-        overwrite: remove all of an earlier dataset first.
-        shards: those that will be there, where that is known; the files of others go too.
+        store: dataset directory.
+        overwrite: whether to remove an earlier dataset first.
+        shards: names of the shards that will exist, if known; files of other shards are removed too.
 
     Raises:
-        OptionsChangedError: its finished shards have an earlier schema.
+        OptionsChangedError: the finished shards have an earlier schema.
     """
     if overwrite:
         remove_dataset(store)
@@ -196,23 +196,23 @@ def prepare_directory(store: Store, overwrite: bool, shards: Collection[str] | N
 
 
 def refuse_earlier_schema(store: Store) -> None:
-    """Refuse to add shards to a directory begun by an earlier version: readers want equal members everywhere.
+    """Refuse to add shards to a directory of an earlier version; readers expect the same members in every shard.
 
     Raises:
-        OptionsChangedError: its finished shards have another schema than this version writes.
+        OptionsChangedError: the finished shards have a different schema from the one that this version writes.
     """
     shards = (shard_of(name) for name in store.names("shards") if name.endswith(".json"))
     sidecars = (sidecar for shard in shards if shard and (sidecar := Sidecar.read(store, shard)))
-    # One speaks for all: none is ever written beside one of another schema.
+    # Checking one is enough: shards of different schemas are never written to the same directory.
     for sidecar in islice(sidecars, 1):
         if sidecar.schema != SCHEMA:
-            why = f"its shards are {sidecar.schema}, and this version writes {SCHEMA}"
-            fix = "give another --out, or --overwrite to make all of them again"
+            why = f"its shards are {sidecar.schema}, but this version writes {SCHEMA}"
+            fix = "give another --out, or --overwrite to remake all shards"
             raise OptionsChangedError(store.url, why, fix)
 
 
 def files_beyond(store: Store, shards: Collection[str]) -> list[str]:
-    """Return the files in a dataset directory that belong to shards other than these."""
+    """Return the files in a dataset directory that belong to any other shards."""
     names = [name for folder in FOLDERS for name in store.names(folder)]
     return [name for name in names if (shard := shard_of(name)) and shard not in shards]
 

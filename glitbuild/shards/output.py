@@ -1,4 +1,4 @@
-"""Where a command may write: never over what it reads, one writer at a time, each file whole."""
+"""Checks on outputs: a command never overwrites its input, and a directory has one writer at a time."""
 
 import os
 import posixpath
@@ -15,16 +15,16 @@ from glitbuild.shards.store import Store
 FIX = "choose another one"
 
 ALIASES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "local": "file"}
-"""Protocols by which fsspec reaches the same files as by another."""
+"""Protocols of fsspec that are aliases of another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A file or a directory, which may not exist, so that two spellings of one can be told to be the same.
+    """Normalised location of a file or directory, which need not exist, for comparing different spellings of it.
 
     Attributes:
-        protocol: of fsspec; ``file`` for this machine's disks.
-        path: without links and ``..``; on object stores without doubled slashes too.
+        protocol: fsspec protocol; ``file`` for local disks.
+        path: path without links and ``..``, and on object stores without doubled slashes.
     """
 
     protocol: str
@@ -32,7 +32,7 @@ class Location:
 
     @classmethod
     def of(cls, spec: str) -> "Location":
-        """Return the location of a path or an fsspec URL, of a chain of URLs that of the last."""
+        """Return the location of a path or an fsspec URL; of the last URL, if they are chained."""
         from fsspec.core import url_to_fs
 
         spec = spec.rpartition("::")[2]
@@ -47,7 +47,7 @@ class Location:
         return Location(self.protocol, posixpath.join(self.path, name))
 
     def contains(self, other: "Location") -> bool:
-        """Return whether another is this one, or lies in it."""
+        """Return whether another location is the same as this one or inside it."""
         if self.protocol != other.protocol:
             return False
         if other.path == self.path or other.path.startswith(self.path.rstrip("/") + "/"):
@@ -56,18 +56,18 @@ class Location:
 
 
 def refuse_overlap(inputs: Iterable[str], out: str, option: str = "--out") -> None:
-    """Refuse a dataset directory to write whose files are, or would lie among, those of an input.
+    """Refuse an output directory whose dataset files would overlap with those of an input.
 
-    An input elsewhere in the directory is fine, such as its subfolder ``photos``; and so is a directory that
-    lies in a folder of pictures.
+    An input elsewhere in the directory is fine, such as its subfolder ``photos``, and so is a directory inside a
+    folder of images.
 
     Args:
-        inputs: paths and fsspec URLs of files and directories; names that are neither are passed over.
-        out: the dataset directory, same as above.
-        option: the option that names it.
+        inputs: paths and fsspec URLs of files and directories; names that are neither are ignored.
+        out: path or fsspec URL of the dataset directory to write.
+        option: option that names the output.
 
     Raises:
-        ConfigError: names the input and how the two overlap.
+        ConfigError: the two overlap; the message names the input and says how.
     """
     target = Location.of(out)
     for spec in inputs:
@@ -77,16 +77,16 @@ def refuse_overlap(inputs: Iterable[str], out: str, option: str = "--out") -> No
 
 
 def refuse_read_file(datasets: Iterable[str], files: Iterable[str], file: str, option: str = "--out") -> None:
-    """Refuse a file to write that is about to be read.
+    """Refuse an output file that is also an input.
 
     Args:
         datasets: dataset directories that are about to be read.
-        files: other files that are, as paths or fsspec URLs.
-        file: the file to write, same as above.
-        option: the option that names it.
+        files: other files that are about to be read, as paths or fsspec URLs.
+        file: path or fsspec URL of the file to write.
+        option: option that names the output.
 
     Raises:
-        ConfigError: names what is to be read.
+        ConfigError: the file is an input; the message names the input.
     """
     target = Location.of(file)
     for spec in files:
@@ -98,49 +98,49 @@ def refuse_read_file(datasets: Iterable[str], files: Iterable[str], file: str, o
 
 
 def refuse_inside(inputs: Iterable[str], folder: str, option: str = "--out") -> None:
-    """Refuse a folder to write that may be removed as a whole, and an input is the folder or lies in it.
+    """Refuse an output folder, which may be removed as a whole, if it is or contains an input.
 
     Args:
         inputs: paths and fsspec URLs of files and directories.
-        folder: a local path.
-        option: the option that names it.
+        folder: local path of the folder to write.
+        option: option that names the folder.
 
     Raises:
-        ConfigError: names the input.
+        ConfigError: the folder contains an input; the message names it.
     """
     target = Location.of(folder)
     for spec in inputs:
         place = Location.of(spec)
         if target.contains(place) or _is_own(target, place):
-            raise ConfigError(f"{option} {folder}", f"it holds {spec}, which is about to be read", FIX)
+            raise ConfigError(f"{option} {folder}", f"it contains {spec}, which is about to be read", FIX)
 
 
 def _problem(place: Location, target: Location) -> str:
-    """Return how an input and a dataset directory to write overlap; nothing where they don't."""
+    """Return how an input and an output directory overlap; an empty string if they don't."""
     if place.contains(target) and target.contains(place):
         return "it is the input {} itself"
     if _is_own(place, target):
-        return "its own files would take the place of the input {}"
+        return "its own files would overwrite the input {}"
     if _is_own(target, place):
-        return "it lies among the files of the input {}"
+        return "it is among the files of the input {}"
     return ""
 
 
 def _is_own(place: Location, dataset: Location) -> bool:
-    """Return whether something is one of the files that a dataset directory may hold, or lies among them."""
+    """Return whether a location is, or is inside, one of the files and folders of a dataset directory."""
     return any((dataset / name).contains(place) for name in (*FOLDERS, MANIFEST, FIRST_SIZES))
 
 
 def _places(spec: str) -> Iterable[Location]:
-    """Yield where an input lies, and where the shards lie that links in it lead to."""
+    """Yield the location of an input, and the locations of shards that links in it point to."""
     try:
         place = Location.of(spec)
-    except (ImportError, ValueError):  # an unknown protocol, which opening the input reports
+    except (ImportError, ValueError):  # unknown protocol, which is reported when the input is opened
         return
     if place.protocol != "file":
         yield place
         return
-    if not os.path.exists(place.path):  # noqa: PTH110 - the name of a dataset on the Hub, perhaps
+    if not os.path.exists(place.path):  # noqa: PTH110 - it may be the name of a dataset on the Hub
         return
     yield place
     for folder in (Path(place.path), Path(place.path, "shards")):
@@ -148,13 +148,13 @@ def _places(spec: str) -> Iterable[Location]:
             continue
         with os.scandir(folder) as entries:
             links = [entry.path for entry in entries if entry.is_symlink()]
-        # Only what a dataset directory may hold can be written over.
+        # Only files that a dataset directory may hold could be overwritten.
         real = (os.path.realpath(link) for link in links)
         yield from (Location("file", path) for path in real if shard_of("/".join(path.split("/")[-2:])))
 
 
 def _contains_by_inode(folder: str, path: str) -> bool:
-    """Compare by device and inode: file systems may ignore case, and show one folder in several places."""
+    """Compare by device and inode, because file systems may ignore case or mount one folder in several places."""
     try:
         wanted = _identity(folder)
     except OSError:
@@ -164,8 +164,8 @@ def _contains_by_inode(folder: str, path: str) -> bool:
             if _identity(path) == wanted:
                 return True
         except OSError:
-            pass  # it isn't there yet, but the folder it will be in may be
-        parent = os.path.dirname(path)  # noqa: PTH120 - also of what is no path of this platform
+            pass  # it doesn't exist yet, but one of its parents may
+        parent = os.path.dirname(path)  # noqa: PTH120 - it need not be a valid path on this platform
         if parent == path:
             return False
         path = parent
@@ -177,17 +177,17 @@ def _identity(path: str) -> tuple[Any, Any]:
 
 
 LOCK = ".lock"
-"""Lies in a directory while a command writes there; the kernel drops the lock with the process that holds it."""
+"""Lock file of a directory that is being written; the kernel releases the lock when its process ends."""
 
 
 @contextmanager
 def writing(store: Store, option: str = "--out") -> Iterator[None]:
-    """Keep a dataset directory for this command alone; see ``locked``.
+    """Lock a dataset directory for this command; see ``locked``.
 
-    Object stores have no locks: there, only whether the directory can be written to is checked.
+    Object stores have no locks, so there it is only checked that the directory is writable.
 
     Raises:
-        ConfigError: it can't be written to, or another run is writing there.
+        ConfigError: the directory isn't writable, or another run is writing to it.
     """
     if not store.is_local:
         store.check_writable()
@@ -200,28 +200,28 @@ def writing(store: Store, option: str = "--out") -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path, name: str, option: str = "--out") -> Iterator[None]:
-    """Keep a local directory for this process alone while the block runs.
+    """Lock a local directory for this process while the block runs.
 
-    The directory is made if it is missing. If the block leaves it empty, because it failed before it wrote
-    anything, every directory that was made for it is removed again.
+    The directory is created if it is missing. If the block leaves it empty, because it failed before it wrote
+    anything, every directory that was created for it is removed again.
 
     Args:
-        folder: the directory.
-        name: what the user calls it, for messages.
-        option: the option that names it.
+        folder: local directory.
+        name: name of the directory as the user wrote it, for messages.
+        option: option that names the directory.
 
     Raises:
-        ConfigError: it can't be written to, or another process holds it.
+        ConfigError: the directory isn't writable, or another process has locked it.
     """
     from filelock import FileLock, Timeout
 
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]  # the deepest first
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]  # deepest first
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        fix = f"wait until it has ended, or choose another {option}"
+        fix = f"wait until it has finished, or choose another {option}"
         raise ConfigError(name, "another run is writing here", fix) from error
     except OSError as error:
         _remove_empty(missing)
@@ -230,7 +230,7 @@ def locked(folder: Path, name: str, option: str = "--out") -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while it is held: a process that has opened it already sees that its name is gone.
+        # Removed while it is locked, so that a process that has already opened it notices that it is gone.
         with suppress(OSError):
             (folder / LOCK).unlink()
         lock.release()
@@ -238,7 +238,7 @@ def locked(folder: Path, name: str, option: str = "--out") -> Iterator[None]:
 
 
 def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders as long as they are empty, the deepest first."""
+    """Remove folders, deepest first, until one is not empty."""
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
@@ -247,30 +247,30 @@ def _remove_empty(folders: list[Path]) -> None:
 def check_writable(
     path: str, datasets: Iterable[str] = (), files: Iterable[str] = (), option: str = "--out"
 ) -> None:
-    """Prove before any work is done that a file can be written; nothing of the proof remains.
+    """Check before any work is done that a file can be written, by writing and removing a test file.
 
     Args:
-        path: a local path or an fsspec URL.
+        path: local path or fsspec URL of the file to write.
         datasets: dataset directories that are about to be read; the file must not be one of theirs.
-        files: others that are about to be read; the file must be none of them.
-        option: the option that names the file.
+        files: other files that are about to be read; the file must not be one of them.
+        option: option that names the file.
 
     Raises:
-        ConfigError: it can't.
+        ConfigError: the file can't be written, or is an input.
     """
     store, name = _place(path)
     refuse_read_file(datasets, files, path, option)
     try:
-        if os.path.isdir(path):  # noqa: PTH112 - a URL is no Path
+        if os.path.isdir(path):  # noqa: PTH112 - it may be a URL
             raise IsADirectoryError(0, "it is a folder")
         store.probe(f".{name}.probe")
-    except Exception as error:  # of any file system
+    except Exception as error:  # any file system's errors
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ConfigError(path, f"can't be written to ({reason})", "choose another file") from error
 
 
 def write_file(path: str, data: bytes) -> None:
-    """Write a file that appears when it is whole."""
+    """Write a file that appears only when it is complete."""
     store, name = _place(path)
     store.write(name, data)
 

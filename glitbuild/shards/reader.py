@@ -1,8 +1,8 @@
-"""Read a shard back: its samples with their JPEGs, and its skipped rows.
+"""Reading shards: samples with their JPEGs, and skipped rows.
 
-There is one rule for all who read: a shard is used only if it is the one that the manifest lists, by its SHA-256,
-and a file beside it only if it is the one in the sidecar. Who reads a shard to its end through ``read_shard`` has
-it compared on the way; who reads single samples calls ``check_shards`` first, or has a ``ShardCache`` do it.
+All readers follow one rule: a shard is used only if its SHA-256 matches the manifest, and any other file only if
+its SHA-256 matches the sidecar. ``read_shard`` verifies a shard while it is read to its end; code that reads single
+samples calls ``check_shards`` first, or uses a ``ShardCache``, which does so.
 """
 
 import hashlib
@@ -21,32 +21,32 @@ from glitbuild.shards.store import Store, StoredFile
 if TYPE_CHECKING:
     from glitbuild.shards.manifest import ShardEntry
 
-REMEDY = "remove the shard's sidecar and run the command that made it again"
-VALIDATE = "see glitbuild validate for what else is wrong, and make the shard again"
+REMEDY = "remove the shard's sidecar and rerun the command that made it"
+VALIDATE = "run glitbuild validate to see what else is wrong, and remake the shard"
 
 
 def read_shard(store: Store, shard: str, sha256: str) -> Iterator[tuple[Sample, bytes]]:
-    """Yield the samples of a shard with their JPEGs, in order; one of them is in memory at a time.
+    """Yield the samples of a shard with their JPEGs, in order; only one is in memory at a time.
 
     Args:
-        store: the dataset directory.
-        shard: the shard's name.
-        sha256: what the manifest says of the tar; checked when its end is reached, so read on to the end.
+        store: dataset directory.
+        shard: name of the shard.
+        sha256: SHA-256 of the tar from the manifest; compared at the end of the tar, so read it to its end.
 
     Raises:
-        DatasetError: the tar is damaged or not the one in the manifest, or its members are not KEY.jpg
-            followed by KEY.json and perhaps KEY.txt.
+        DatasetError: the tar is damaged or doesn't match the manifest, or its members are not KEY.jpg followed by
+            KEY.json and optionally KEY.txt.
     """
     for raw in read_members(store, shard, sha256):
         try:
             sample = Sample.from_json(raw.record)
         except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(store, shard, f"a record doesn't fit the schema ({error!r})") from error
+            raise _damaged(store, shard, f"a record doesn't conform to the schema ({error!r})") from error
         yield sample, raw.jpeg
 
 
 def read_members(store: Store, shard: str, sha256: str) -> Iterator[RawSample]:
-    """Yield each sample of a shard as the content of its members; see ``read_shard``."""
+    """Yield the samples of a shard as the raw contents of their members; see ``read_shard``."""
     try:
         with store.open(tar_path(shard)) as raw:
             file = _HashingReader(raw)
@@ -59,7 +59,7 @@ def read_members(store: Store, shard: str, sha256: str) -> Iterator[RawSample]:
 
 
 def read_index(store: Store, shard: str) -> Sequence[Members]:
-    """Return where each sample of a shard lies, in order: as its sidecar says or, in ``glit/1``, the tar's headers.
+    """Return the position of each sample in a shard, in order, from its sidecar or (``glit/1``) the tar's headers.
 
     Raises:
         DatasetError: the shard is not finished, or its tar is damaged.
@@ -77,18 +77,18 @@ def read_index(store: Store, shard: str) -> Sequence[Members]:
 
 
 def read_sample(store: Store, shard: str, members: Members) -> tuple[Sample, bytes]:
-    """Return one sample and its JPEG by a single read of a range of bytes, locally and from object stores.
+    """Return one sample and its JPEG with a single range read, locally and from object stores.
 
-    The picture is compared with the SHA-256 in the record; that the record is the manifest's is seen by
-    ``check_shards`` and by ``read_shard`` alone.
+    The image is verified against the SHA-256 in its record; only ``check_shards`` and ``read_shard`` verify the
+    record itself against the manifest.
 
     Args:
-        store: the dataset directory.
-        shard: the shard's name.
-        members: an entry of ``read_index``.
+        store: dataset directory.
+        shard: name of the shard.
+        members: entry of ``read_index``.
 
     Raises:
-        DatasetError: the tar has something else there.
+        DatasetError: the sample is not at this position in the tar.
     """
     try:
         return members.unpack(store.read_range(tar_path(shard), *members.span))
@@ -97,7 +97,7 @@ def read_sample(store: Store, shard: str, members: Members) -> tuple[Sample, byt
 
 
 class _HashingReader:
-    """A file being read once, from start to end, that knows the hash of all that was read."""
+    """A file that is read once from start to end, hashing everything that is read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._hash = file, hashlib.sha256()
@@ -114,14 +114,14 @@ class _HashingReader:
 
 
 def check_shards(store: Store, entries: Sequence["ShardEntry"]) -> None:
-    """See that all shards are those that the manifest lists, by the SHA-256 of their tars.
+    """Verify all shards against the manifest by the SHA-256 of their tars.
 
     Args:
-        store: the dataset directory.
+        store: dataset directory.
         entries: the manifest's ``shards``.
 
     Raises:
-        DatasetError: names the first shard that is another one, or is missing.
+        DatasetError: a shard is missing or doesn't match; the message names the first one.
     """
     check_files(store, {tar_path(entry.name): StoredFile(entry.bytes, entry.sha256) for entry in entries})
 
@@ -129,17 +129,17 @@ def check_shards(store: Store, entries: Sequence["ShardEntry"]) -> None:
 def check_files(
     store: Store, files: Mapping[str, StoredFile], progress: Callable[[int], None] = lambda count: None
 ) -> None:
-    """See that files are those that were written; all of them are read, several at a time.
+    """Verify that files are those that were written; all of them are read completely, several in parallel.
 
     Args:
-        store: the dataset directory.
-        files: what is known of each, by its path in the directory.
-        progress: called with 1 for each file that is checked.
+        store: dataset directory.
+        files: expected size and hash of each file, by its path in the directory.
+        progress: callback that gets 1 for each file that is checked.
 
     Raises:
-        DatasetError: names the first file, in their order, that is another one, or is missing.
+        DatasetError: a file is missing or doesn't match; the message names the first one in the given order.
     """
-    # Hashing releases the interpreter, so threads are as fast as processes.
+    # Hashing releases the interpreter lock, so threads are as fast as processes.
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 16))
     try:
         found = pool.map(lambda name: store.stored(name) if store.exists(name) else None, files)
@@ -147,7 +147,7 @@ def check_files(
             if stored is None:
                 raise DatasetError(store.path(name), "missing", VALIDATE)
             if stored.bytes != written.bytes:
-                why = f"it has {stored.bytes:,} bytes and not {written.bytes:,}"
+                why = f"it has {stored.bytes:,} bytes instead of {written.bytes:,}"
                 raise DatasetError(store.path(name), why, VALIDATE)
             if stored.sha256 != written.sha256:
                 why = "its content is not the one that was written (SHA-256)"
@@ -158,15 +158,15 @@ def check_files(
 
 
 def read_listed(store: Store, shard: str, path: str) -> bytes:
-    """Return a file beside a shard, such as its rows of truth.
+    """Return the content of a shard's additional file, such as its ground truth.
 
     Args:
-        store: the dataset directory.
-        shard: the shard's name.
-        path: of the file, below the dataset directory.
+        store: dataset directory.
+        shard: name of the shard.
+        path: path of the file, relative to the dataset directory.
 
     Raises:
-        DatasetError: it is missing, or not the one that the shard's sidecar lists.
+        DatasetError: the file is missing, or doesn't match the shard's sidecar.
     """
     sidecar = Sidecar.read(store, shard)
     if sidecar is None or path not in sidecar.files or not store.exists(path):
@@ -178,10 +178,10 @@ def read_listed(store: Store, shard: str, path: str) -> bytes:
 
 
 def read_skipped(store: Store, shard: str) -> Iterator[Skip]:
-    """Yield the inputs that are not in a shard.
+    """Yield the skipped rows of a shard.
 
     Raises:
-        DatasetError: the file is missing or a row doesn't fit the schema.
+        DatasetError: the file is missing, or a row doesn't conform to the schema.
     """
     path = skipped_path(shard)
     try:
@@ -190,7 +190,7 @@ def read_skipped(store: Store, shard: str) -> Iterator[Skip]:
                 yield Skip.from_json(line)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(
-            store.path(path), repr(error), "remove the shard's sidecar and run the command again"
+            store.path(path), repr(error), "remove the shard's sidecar and rerun the command"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Over all shards of a dataset: every row of the input is in one shard, and no key comes twice."""
+"""Checks across all shards of a dataset: every input row is in exactly one shard, and every key is unique."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ class ShardRows:
     """The rows of a shard.
 
     Attributes:
-        shard: its name.
-        stated: what its sidecar says of the input.
-        count: number of its samples and skipped rows.
-        runs: K x 2, their keys as ranges of consecutive numbers, the end exclusive; None where the keys are wrong.
+        shard: name of the shard.
+        stated: input of the shard according to its sidecar.
+        count: number of samples and skipped rows.
+        runs: K x 2, keys as ranges of consecutive numbers with exclusive ends; None if the keys are wrong.
     """
 
     shard: str
@@ -32,7 +32,7 @@ class ShardRows:
 
 
 def runs_of(keys: Sequence[int]) -> NDArray[np.int64]:
-    """Return numbers as ranges of consecutive ones, K x 2, rising."""
+    """Return numbers as ranges of consecutive ones, K x 2, in ascending order."""
     numbers = np.unique(np.array(keys, dtype=np.int64))
     breaks = np.flatnonzero(np.diff(numbers) != 1)
     starts, ends = np.append(0, breaks + 1), np.append(breaks, len(numbers) - 1)
@@ -45,12 +45,12 @@ def _numbers(runs: NDArray[np.int64]) -> list[int]:
 
 @dataclass(slots=True)
 class RowOrder:
-    """Checks that the shards of an input follow one another; add them in order.
+    """Checks that the shards of an input are contiguous; add them in order.
 
     Attributes:
-        position: number of the row behind the shards so far; None behind one that could not be read.
-        moved: rows that the shards so far let go of, by the shard that is to have them.
-        complete: all shards so far could be read.
+        position: number of the row that follows the shards so far; None after a shard that could not be read.
+        moved: rows that the shards so far handed over, by the shard that should have them.
+        complete: whether all shards so far could be read.
     """
 
     position: int | None = 0
@@ -58,10 +58,10 @@ class RowOrder:
     complete: bool = True
 
     def problem(self, rows: ShardRows | None) -> str:
-        """Count a shard; return what is wrong with the rows that its sidecar names, or an empty string.
+        """Add a shard; return what is wrong with the rows that its sidecar lists, or an empty string.
 
         Args:
-            rows: of the shard; None where it could not be read.
+            rows: rows of the shard; None if it could not be read.
         """
         if rows is None:
             self.position, self.complete = None, False
@@ -71,24 +71,24 @@ class RowOrder:
         moved = [row for gone in rows.moved.values() for row in gone]
         held = None if rows.runs is None else sorted([*_numbers(rows.runs), *moved])
         count = rows.count + len(moved)
-        if "retried" in rows.stated:  # an older version wrote rows that were tried again into shards at the end
+        if "retried" in rows.stated:  # older versions wrote retried rows to shards at the end
             stated = rows.stated["retried"]
             if self.complete and sorted(self.moved.pop(rows.shard, [])) != stated:
-                return "says it is made from skipped rows, which the other shards still have or never had"
-            return "" if len(stated) == count and held in (None, stated) else "names other rows than it holds"
+                return "says it is made from skipped rows that the other shards still have or never had"
+            return "" if len(stated) == count and held in (None, stated) else "lists rows that it doesn't hold"
         stated, start = rows.stated.get("rows"), self.position
         if start is None and isinstance(stated, list):
             start = next(iter(stated), None)
         self.position = start + count if isinstance(start, int) else None
         if not isinstance(start, int) or stated != [start, start + count]:
-            return f"says it is made from the rows {stated}, but it holds {count} from {start}"
-        return "" if held in (None, list(range(start, start + count))) else "names other rows than it holds"
+            return f"says it is made from the rows {stated}, but it holds {count} rows starting at {start}"
+        return "" if held in (None, list(range(start, start + count))) else "lists rows that it doesn't hold"
 
 
 def repeated_keys(shards: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[tuple[str, int]]:
-    """Yield shards that hold a key which an earlier shard has, too, each with the first such key.
+    """Yield shards with a key that an earlier shard also has, each with its first such key.
 
-    Of several shards with the same key, not all need be named.
+    If several shards share a key, not all of them are necessarily reported.
     """
     if not shards:
         return
@@ -97,7 +97,7 @@ def repeated_keys(shards: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[t
     order = np.lexsort((shard_of, runs[:, 0]))
     ends = runs[order, 1]
     highest = np.maximum.accumulate(ends)
-    # Where among those before it the run lies that reaches furthest: if any overlaps a run, that one does.
+    # Index of the earlier run that reaches furthest: if any earlier run overlaps a run, that one does.
     furthest = np.maximum.accumulate(np.where(ends == highest, np.arange(len(ends)), 0))
     seen: set[int] = set()
     for place in np.flatnonzero(runs[order[1:], 0] < highest[:-1]) + 1:

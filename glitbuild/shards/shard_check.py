@@ -1,4 +1,4 @@
-"""What can be wrong with a shard: its files, its records, its truth, and whether they agree."""
+"""Validation of a single shard: its files, its records, its ground truth, and their consistency."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ from glitbuild.shards.writer import pair_rows, read_pairs, sample_counts
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a row of truth must agree with: its sample's key, the length of its caption, its picture's size."""
+    """What a ground-truth row must agree with: key, caption length in characters, and image size of its sample."""
 
     key: str
     length: int
@@ -29,12 +29,12 @@ class Described:
 
     @classmethod
     def of(cls, sample: Sample) -> "Described":
-        """Return it for a sample."""
+        """Return the description of a sample."""
         return cls(sample.key, len(sample.caption), sample.image.width, sample.image.height)
 
 
 def truth_problems(data: bytes, samples: Sequence[Described]) -> Iterator[str]:
-    """Yield what is wrong with the content of a file in ``truth/``."""
+    """Yield the problems of a file in ``truth/``."""
     lines = data.splitlines()
     if len(lines) != len(samples):
         yield f"{len(lines)} rows, but {len(samples)} samples"
@@ -46,23 +46,23 @@ def truth_problems(data: bytes, samples: Sequence[Described]) -> Iterator[str]:
             yield f"line {number}: {error}"
             continue
         if row["key"] != sample.key:
-            yield f"line {number}: it is about {row['key']}, the sample is {sample.key}"
+            yield f"line {number}: its key is {row['key']}, but the sample's is {sample.key}"
         end = -1
         for start, stop in (sentence["span"] for sentence in row["sentences"]):
             if not end < start < stop <= sample.length:
-                yield f"line {number}: span {start}-{stop} isn't in its place in the caption"
+                yield f"line {number}: span {start}-{stop} is empty, out of order or outside the caption"
             end = stop
         boxes = [box for part in (*row["sentences"], row) for box in part.get("boxes", [])]
         for x1, y1, x2, y2 in [*boxes, *(thing["box"] for thing in row["objects"])]:
             if not (0 <= x1 < x2 <= sample.width and 0 <= y1 < y2 <= sample.height):
-                yield f"line {number}: box {[x1, y1, x2, y2]} isn't in the picture"
+                yield f"line {number}: box {[x1, y1, x2, y2]} is empty or outside the image"
         named = (i for sentence in row["sentences"] for i in sentence["objects"] + sentence["mentions"])
         if any(i >= len(row["objects"]) for i in (*named, row["focus"])):
-            yield f"line {number}: it names an object that it doesn't have"
+            yield f"line {number}: it refers to an object that it doesn't have"
 
 
 def inconsistencies(sample: Sample) -> Iterator[str]:
-    """Yield what is wrong with a record that fits its schema; nothing where all is well."""
+    """Yield the inconsistencies of a record that conforms to its schema."""
     matched, width, height = sample.matched, sample.image.width, sample.image.height
     for index, given in enumerate(sample.boxes or ()):
         if not _is_within(given.box, width, height):
@@ -73,9 +73,9 @@ def inconsistencies(sample: Sample) -> Iterator[str]:
     yield from _region_problems(matched, width, height)
     regions = [(each.box, each.label, each.sentence) for each in matched.regions if each.kind == "given"]
     if regions != [(each.box, each.label, each.sentence) for each in sample.boxes or ()]:
-        yield "its given regions are not its boxes"
+        yield "its given regions differ from its boxes"
     if any((region.sentence is None) != (sample.boxes is None) for region in matched.regions):
-        yield "all regions have a sentence where there are boxes, else none has"
+        yield "regions must all have a sentence if there are boxes, and none otherwise"
     yield from _pair_problems(matched)
 
 
@@ -85,12 +85,12 @@ def _span_problems(caption: str, spans: Sequence[Span]) -> Iterator[str]:
         if not previous_end <= start < end <= len(caption):
             yield f"sentence {index} [{start}, {end}] is empty, out of order or outside the caption"
         elif caption[start:end] != caption[start:end].strip():
-            yield f"sentence {index} [{start}, {end}] begins or ends with white space"
+            yield f"sentence {index} [{start}, {end}] begins or ends with whitespace"
         elif caption[previous_end:start].strip():
-            yield f"text between the sentences {index - 1} and {index} belongs to none"
+            yield f"the text between sentences {index - 1} and {index} belongs to no sentence"
         previous_end = max(previous_end, end)
     if caption[previous_end:].strip():
-        yield "text behind the last sentence belongs to none"
+        yield "the text after the last sentence belongs to no sentence"
 
 
 def _region_problems(matched: Matched, width: int, height: int) -> Iterator[str]:
@@ -100,13 +100,13 @@ def _region_problems(matched: Matched, width: int, height: int) -> Iterator[str]
         if region.kind in ("quadrant", "center") and (region.label or region.score):
             yield f"region {index} is a default region with a label or a score"
         if region.kind == "given" and region.score != 1:
-            yield f"region {index} is a given one with the score {region.score}"
+            yield f"region {index} is given, but its score is {region.score} instead of 1"
         if region.kind != "given" and region.sentence:
-            yield f"region {index} has a sentence and isn't a given one"
+            yield f"region {index} has a sentence, but isn't a given region"
     kinds = [region.kind for region in matched.regions]
     defaults = (kinds.count("quadrant"), kinds.count("center"))
-    if defaults != (4, 1) and not (kinds and defaults == (0, 0)):  # left out with --no-default-regions
-        yield "the five default regions are not all there once"
+    if defaults != (4, 1) and not (kinds and defaults == (0, 0)):  # omitted with --no-default-regions
+        yield "each of the five default regions must be there exactly once"
 
 
 def _is_within(box: Box, width: int, height: int) -> bool:
@@ -119,10 +119,10 @@ def _pair_problems(matched: Matched) -> Iterator[str]:
         yield "pairs are not one per sentence, in order"
     for index, pair in enumerate(matched.pairs):
         if pair.region >= len(matched.regions):
-            yield f"pair {index} names region {pair.region} of {len(matched.regions)}"
+            yield f"pair {index} refers to region {pair.region} of {len(matched.regions)}"
     similarities = [pair.similarity for pair in matched.pairs]
     if matched.best_pair >= len(similarities):
-        yield f"best_pair {matched.best_pair} of {len(similarities)} pairs"
+        yield f"best_pair refers to pair {matched.best_pair} of {len(similarities)}"
     elif similarities.index(max(similarities)) != matched.best_pair:
         yield f"best_pair {matched.best_pair} is not the first pair with the highest similarity"
 
@@ -132,7 +132,7 @@ LARGEST_KEY = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as it should be: in which file, at which sample, and what."""
+    """A problem of a dataset: the file it is in, and a description."""
 
     file: str
     what: str
@@ -143,7 +143,7 @@ class Problem:
 
 @dataclass(slots=True)
 class _Content:
-    """What a shard's tar holds: None for what could not be read of it."""
+    """Contents of a shard's tar; None for parts that could not be read."""
 
     samples: int | None = 0
     members: list[Members] = field(default_factory=list)
@@ -154,37 +154,37 @@ class _Content:
 
 
 class ShardCheck:
-    """Checks one shard; without a sidecar, against what the manifest says of it alone.
+    """Checks one shard against its sidecar and the manifest, or against the manifest alone if it has no sidecar.
 
     Attributes:
-        rows: which it holds, once ``problems`` is exhausted; None where the shard can't be read.
+        rows: rows of the shard, set once ``problems`` is exhausted; None if the shard can't be read.
     """
 
     def __init__(self, store: Store, manifest: Manifest, entry: ShardEntry, sidecar: Sidecar | None) -> None:
         self._store, self._entry, self._sidecar = store, entry, sidecar
         self._stage, self._has_captions = manifest.config["stage"], manifest.has_captions
         self._schema, self._has_text = manifest.schema, manifest.has_text
-        self._keys: list[int] = []  # of samples, and behind them of skipped rows
+        self._keys: list[int] = []  # of samples, followed by those of skipped rows
         self._last_key = ""
         self._keys_are_right = True
         self.rows: ShardRows | None = None
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what is wrong with the shard's files, reading each once, the tar as a stream."""
+        """Yield the problems of the shard's files; each file is read once, the tar as a stream."""
         entry, sidecar = self._entry, self._sidecar
         content = yield from self._check_tar()
         if content.samples is not None:
             stated = sidecar.samples if sidecar else None
             yield from self._compare("samples", content.samples, stated, entry.samples, tar_path(entry.name))
             if sidecar and sidecar.members not in (None, tuple(content.members)):
-                yield self._of_sidecar("says that the samples lie elsewhere in the tar than they do")
+                yield self._of_sidecar("lists positions of the samples that differ from those in the tar")
         skipped = yield from self._check_skipped()
         if skipped is not None:
             count = sum(skipped.values())
             stated = sum(sidecar.skipped.values()) if sidecar else None
             yield from self._compare("rows skipped", count, stated, entry.skipped, skipped_path(entry.name))
             if sidecar and stated == count and sidecar.skipped != skipped:
-                yield self._of_sidecar(f"says {sidecar.skipped} were skipped, the list has {skipped}")
+                yield self._of_sidecar(f"says {sidecar.skipped} were skipped, but the list has {skipped}")
         if self._stage == "match":
             yield from self._check_pairs(content.pairs)
         if self._stage == "scenes":
@@ -193,11 +193,13 @@ class ShardCheck:
                 for what in truth_problems(data, content.described):
                     yield Problem(truth_path(entry.name), what)
         if sidecar and content.totals is not None and sidecar.totals != content.totals:
-            yield self._of_sidecar(f"says {sidecar.totals}, the records have {content.totals}")
+            yield self._of_sidecar(f"says {sidecar.totals}, but the records have {content.totals}")
         if sidecar and sidecar.sources is not None and content.sources is not None:
             counted = count_sources(content.sources)
             if sidecar.sources != counted:
-                yield self._of_sidecar(f"says its samples are from {sidecar.sources}, the records say {counted}")
+                yield self._of_sidecar(
+                    f"says the samples are from {sidecar.sources}, but the records say {counted}"
+                )
         if sidecar and self._stage in ("match", "caption") and sidecar.input.get("shard") != entry.name:
             yield self._of_sidecar(f"was made from shard {sidecar.input.get('shard')}")
         if sidecar and content.samples is not None and skipped is not None:
@@ -208,7 +210,7 @@ class ShardCheck:
         return Problem(sidecar_path(self._entry.name), what)
 
     def _compare(self, what: str, found: Any, sidecar: Any, manifest: Any, file: str) -> Iterator[Problem]:
-        """Of the file, the sidecar and the manifest, the one that differs from the other two is wrong."""
+        """Compare the file, the sidecar and the manifest; the one that differs from the other two is wrong."""
         if sidecar in (None, manifest):
             if found != manifest:
                 yield Problem(file, f"{found} {what}, but {manifest} in the manifest")
@@ -240,34 +242,34 @@ class ShardCheck:
         return content
 
     def _sample_problems(self, raw: RawSample, content: _Content) -> Iterator[str]:
-        """Yield what is wrong with one sample, and add it to the content."""
+        """Yield the problems of one sample, and add the sample to the content."""
         try:
             schema = parse("sample", raw.record)["schema"]
             sample = Sample.from_json(raw.record)
             wrong = list(inconsistencies(sample))
-        except (TypeError, ValueError) as error:  # TypeError: 1.0 fits the schema where an index should be
+        except (TypeError, ValueError) as error:  # TypeError: the schema accepts 1.0 as an index
             content.totals = content.pairs = content.described = content.sources = None
             self._keys_are_right = False
             yield str(error)
             return
-        wrong_key = f"its record is that of {sample.key}" if sample.key != raw.members.key else ""
+        wrong_key = f"its record has the key {sample.key}" if sample.key != raw.members.key else ""
         problems = [wrong_key, self._key_problem(sample.key)]
         self._keys.append(int(sample.key))
         self._keys_are_right = self._keys_are_right and not any(problems)
         problems += [_image_problem(sample, raw.jpeg), *wrong]
         if schema != self._schema:
-            problems.append(f"its schema is {schema}, the manifest's is {self._schema}")
+            problems.append(f"its schema is {schema}, but the manifest's is {self._schema}")
         text = sample.caption.encode() if self._has_text else None
         if raw.text != text:
             problems.append(
-                "it has no KEY.txt" if raw.text is None else "its KEY.txt is not the caption in its record"
+                "it has no KEY.txt" if raw.text is None else "its KEY.txt differs from the caption in its record"
             )
         if (self._stage == "match") != (sample.matched is not None):
             problems.append("matched, but the dataset is not" if sample.matched else "not matched")
         if self._has_captions != bool(sample.caption):
             problems.append("a caption in a dataset without captions" if sample.caption else "no caption")
         if self._stage == "caption" and sample.captioned is None:
-            problems.append("it isn't said who wrote its caption")
+            problems.append("its record doesn't say which model wrote the caption")
         yield from filter(None, problems)
         if self._stage == "scenes" and content.described is not None:
             content.described.append(Described.of(sample))
@@ -278,17 +280,17 @@ class ShardCheck:
         if content.pairs is not None:
             try:
                 content.pairs.extend(pair_rows(sample))
-            except IndexError:  # named among the inconsistencies
+            except IndexError:  # reported among the inconsistencies
                 content.pairs = None
 
     def _key_problem(self, key: str) -> str:
         last, self._last_key = self._last_key, key
         if (len(last), last) >= (len(key), key):
-            return f"key {key} after {last}: keys must rise"
+            return f"key {key} after {last}: keys must ascend"
         return f"key {key} is too large" if int(key) > LARGEST_KEY else ""
 
     def _read_listed(self, name: str) -> Generator[Problem, None, bytes | None]:
-        """Return a file as the sidecar lists it, or None with the problem."""
+        """Return the content of a file that the sidecar lists, or None after yielding what is wrong with it."""
         if not self._store.exists(name):
             yield Problem(name, "missing")
             return None
@@ -298,11 +300,11 @@ class ShardCheck:
             yield Problem(name, "its SHA-256 is not the one in the sidecar")
             return None
         if stated and len(data) != stated.bytes:
-            yield self._of_sidecar(f"says {name} has {stated.bytes} bytes, but there are {len(data)}")
+            yield self._of_sidecar(f"says {name} has {stated.bytes} bytes, but it has {len(data)}")
         return data
 
     def _check_skipped(self) -> Generator[Problem, None, dict[str, int] | None]:
-        """Return how many rows were skipped, by reason."""
+        """Return the number of skipped rows by reason."""
         name = skipped_path(self._entry.name)
         data = yield from self._read_listed(name)
         if data is None:
@@ -331,11 +333,11 @@ class ShardCheck:
             yield Problem(name, f"can't be read ({type(error).__name__}: {error})")
             return
         if expected is not None and rows != expected:
-            yield Problem(name, "its rows are not the pairs of the records")
+            yield Problem(name, "its rows differ from the pairs in the records")
 
 
 def _image_problem(sample: Sample, jpeg: bytes) -> str:
-    # Not Image.open: it refuses pictures beyond a size of its own, which ingest may have been told to take.
+    # Not Image.open, which refuses images above a size limit of its own that ingest may have been told to exceed.
     from glitbuild.images.jpeg import Jpeg
 
     if hashlib.sha256(jpeg).hexdigest() != sample.image.sha256:
@@ -347,9 +349,7 @@ def _image_problem(sample: Sample, jpeg: bytes) -> str:
         return f"the image can't be opened as a JPEG ({type(error).__name__})"
     stated = (sample.image.width, sample.image.height)
     if size != stated:
-        return f"the image is {size}, the record says {stated}"
+        return f"the image is {size}, but the record says {stated}"
     if picture.orientation != 1:
-        return (
-            f"the image asks viewers to turn it (EXIF orientation {picture.orientation}), but the boxes don't turn"
-        )
+        return f"the image has the EXIF orientation {picture.orientation}: viewers would turn it, but not its boxes"
     return ""

@@ -1,4 +1,4 @@
-"""The sidecar of a shard, written last: the shard is whole, where its samples are from, and where each lies."""
+"""The sidecar of a shard: written last, it marks the shard as complete and records its origin and its index."""
 
 import hashlib
 import tarfile
@@ -14,9 +14,9 @@ from glitbuild.shards.store import Store, StoredFile
 
 
 class Members(NamedTuple):
-    """Where a sample's members lie in its tar: offset and size of each one's data, in bytes.
+    """Positions of a sample's members in its tar: offset and size of the data of each, in bytes.
 
-    The last two are 0 where there is no KEY.txt.
+    The last two are 0 if there is no KEY.txt.
     """
 
     key: str
@@ -29,31 +29,31 @@ class Members(NamedTuple):
 
     @property
     def span(self) -> tuple[int, int]:
-        """The bytes ``[start, end)`` of the tar that hold all members."""
+        """Range of bytes ``[start, end)`` of the tar that holds all members."""
         return self.jpg_offset, max(self.json_offset + self.json_size, self.txt_offset + self.txt_size)
 
     def to_list(self) -> list[str | int]:
-        """Return them as a sidecar has them: five values, or seven with a KEY.txt."""
+        """Return the positions as a sidecar stores them: five values, or seven with a KEY.txt."""
         return list(self if self.txt_offset else self[:5])
 
     def unpack(self, data: bytes) -> tuple[Sample, bytes]:
         """Return the sample and its JPEG.
 
         Args:
-            data: the bytes of ``span``.
+            data: bytes of the tar in the range ``span``.
 
         Raises:
-            KeyError, TypeError, ValueError: they are not those of this sample.
+            KeyError, TypeError, ValueError: the bytes are not this sample.
         """
         if len(data) != self.span[1] - self.span[0]:
-            raise ValueError(f"{self.key} is cut off")
+            raise ValueError(f"{self.key} is truncated")
         sample, jpeg = Sample.from_json(self._cut(data, self.json_offset, self.json_size)), data[: self.jpg_size]
         if sample.key != self.key:
-            raise ValueError(f"the record of {sample.key} is in the place of {self.key}")
+            raise ValueError(f"the record of {sample.key} is where that of {self.key} should be")
         if hashlib.sha256(jpeg).hexdigest() != sample.image.sha256:
-            raise ValueError(f"the SHA-256 of the image of {self.key} is not the one in its record")
+            raise ValueError(f"the SHA-256 of the image of {self.key} doesn't match its record")
         if self.txt_offset and self._cut(data, self.txt_offset, self.txt_size) != sample.caption.encode():
-            raise ValueError(f"{self.key}.txt is not the caption in its record")
+            raise ValueError(f"{self.key}.txt differs from the caption in its record")
         return sample, jpeg
 
     def _cut(self, data: bytes, offset: int, size: int) -> bytes:
@@ -62,7 +62,7 @@ class Members(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
-    """The content of a sample's members; ``text`` is None where there is no KEY.txt."""
+    """Raw contents of a sample's members; ``text`` is None if there is no KEY.txt."""
 
     members: Members
     jpeg: bytes
@@ -71,10 +71,10 @@ class RawSample:
 
 
 def group(contents: Iterable[tuple[tarfile.TarInfo, bytes]]) -> Iterator[RawSample]:
-    """Put the members of a tar together: KEY.jpg, KEY.json and, in most datasets, KEY.txt.
+    """Group the members of a tar into samples: KEY.jpg, KEY.json and, in most datasets, KEY.txt.
 
     Raises:
-        tarfile.ReadError: they come in another order.
+        tarfile.ReadError: the members are in a different order.
     """
     rest = iter(contents)
     image = next(rest, None)
@@ -93,10 +93,10 @@ def group(contents: Iterable[tuple[tarfile.TarInfo, bytes]]) -> Iterator[RawSamp
 
 
 def scan(file: IO[bytes]) -> list[Members]:
-    """Return where the samples of a tar lie; only its headers are read.
+    """Return the positions of the samples in a tar; only its headers are read.
 
     Raises:
-        tarfile.TarError: it is no tar of samples.
+        tarfile.TarError: the file is not a tar of samples.
     """
     with tarfile.open(fileobj=file, mode="r:") as tar:
         return [raw.members for raw in group((info, b"") for info in tar)]
@@ -105,16 +105,16 @@ def scan(file: IO[bytes]) -> list[Members]:
 FIELDS = ("dataset", "license", "split", "origin")
 
 MOST = 100
-"""Values of a field that the manifest names; an origin may be another one for every sample."""
+"""Most values of a field that the manifest lists; origins may differ for every sample."""
 
 OTHERS = "(others)"
 
 SourceCounts = dict[str, dict[str, int]]
-"""Samples by the values of each field; the empty value counts those whose input did not say."""
+"""Number of samples per value of each field; the empty value counts samples whose input has none."""
 
 
 def count_sources(sources: Iterable[Source]) -> SourceCounts:
-    """Return the counts over samples, by value in the order of the values."""
+    """Count samples by the values of each field, sorted by value."""
     counters = {name: Counter[str]() for name in FIELDS}
     for source in sources:
         for name, counter in counters.items():
@@ -123,7 +123,7 @@ def count_sources(sources: Iterable[Source]) -> SourceCounts:
 
 
 def add_sources(into: SourceCounts, more: Mapping[str, Mapping[str, int]]) -> SourceCounts:
-    """Return two counts added."""
+    """Return the sum of two counts."""
     added: SourceCounts = {}
     for name in (*into, *(name for name in more if name not in into)):
         total = Counter(into.get(name, {}))
@@ -133,7 +133,7 @@ def add_sources(into: SourceCounts, more: Mapping[str, Mapping[str, int]]) -> So
 
 
 def most_frequent(counts: SourceCounts) -> SourceCounts:
-    """Return the counts with the most frequent values first; those beyond ``MOST`` are ``OTHERS`` together."""
+    """Return the counts with the most frequent values first; values beyond ``MOST`` are combined as ``OTHERS``."""
     kept: SourceCounts = {}
     for name, of in counts.items():
         ordered = sorted(of.items(), key=lambda item: (-item[1], item[0]))
@@ -144,24 +144,24 @@ def most_frequent(counts: SourceCounts) -> SourceCounts:
 
 
 Config = dict[str, Any]
-"""The options that decide a dataset's content, by name; equal options are equal JSON."""
+"""Options that determine a dataset's content, by name; equal options are equal JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What is known of a finished shard.
+    """Description of a finished shard.
 
     Attributes:
-        shard: its name, such as ``00042``.
-        samples: how many it holds.
-        skipped: how many inputs were left out, by reason.
+        shard: name of the shard, such as ``00042``.
+        samples: number of samples.
+        skipped: number of skipped rows by reason.
         totals: counts that ``match`` adds (sentences, regions, ...).
-        files: the shard's other files, by their path in the dataset directory.
-        config: the options it was made with.
-        input: what it was made from: the rows of the sources, or the input's shard and its SHA-256.
-        sources: its samples by dataset, licence, split and origin; None where an older version wrote it.
-        members: where each sample lies in the tar, in the tar's order; None in ``glit/1``.
-        schema: version of the format, of the shard as of the sidecar.
+        files: the shard's other files, by path in the dataset directory.
+        config: options that the shard was made with.
+        input: what the shard was made from: the rows of the sources, or the input's shard and its SHA-256.
+        sources: number of samples by dataset, license, split and origin; None if an older version wrote it.
+        members: position of each sample in the tar, in the order of the tar; None in ``glit/1``.
+        schema: version of the format, for shard and sidecar alike.
     """
 
     shard: str
@@ -176,11 +176,11 @@ class Sidecar:
     schema: str = SCHEMA
 
     def write(self, store: Store) -> None:
-        """Write it to its place: from now on the shard is done."""
+        """Write the sidecar, which marks the shard as finished."""
         store.write(sidecar_path(self.shard), self.to_json())
 
     def to_json(self) -> bytes:
-        """Return the content of its file; equal sidecars are equal bytes."""
+        """Return the content of the sidecar's file; equal sidecars are equal bytes."""
         content = asdict(replace(self, members=None))
         if self.sources is None:
             del content["sources"]
@@ -191,10 +191,10 @@ class Sidecar:
 
     @classmethod
     def read(cls, store: Store, shard: str) -> "Sidecar | None":
-        """Return a shard's sidecar, or None where the shard isn't done.
+        """Return a shard's sidecar, or None if the shard isn't finished.
 
         Raises:
-            DatasetError: the file is there but is no sidecar.
+            DatasetError: the file exists but is not a valid sidecar.
         """
         path = sidecar_path(shard)
         if not store.exists(path):
@@ -202,26 +202,26 @@ class Sidecar:
         try:
             content = parse("sidecar", store.read(path))
         except ValueError as error:
-            raise DatasetError(store.path(path), str(error), "remove it and run the command again") from error
+            raise DatasetError(store.path(path), str(error), "remove it and rerun the command") from error
         if "members" in content:
             content["members"] = tuple(Members(*members) for members in content["members"])
         content["files"] = {name: StoredFile(**file) for name, file in content["files"].items()}
         return cls(**content)
 
     def check_config(self, store: Store, config: Config) -> None:
-        """Refuse to go on with a directory that was begun with other options.
+        """Refuse to resume a directory that was started with other options.
 
         Raises:
-            OptionsChangedError: names each option that differs.
+            OptionsChangedError: options differ; the message names each of them.
         """
         refuse_changes(store.url, self.config, config)
 
 
 def refuse_changes(where: str, old: Config, new: Config) -> None:
-    """Refuse to go on with what was begun with other options.
+    """Refuse to resume what was started with other options.
 
     Raises:
-        OptionsChangedError: names each option that differs.
+        OptionsChangedError: options differ; the message names each of them.
     """
     changed = [
         f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
@@ -229,30 +229,30 @@ def refuse_changes(where: str, old: Config, new: Config) -> None:
         if old.get(name) != new.get(name)
     ]
     if changed:
-        fix = "give the same ones, another --out, or --overwrite"
-        raise OptionsChangedError(where, "begun with other options: " + ", ".join(changed), fix)
+        fix = "give the same options, another --out, or --overwrite"
+        raise OptionsChangedError(where, "started with other options: " + ", ".join(changed), fix)
 
 
 def has_captions(config: Config) -> bool:
-    """Return whether the samples of a dataset have captions: all have one, or none has."""
+    """Return whether the samples of a dataset have captions; either all of them do, or none does."""
     return config.get("captions") is not False
 
 
 def finished_sidecars(store: Store, shards: Iterable[str]) -> Iterator[Sidecar]:
-    """Yield the sidecars of shards that have all been made, in this order.
+    """Yield the sidecars of shards that have all been finished, in this order.
 
     Raises:
-        DatasetError: one has disappeared; a dataset without it must not be called whole.
+        DatasetError: a sidecar has disappeared, so the dataset is not complete.
     """
     for shard in shards:
         sidecar = Sidecar.read(store, shard)
         if sidecar is None:
-            raise DatasetError(store.path(sidecar_path(shard)), "it disappeared", "run the same command again")
+            raise DatasetError(store.path(sidecar_path(shard)), "it has disappeared", "run the same command again")
         yield sidecar
 
 
 def add_counts(into: dict[str, int], more: dict[str, int]) -> dict[str, int]:
-    """Return the two counts added, by name, in the order of the names."""
+    """Return the sum of two counts by name, sorted by name."""
     total = Counter(into)
     total.update(more)
     return dict(sorted(total.items()))

@@ -18,19 +18,19 @@ from glitbuild.shards.reader import read_shard
 from glitbuild.shards.store import Store
 
 MOST_DIFFERENT = 10_000
-"""Values of a column that are counted; one with more of them, such as names, has no frequent ones."""
+"""Most distinct values of a column that are counted; a column with more, such as names, has no frequent ones."""
 MOST_SHOWN = 20
 
 
 @dataclass(slots=True)
 class ColumnCount:
-    """The values of one column.
+    """Statistics of one column.
 
     Attributes:
-        total: how many were added.
-        sum: of numbers, and their ``low`` and ``high``.
-        values: how often each text or boolean came; None once there were more than ``MOST_DIFFERENT``.
-        is_number: of which of the two the column is.
+        total: number of values.
+        sum: sum of the values of a numeric column; ``low`` and ``high`` are their minimum and maximum.
+        values: number of occurrences of each text or boolean; None once there are more than ``MOST_DIFFERENT``.
+        is_number: whether the column is numeric.
     """
 
     total: int = 0
@@ -41,7 +41,7 @@ class ColumnCount:
     is_number: bool = False
 
     def add(self, value: Value) -> None:
-        """Count one more value."""
+        """Add a value."""
         self.total += 1
         if isinstance(value, int | float) and not isinstance(value, bool):
             self.is_number = True
@@ -52,7 +52,7 @@ class ColumnCount:
             self._forget_if_too_many()
 
     def merge(self, other: "ColumnCount") -> None:
-        """Add what was counted of the same column elsewhere."""
+        """Add statistics of the same column that were collected elsewhere."""
         self.total += other.total
         self.sum += other.sum
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
@@ -64,9 +64,9 @@ class ColumnCount:
         self._forget_if_too_many()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON: ``mean``, ``min`` and ``max``, or ``different`` and the most frequent ``values``.
+        """Return the statistics for JSON: ``mean``, ``min`` and ``max``, or ``different`` and frequent ``values``.
 
-        Where there are too many to count, ``different`` is how many there are at least, and ``values`` is empty.
+        If there are too many distinct values to count, ``different`` is a lower bound and ``values`` is empty.
         """
         if self.is_number:
             return {"count": self.total, "mean": self.sum / self.total, "min": self.low, "max": self.high}
@@ -90,12 +90,12 @@ HISTOGRAMS = ("words", "sentences", "regions", "similarity", "best_similarity", 
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts of values between edges; a value beyond them counts in the nearest bin.
+    """Histogram with fixed edges; a value beyond them is counted in the nearest bin.
 
     Attributes:
-        edges: B + 1 rising numbers.
+        edges: B + 1 ascending numbers.
         counts: B numbers.
-        total: how many values were added, and ``sum``, ``low`` and ``high`` of them.
+        total: number of values; ``sum``, ``low`` and ``high`` are their sum, minimum and maximum.
     """
 
     edges: NDArray[Any]
@@ -109,7 +109,7 @@ class Histogram:
         self.counts = np.zeros(len(self.edges) - 1, dtype=np.int64)
 
     def add(self, values: list[float]) -> None:
-        """Count more values."""
+        """Add values."""
         if not values:
             return
         self.counts += np.histogram(np.clip(values, self.edges[0], self.edges[-1]), self.edges)[0]
@@ -118,14 +118,14 @@ class Histogram:
         self.low, self.high = min(self.low, *values), max(self.high, *values)
 
     def merge(self, other: "Histogram") -> None:
-        """Add what was counted elsewhere between the same edges."""
+        """Add a histogram with the same edges."""
         self.counts += other.counts
         self.total += other.total
         self.sum += other.sum
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON; mean, low and high are 0.0 where nothing was counted."""
+        """Return the histogram for JSON; mean, minimum and maximum are 0.0 if it is empty."""
         mean, low, high = (self.sum / self.total, self.low, self.high) if self.total else (0.0, 0.0, 0.0)
         figures = {"count": self.total, "mean": round(mean, 5), "min": round(low, 5), "max": round(high, 5)}
         return figures | {
@@ -139,17 +139,17 @@ class Stats:
     """Distributions over a dataset.
 
     Attributes:
-        words: white-space separated words per caption.
-        sentences: a caption.
-        regions: candidates per image.
-        similarity: cosine of every pair.
-        best_similarity: of each image's best pair.
-        area: of each pair's region, as a share of the image.
-        kinds: candidates by kind.
-        chosen: how often a sentence's best region was of which kind.
-        labels: of detected regions, the most frequent first once ``as_dict`` is called.
-        given_labels: the same of given regions.
-        columns: what the columns that were kept hold.
+        words: number of whitespace-separated words per caption.
+        sentences: number of sentences per caption.
+        regions: number of candidate regions per image.
+        similarity: cosine similarity of every pair.
+        best_similarity: cosine similarity of each image's best pair.
+        area: area of each pair's region, as a share of the image.
+        kinds: number of candidate regions by kind.
+        chosen: number of pairs by the kind of their region.
+        labels: number of detected regions by label; ``as_dict`` puts the most frequent first.
+        given_labels: number of given regions by label, same as above.
+        columns: statistics of the kept columns.
     """
 
     words: Histogram = field(default_factory=lambda: Histogram(np.arange(0, 1001, 20)))
@@ -165,7 +165,7 @@ class Stats:
     columns: dict[str, ColumnCount] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
-        """Count one sample."""
+        """Add a sample."""
         if sample.caption:
             self.words.add([len(sample.caption.split())])
         for name, value in sample.source.extra.items():
@@ -189,7 +189,7 @@ class Stats:
                 labels[region.label] = labels.get(region.label, 0) + 1
 
     def as_dict(self) -> dict[str, Any]:
-        """Return them for JSON."""
+        """Return the statistics for JSON."""
         labels = {"labels": _most_frequent_first(self.labels)}
         if self.given_labels:
             labels["given_labels"] = _most_frequent_first(self.given_labels)
@@ -198,7 +198,7 @@ class Stats:
         return {name: getattr(self, name).as_dict() for name in HISTOGRAMS} | kinds | labels | columns
 
     def merge(self, other: "Stats") -> None:
-        """Add what was counted elsewhere, with the same edges."""
+        """Add statistics that were collected elsewhere, with the same edges."""
         for name in HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
         for name in ("kinds", "chosen", "labels", "given_labels"):
@@ -214,7 +214,7 @@ def _most_frequent_first(counts: dict[str, int]) -> dict[str, int]:
 
 
 def stats_of_shard(store: Store, entry: ShardEntry) -> Stats:
-    """Read a shard and count; one sample is in memory at a time.
+    """Read a shard and collect its statistics; only one sample is in memory at a time.
 
     Raises:
         DatasetError: the shard is damaged.
@@ -231,13 +231,13 @@ def collect(
     progress: Callable[[int], None] = lambda samples: None,
     cluster: Cluster | None = None,
 ) -> Stats:
-    """Read a dataset and count; the result doesn't depend on where or in which order shards are read.
+    """Collect the statistics of a dataset; the result doesn't depend on where or in which order shards are read.
 
     Args:
-        store: the dataset directory.
-        manifest: of the dataset.
-        progress: called with the number of samples done, a shard at a time.
-        cluster: where to read shards in parallel; None for this process.
+        store: dataset directory.
+        manifest: manifest of the dataset.
+        progress: callback that gets the number of samples of each finished shard.
+        cluster: cluster on which to read shards in parallel; None for this process.
 
     Raises:
         DatasetError: a shard is damaged.

@@ -1,4 +1,4 @@
-"""A dataset directory, on a local disk or anywhere fsspec reaches, whose files appear only when whole."""
+"""Access to a dataset directory, local or through fsspec; files appear only when they are complete."""
 
 import errno
 import hashlib
@@ -16,22 +16,22 @@ from glitbuild.files import is_stray
 from glitbuild.records import writable
 
 TEMPORARY = ".part-"
-"""Stands in the name of every file that is being written; nothing with it is ever read."""
+"""Part of the name of every file that is being written; such files are never read."""
 
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "hf"}
-"""Protocols whose files are seen only once their upload is complete, large ones in parts."""
+"""Protocols whose files become visible only when their upload (multipart for large files) is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is whole: its size in bytes and the SHA-256 of its content, in hex."""
+    """A complete file: its size in bytes and the SHA-256 of its content, in hex."""
 
     bytes: int
     sha256: str
 
 
 class HashingFile:
-    """A binary file opened for writing that knows the size and SHA-256 of what went through it."""
+    """A binary file opened for writing that tracks the size and SHA-256 of what is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -50,12 +50,12 @@ class HashingFile:
         return self._size
 
     def flush(self) -> None:
-        """Hand what is buffered to the file system."""
+        """Flush buffered data to the file system."""
         self._file.flush()
 
     @property
     def closed(self) -> bool:
-        """Whether the file below is closed (pyarrow asks)."""
+        """Whether the underlying file is closed (required by pyarrow)."""
         return self._file.closed
 
     @property
@@ -68,19 +68,19 @@ class StagedFile(HashingFile):
     """A file being written that appears under its name only when it is committed."""
 
     def finish(self) -> None:
-        """Have its bytes where nothing can fail any more but giving them the name."""
+        """Write out all data, so that only the renaming can still fail."""
 
     def commit(self) -> None:
-        """Let it appear, in the place of an older one."""
+        """Make the file appear under its name, replacing an older one."""
         raise NotImplementedError
 
     def discard(self) -> None:
-        """Leave nothing of it, unless it was committed."""
+        """Remove the file, unless it has been committed."""
         raise NotImplementedError
 
 
 class _Part(StagedFile):
-    """A temporary file beside the final one; locally it is on the disk before it takes the name."""
+    """A temporary file next to the final one; on local disks it is synced before it is renamed."""
 
     def __init__(self, fs: Any, path: str, is_local: bool) -> None:
         folder, name = posixpath.split(path)
@@ -108,10 +108,10 @@ class _Part(StagedFile):
 
 
 class _Upload(StagedFile):
-    """An object uploaded under its own name, in parts where it is large.
+    """An object uploaded under its final name, in parts if it is large.
 
-    To move it there later would be a copy, of at most 5 GB in S3. The store shows it once the upload is complete,
-    which is what closing the file does.
+    Renaming it later would be a copy, which S3 limits to 5 GB. The object becomes visible when the upload is
+    completed, which closing the file does.
     """
 
     def __init__(self, fs: Any, path: str) -> None:
@@ -124,17 +124,17 @@ class _Upload(StagedFile):
 
     def discard(self) -> None:
         if not self._committed:
-            # Closing it, which its finalizer does too, would complete the upload with what there is.
+            # Closing the file, as its finalizer does, would complete the upload with partial content.
             self._upload.closed = True
-            with suppress(Exception):  # the upload may be gone already; what matters is the first error
+            with suppress(Exception):  # the upload may be gone already, and must not hide the first error
                 self._upload.discard()
 
 
 class Store:
-    """A dataset directory. Names of files are posix paths below it, such as ``shards/00000.tar``.
+    """A dataset directory; file names are POSIX paths relative to it, such as ``shards/00000.tar``.
 
     Args:
-        url: a local path or an fsspec URL (``s3://bucket/dataset``).
+        url: local path or fsspec URL (``s3://bucket/dataset``).
 
     Raises:
         ConfigError: the URL's protocol is unknown or its driver is not installed.
@@ -144,7 +144,7 @@ class Store:
         from fsspec.core import url_to_fs
 
         try:
-            # A listing kept from before would hide what other processes have written since.
+            # A cached listing would hide what other processes have written since.
             self._fs, self._root = url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise ConfigError(
@@ -157,12 +157,12 @@ class Store:
 
     @property
     def root(self) -> str:
-        """The directory as the file system names it; two URLs of one directory have the same."""
+        """Path of the directory in its file system, the same for every URL of it."""
         return os.path.realpath(self._root) if self.is_local else str(self._root)
 
     @property
     def name(self) -> str:
-        """What pages and reports call the directory; where it lies is nobody else's business."""
+        """Name of the directory in pages and reports, without its path, which may be private."""
         return writable(posixpath.basename(self._root.rstrip("/"))) or "dataset"
 
     def __str__(self) -> str:
@@ -173,7 +173,7 @@ class Store:
         return posixpath.join(self._root, name)
 
     def exists(self, name: str = "") -> bool:
-        """Return whether the file, or without a name the directory, is there."""
+        """Return whether a file exists, or the directory itself if no name is given."""
         return bool(self._fs.exists(self.path(name) if name else self._root))
 
     def size(self, name: str) -> int:
@@ -181,10 +181,10 @@ class Store:
         return int(self._fs.size(self.path(name)))
 
     def version(self, name: str) -> str:
-        """Return what changes when a file is written again: a hash of all that the store says about it.
+        """Return a value that changes when a file is rewritten: a hash of the store's metadata of the file.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: the file does not exist.
         """
         return str(self._fs.ukey(self.path(name)))
 
@@ -192,25 +192,25 @@ class Store:
         """Return a file's content.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: the file does not exist.
         """
         return bytes(self._fs.cat_file(self.path(name)))
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
-        """Return the bytes ``[start, end)`` of a file, in one request; fewer where it ends before.
+        """Return the bytes ``[start, end)`` of a file with one request; fewer if the file is shorter.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: the file does not exist.
         """
         try:
             return bytes(self._fs.cat_file(self.path(name), start=start, end=end))
         except OSError as error:
-            if error.errno != errno.EINVAL:  # what s3fs makes of a range that begins behind the end
+            if error.errno != errno.EINVAL:  # s3fs raises it for a range that starts beyond the end
                 raise
             return b""
 
     def stored(self, name: str) -> StoredFile:
-        """Return a file's size and hash; all of it is read."""
+        """Return a file's size and hash, for which the whole file is read."""
         with self.open(name) as file:
             return StoredFile(self.size(name), hashlib.file_digest(file, "sha256").hexdigest())
 
@@ -219,9 +219,9 @@ class Store:
         return self._fs.open(self.path(name), "rb")
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the whole files in a folder, sorted; an absent folder has none.
+        """Return the sorted names of the complete files in a folder; none if the folder doesn't exist.
 
-        What desktops leave, such as ``.DS_Store``, is not among them.
+        Files that desktops leave behind, such as ``.DS_Store``, are omitted.
         """
         self._fs.invalidate_cache()
         if not self._fs.isdir(self.path(folder)):
@@ -230,7 +230,7 @@ class Store:
         return sorted(f"{folder}/{name}" for name in found if TEMPORARY not in name and not is_stray(name))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the sizes in bytes of the whole files in a folder, by name; ``""`` is the directory itself."""
+        """Return the sizes in bytes of the complete files in a folder, by name; ``""`` is the directory itself."""
         self._fs.invalidate_cache()
         if not self._fs.isdir(self.path(folder)):
             return {}
@@ -239,15 +239,15 @@ class Store:
         return {posixpath.join(folder, name): found[name] for name in sorted(found) if TEMPORARY not in name}
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         if self.exists(name):
             self._fs.rm_file(self.path(name))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[StagedFile]:
-        """Write a file that appears under its name when it is committed; what is not when the block ends is gone.
+        """Write a file that appears under its name when it is committed, and is discarded if the block doesn't.
 
-        To replace several files at once, have all of them whole (``finish``) before the first is committed.
+        To replace several files at once, complete all of them (``finish``) before committing the first.
         """
         path = self.path(name)
         file = _Upload(self._fs, path) if self._is_object_store else _Part(self._fs, path, self.is_local)
@@ -258,20 +258,20 @@ class Store:
 
     @contextmanager
     def create(self, name: str) -> Iterator[HashingFile]:
-        """Write a file that appears under its name when the block ends, and not at all if it raises."""
+        """Write a file that appears under its name when the block ends, or not at all if the block raises."""
         with self.stage(name) as file:
             yield file
             file.finish()
             file.commit()
 
     def write(self, name: str, data: bytes) -> StoredFile:
-        """Write a whole file at once."""
+        """Write a complete file at once."""
         with self.create(name) as file:
             file.write(data)
         return file.stored
 
     def sweep(self, folders: tuple[str, ...]) -> None:
-        """Remove what runs that were killed left half written in these folders."""
+        """Remove partial files that killed runs left in these folders."""
         for folder in folders:
             if not self._fs.isdir(self.path(folder)):
                 continue
@@ -280,10 +280,10 @@ class Store:
                     self.remove(posixpath.relpath(path, self._root))
 
     def check_writable(self) -> None:
-        """Prove that files can be written to the directory; nothing of the proof remains.
+        """Check that files can be written to the directory, by writing and removing a test file.
 
         Raises:
-            ConfigError: they can't.
+            ConfigError: the directory isn't writable.
         """
         try:
             self.probe("shards/probe")
@@ -292,9 +292,9 @@ class Store:
             raise ConfigError(self.url, f"can't be written to ({reason})", "choose another --out") from error
 
     def probe(self, name: str) -> None:
-        """Write a file and remove it, with the folders that were made for it; raise what the file system raises."""
+        """Write a file and remove it, with any folders created for it; errors of the file system are passed on."""
         made = [path for path in Path(self.path(name)).parents if self.is_local and not path.exists()]
         self.write(name, b"")
         self.remove(name)
-        for folder in made:  # the deepest is the first
+        for folder in made:  # deepest first
             folder.rmdir()

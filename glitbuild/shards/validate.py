@@ -1,4 +1,4 @@
-"""Is a dataset directory what its manifest says: every file, hash, record, span and box."""
+"""Validation of a dataset directory against its manifest: every file, hash, record, span and box."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,13 +21,13 @@ from glitbuild.shards.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the check of one shard came to.
+    """Result of checking one shard.
 
     Attributes:
-        problems: of its own files.
-        sidecar: None where it is missing or something is wrong with it.
-        samples: how many its sidecar says, or else the manifest.
-        rows: which it holds; None where it can't be read.
+        problems: problems of the shard's own files.
+        sidecar: sidecar of the shard; None if it is missing or wrong.
+        samples: number of samples according to the sidecar or, without one, to the manifest.
+        rows: rows of the shard; None if it can't be read.
     """
 
     problems: list[Problem]
@@ -40,9 +40,9 @@ def check_shard(manifest: Manifest, store: Store, entry: ShardEntry) -> Checked:
     """Check one shard by itself.
 
     Args:
-        manifest: of the dataset; it need not list the shards.
-        store: the dataset directory.
-        entry: the shard, as the manifest lists it.
+        manifest: manifest of the dataset; it need not list the shards.
+        store: dataset directory.
+        entry: entry of the shard in the manifest.
     """
     sidecar, problems = _read_sidecar(store, manifest, entry)
     check = ShardCheck(store, manifest, entry, sidecar)
@@ -58,16 +58,16 @@ def validate(
     progress: Callable[[int], None] = lambda samples: None,
     cluster: Cluster | None = None,
 ) -> Iterator[Problem]:
-    """Yield every problem of a dataset, streaming each tar; one shard's records are in memory at a time.
+    """Yield every problem of a dataset, streaming each tar; only one shard's records are in memory at a time.
 
-    What follows from a problem is not reported again: where a file is damaged, its content is not compared
-    with that of others. Where the sidecar and the manifest differ, the shard's own files say which is wrong.
+    Consequences of a problem are not reported again: if a file is damaged, its content is not compared with other
+    files. If the sidecar and the manifest differ, the shard's own files decide which of them is wrong.
 
     Args:
-        store: the dataset directory.
-        manifest: as ``open_dataset`` returned it.
-        progress: called with the number of samples checked, a shard at a time.
-        cluster: where to check shards in parallel; None for this process.
+        store: dataset directory.
+        manifest: manifest that ``open_dataset`` returned.
+        progress: callback that gets the number of samples of each checked shard.
+        cluster: cluster on which to check shards in parallel; None for this process.
     """
     place = sizes_path(manifest.schema)
     listed = {place}
@@ -93,16 +93,16 @@ def validate(
             sidecar_sizes.append(replace(entry, samples=checked.samples))
             progress(entry.samples)
     for shard in order.moved if order.complete else ():
-        yield Problem(MANIFEST, f"rows were moved to shard {shard}, which it doesn't name")
+        yield Problem(MANIFEST, f"rows were moved to shard {shard}, which it doesn't list")
     for shard, key in repeated_keys(keys):
-        yield Problem(tar_path(shard), f"key {key:09d} is in another shard, too")
+        yield Problem(tar_path(shard), f"key {key:09d} is also in another shard")
     of_manifest = manifest.totals, manifest.skipped, manifest.sources
     if summable and of_manifest != (sums.totals, sums.skipped, sums.most_frequent_sources):
-        yield Problem(MANIFEST, "its totals, sources or skipped inputs are not the sums over the shards")
-    # Where the manifest is wrong about a shard, that was said above.
+        yield Problem(MANIFEST, "its totals, sources or skipped rows are not the sums over the shards")
+    # If the manifest is wrong about a shard, that has been reported above.
     sizes = [sizes_json(manifest.shards), sizes_json(sidecar_sizes)]
     if not store.exists(place) or store.read(place) not in sizes:
-        yield Problem(place, "missing, or not the numbers of samples in the manifest")
+        yield Problem(place, "missing, or its numbers of samples differ from the manifest")
     for name in (name for folder in FOLDERS for name in store.names(folder)):
         if name not in listed:
             yield Problem(name, "not in the manifest")
@@ -118,11 +118,11 @@ def _read_sidecar(store: Store, manifest: Manifest, entry: ShardEntry) -> tuple[
         return None, [Problem(path, "missing")]
     files = shard_files(entry.name, manifest.config["stage"])
     if sidecar.shard != entry.name or sidecar.files.keys() != set(files):
-        return None, [Problem(path, f"it is not about {', '.join(files)}")]
+        return None, [Problem(path, f"it is not the sidecar of {', '.join(files)}")]
     if sidecar.schema != manifest.schema:
-        return sidecar, [Problem(path, f"its schema is {sidecar.schema}, the manifest's is {manifest.schema}")]
+        return sidecar, [Problem(path, f"its schema is {sidecar.schema}, but the manifest's is {manifest.schema}")]
     if sidecar.config not in (manifest.config, manifest.shard_config):
-        return sidecar, [Problem(path, "was made with other options than the manifest says")]
+        return sidecar, [Problem(path, "its options differ from those in the manifest")]
     if sidecar.to_json() != store.read(path):
-        return sidecar, [Problem(path, "its bytes are not those that were written")]
+        return sidecar, [Problem(path, "its bytes have changed since it was written")]
     return sidecar, []

@@ -1,4 +1,4 @@
-"""Write a shard: the tar with its samples, the table of pairs, the skipped rows, and last the sidecar."""
+"""Writing a shard: the tar with its samples, the pairs table, the skipped rows and, last, the sidecar."""
 
 import io
 import tarfile
@@ -13,11 +13,11 @@ from glitbuild.shards.sidecar import Config, Members, Sidecar, add_counts, count
 from glitbuild.shards.store import HashingFile, Store
 
 PREFIX = "extra_"
-"""Of kept columns, whose own names may be those of the table's."""
+"""Prefix of kept columns in the pairs table, whose own columns may have the same names."""
 
 
 def pair_rows(sample: Sample) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a matched sample; none for one that isn't matched."""
+    """Yield the pairs table's rows for a sample; none if it isn't matched."""
     if sample.matched is None:
         return
     for index, (indices, pair) in enumerate(zip(sample.matched.pairs, sample.pairs, strict=True)):
@@ -45,10 +45,10 @@ def _further(sample: Sample, region: Region) -> dict[str, Any]:
 
 
 def arrow_schema(config: Config) -> Any:
-    """Return the table's pyarrow schema; coordinates are pixels of the stored image.
+    """Return the pyarrow schema of the pairs table; coordinates are pixels of the stored image.
 
     Args:
-        config: of the dataset: it says whether there are boxes, and the types of the columns that are kept.
+        config: configuration of the dataset, which says whether there are boxes and the types of kept columns.
     """
     import pyarrow as pa
 
@@ -75,7 +75,7 @@ def write_pairs(file: IO[bytes], rows: Sequence[dict[str, Any]], config: Config)
 
 
 def read_pairs(file: IO[bytes]) -> list[dict[str, Any]]:
-    """Read the rows of one shard's table."""
+    """Read the rows of one shard's pairs table."""
     import pyarrow.parquet as pq
 
     rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
@@ -83,10 +83,10 @@ def read_pairs(file: IO[bytes]) -> list[dict[str, Any]]:
 
 
 Outcome = tuple[Sample, bytes] | Skip
-"""What became of one input: a sample with its JPEG, or a row of ``skipped/``."""
+"""Result for one input row: a sample with its JPEG, or a skipped row."""
 
 BUFFER = 1 << 20
-"""Bytes of skipped rows that are kept in memory."""
+"""Bytes of skipped rows that are buffered in memory."""
 
 
 def write_shard(
@@ -97,22 +97,23 @@ def write_shard(
     describe_input: Callable[[], dict[str, Any]],
     truth: Callable[[], bytes] | None = None,
 ) -> Sidecar:
-    """Write a shard's files and, once all of them are in their places, its sidecar.
+    """Write a shard's files and, once all of them are in place, its sidecar.
 
-    A shard of this name that is finished is replaced: until the new files are whole it stays as it is, and then
-    its sidecar goes first. So a run that is stopped anywhere leaves the old shard, or one without a sidecar, and
-    where ``outcomes`` or ``describe_input`` raises nothing has changed.
+    A finished shard of this name is replaced: it stays untouched until the new files are complete, and then its
+    sidecar is removed first. A run that is stopped at any point therefore leaves either the old shard or one
+    without a sidecar; if ``outcomes`` or ``describe_input`` raises, nothing has changed.
 
-    Samples are streamed into the tar, and skipped rows, of which there may be any number, into their file; what is
-    kept in memory are where samples lie and are from and, after ``match``, the rows of the table of pairs.
+    Samples are streamed into the tar, and skipped rows, of which there may be any number, into their file. Only the
+    positions and origins of samples and, in ``match``, the rows of the pairs table are kept in memory.
 
     Args:
-        store: the dataset directory.
-        shard: the shard's name.
+        store: dataset directory.
+        shard: name of the shard.
         outcomes: samples and skipped rows, in the order of the input.
-        config: the options the dataset is made with; the table of pairs is written by the stage ``match``.
-        describe_input: called when ``outcomes`` is exhausted; what the sidecar says of the input.
-        truth: likewise; the content of the shard's file in ``truth/``, for the stage ``scenes`` alone.
+        config: options that the dataset is made with; the stage ``match`` writes the pairs table.
+        describe_input: function called when ``outcomes`` is exhausted; returns the input for the sidecar.
+        truth: function called when ``outcomes`` is exhausted; returns the content of the shard's file in
+            ``truth/``, for the stage ``scenes`` only.
     """
     rows: list[dict[str, Any]] = []
     sources: list[Source] = []
@@ -162,7 +163,7 @@ def write_shard(
 
 
 class _SkippedRows:
-    """Lines of a shard's file in ``skipped/``, of which only the last are in memory."""
+    """Writer of a shard's file in ``skipped/``, which buffers only the latest lines."""
 
     def __init__(self, file: HashingFile) -> None:
         self._file, self._lines = file, bytearray()
@@ -176,13 +177,13 @@ class _SkippedRows:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is in memory."""
+        """Write the buffered lines."""
         self._file.write(bytes(self._lines))
         self._lines.clear()
 
 
 def _open_tar(output: IO[bytes]) -> tarfile.TarFile:
-    # A stream ("w|") never seeks back, so the hash sees every byte once and in order.
+    # A stream ("w|") never seeks back, so every byte is hashed once and in order.
     return tarfile.open(fileobj=output, mode="w|", format=tarfile.USTAR_FORMAT)
 
 
@@ -194,13 +195,13 @@ def _add_sample(tar: tarfile.TarFile, sample: Sample, jpeg: bytes, has_caption: 
     for extension, data in contents.items():
         info = tarfile.TarInfo(f"{sample.key}.{extension}")  # no times or owners: equal samples are equal bytes
         info.size = len(data)
-        places += [tar.offset + tarfile.BLOCKSIZE, len(data)]  # in USTAR a header is one block
+        places += [tar.offset + tarfile.BLOCKSIZE, len(data)]  # a USTAR header is one block
         tar.addfile(info, io.BytesIO(data))
     return Members(sample.key, *places)
 
 
 def sample_counts(sample: Sample) -> dict[str, int]:
-    """Return what a sample adds to the totals: its boxes, and what ``match`` made of it."""
+    """Return what a sample adds to the totals: its boxes, and the counts of ``match``."""
     boxes = {} if sample.boxes is None else {"boxes": len(sample.boxes), "boxes_left_out": sample.boxes_left_out}
     if sample.matched is None:
         return boxes

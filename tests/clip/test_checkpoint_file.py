@@ -93,7 +93,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
         ({"vision_model.embeddings.weight": torch.ones(1)}, "weights of a transformers model"),
         (
             SMALL | {"positional_embedding_res": torch.ones(248, 2)},
-            "positional_embedding and positional_embedding_res are not of one shape",
+            "positional_embedding and positional_embedding_res differ in shape",
         ),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_file_that_is_cut_off_is_named(suffix: str, tmp_path: Path) -> None:
     else:
         torch.save(SMALL, path, _use_new_zipfile_serialization="old" not in suffix)
     cut(path)
-    with pytest.raises(ModelError, match="--pretrained: cut off, damaged or no checkpoint"):
+    with pytest.raises(ModelError, match="--pretrained: truncated, damaged or not a checkpoint"):
         read_checkpoint(path, "--pretrained")
 
 

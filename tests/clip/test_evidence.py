@@ -116,7 +116,7 @@ def test_the_config_of_another_model_in_the_same_folder_says_nothing(tmp_path: P
 
 def test_a_damaged_neighbour_is_named(tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_text("{")
-    with pytest.raises(ModelError, match=r"--pretrained: open_clip_config\.json beside it"):
+    with pytest.raises(ModelError, match=r"--pretrained: open_clip_config\.json next to it"):
         beside(tmp_path / "weights.pt")
 
 

@@ -69,7 +69,7 @@ def test_a_model_that_can_not_be_used_is_one_line_that_names_the_commands_own_op
     before = tree(world)
     for pretrained, says in (
         ("weights.pt", "--force-quick-gelu"),
-        ("pointer.safetensors", "a Git LFS pointer, not the weights; run `git lfs pull`"),
+        ("pointer.safetensors", "a Git LFS pointer, not weights; run `git lfs pull`"),
         ("page.pt", "a web page, not weights"),
         ("empty.pt", "the file is empty"),
         ("no/such.pt", "no such file"),
@@ -82,17 +82,17 @@ def test_a_model_that_can_not_be_used_is_one_line_that_names_the_commands_own_op
         assert says in line
         assert {"match": " --pretrained", "train": "--clip-", "eval": "--clip-"}[name] not in line
     for model, says in (
-        ("hf", "a transformers folder (CLIPModel), which is not read here; give an open_clip architecture"),
+        ("hf", "a transformers folder (CLIPModel), which is not supported; give an open_clip architecture"),
         ("siglip", "a transformers folder (siglip)"),
         ("unfinished", "its training isn't finished"),
         (
             "clone",
-            "its weights are not called open_clip_model.safetensors; name the architecture, and give clone/open",
+            "its weights are not called open_clip_model.safetensors; give the architecture, and clone/open",
         ),
-        ("nothing", "no model there"),
-        ("weights.pt", "a file, which does not tell its architecture"),
+        ("nothing", "it contains no model"),
+        ("weights.pt", "a file, which doesn't determine its architecture"),
         ("no/such", "neither a folder nor an architecture"),
-        ("hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "not loaded from the Hub by their name"),
+        ("hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "not loaded from the Hub by name"),
     ):
         result = here(*command(name, model), cwd=world)
         assert (result.returncode, result.stdout) == (2, ""), result.stderr

@@ -223,13 +223,13 @@ def test_a_long_clip_file_is_read_as_long_clip_reads_it(wrapped: bool, tmp_path:
     [
         (
             {"vision_cfg": {"image_size": 96}},
-            r"they see pictures of 96 pixels \(6 x 6 patches\), it sees 64 pixels",
+            r"they are for images of 96 pixels \(6 x 6 patches\), it is for 64 pixels",
         ),
-        ({"vision_cfg": {"patch_size": 32}}, r"visual\.conv1\.weight is 64x3x32x32 and not 64x3x16x16"),
-        ({"text_cfg": {"vocab_size": 60}}, r"token_embedding\.weight is 60x64 and not 49408x64"),
+        ({"vision_cfg": {"patch_size": 32}}, r"visual\.conv1\.weight is 64x3x32x32 instead of 64x3x16x16"),
+        ({"text_cfg": {"vocab_size": 60}}, r"token_embedding\.weight is 60x64 instead of 49408x64"),
         ({"text_cfg": {"layers": 3}}, r"unknown: transformer\.resblocks\.2\.ln_1\.weight, .* and 9 more"),
         ({"vision_cfg": {"layers": 1}}, r"missing: visual\.transformer\.resblocks\.1\.ln_1\.weight"),
-        ({"embed_dim": 16}, r"text_projection is 64x16 and not 64x32"),
+        ({"embed_dim": 16}, r"text_projection is 64x16 instead of 64x32"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_and_named(change: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -240,5 +240,5 @@ def test_weights_that_do_not_fit_are_refused_and_named(change: dict[str, Any], s
 
 def test_the_architecture_that_fits_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "weights.pt", trained(vision_cfg={"image_size": 96}))
-    with pytest.raises(ModelError, match="their shapes are those of ViT-L-14-336, ViT-L-14-336-quickgelu"):
+    with pytest.raises(ModelError, match="their shapes match ViT-L-14-336, ViT-L-14-336-quickgelu"):
         loaded("ViT-L-14", path, facts=QUICK)

@@ -33,11 +33,11 @@ def test_the_demo_is_right_about_most_regions_and_leaves_a_page(
         assert float(rows[name][0].rstrip("%")) > 70
     assert 0 < float(rows["text to image, R@1"][0]) < 100
     assert "demo/contact-sheet.png" in first.stdout
-    assert first.stdout.endswith("Look at demo/preview.html\n")
+    assert first.stdout.endswith("Open demo/preview.html\n")
     assert (tmp_path / "demo" / "preview.html").read_text().count("<article") == 32
     assert Image.open(tmp_path / "demo" / "contact-sheet.png").width > 1000
     again = here("demo", "--out", "demo", cwd=tmp_path)
-    assert again.stdout.count("was there") == 5
+    assert again.stdout.count("already done") == 5
     assert figures(again.stdout)["text to image, R@1"] == rows["text to image, R@1"]
 
 

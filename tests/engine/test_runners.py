@@ -77,7 +77,7 @@ def test_workers_that_die_while_they_start_are_replaced(nodes: ray.cluster_utils
 
 def test_workers_that_never_start_end_the_run(nodes: ray.cluster_utils.Cluster, tmp_path: Path) -> None:
     build = DiesAtStart(tmp_path, times=999)
-    with pytest.raises(GlitbuildError, match="die while they load"):
+    with pytest.raises(GlitbuildError, match="die while loading"):
         run(RayRunner(build, Cluster(1, address=nodes.address)))
 
 

@@ -117,7 +117,7 @@ def test_what_is_missing_or_has_another_size_is_named(world: Path) -> None:
     counted: list[int] = []
     check_files(store, {"shards/sizes.json": store.stored("shards/sizes.json")}, counted.append)
     assert counted == [1]
-    with pytest.raises(DatasetError, match="bytes and not 3"):
+    with pytest.raises(DatasetError, match="bytes instead of 3"):
         check_files(store, {"shards/sizes.json": StoredFile(3, "0" * 64)})
     (world / "pairs/shards/00001.tar").unlink()
     with pytest.raises(DatasetError, match=r"00001\.tar: missing"):

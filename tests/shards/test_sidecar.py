@@ -90,7 +90,7 @@ def test_a_wrong_place_is_damage(store: Store, field: str, change: int) -> None:
 def test_another_sample_or_picture_is_damage(store: Store) -> None:
     write_shard(store, "00000", list(content()), {"stage": "match"}, dict)
     places = read_index(store, "00000")
-    with pytest.raises(DatasetError, match="in the place of 000000009"):
+    with pytest.raises(DatasetError, match="where that of 000000009 should be"):
         read_sample(store, "00000", places[0]._replace(key="000000009"))
     data = bytearray(store.read(TAR))
     data[places[0].jpg_offset + 40] ^= 1
@@ -98,7 +98,7 @@ def test_another_sample_or_picture_is_damage(store: Store) -> None:
     store.write(TAR, bytes(data))
     with pytest.raises(DatasetError, match="SHA-256"):
         read_sample(store, "00000", places[0])
-    with pytest.raises(DatasetError, match=r"000000001\.txt is not the caption"):
+    with pytest.raises(DatasetError, match=r"000000001\.txt differs from the caption"):
         read_sample(store, "00000", places[1])
     store.write(TAR, bytes(data[: places[3].json_offset]))
     assert read_sample(store, "00000", places[2]) == content()[2]

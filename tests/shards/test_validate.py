@@ -206,9 +206,13 @@ def test_a_first_shard_that_was_replaced_is_not_held_against_the_others(dataset:
 STATEMENTS: list[tuple[str, Callable[[Any], object], str]] = [
     ("shards/00001.json", lambda c: c["config"].update(score=0.5), "other options"),
     ("shards/00001.json", lambda c: c.update(samples=3), "says 3 samples, but there are 2"),
-    ("shards/00001.json", lambda c: c.update(shard="00002"), "not about"),
-    ("shards/00001.json", lambda c: c["files"].pop("pairs/00001.parquet"), "not about"),
-    ("shards/00001.json", lambda c: c["files"].update({"../x": c["files"]["shards/00001.tar"]}), "not about"),
+    ("shards/00001.json", lambda c: c.update(shard="00002"), "not the sidecar of"),
+    ("shards/00001.json", lambda c: c["files"].pop("pairs/00001.parquet"), "not the sidecar of"),
+    (
+        "shards/00001.json",
+        lambda c: c["files"].update({"../x": c["files"]["shards/00001.tar"]}),
+        "not the sidecar of",
+    ),
     ("shards/00001.json", lambda c: c["files"]["shards/00001.tar"].update(bytes=1), "size and SHA-256"),
     ("shards/00001.json", lambda c: c["files"]["shards/00001.tar"].update(sha256="0" * 64), "size and SHA-256"),
     ("shards/00001.json", lambda c: c["files"]["pairs/00001.parquet"].update(bytes=1), "has 1 bytes"),
@@ -220,10 +224,10 @@ STATEMENTS: list[tuple[str, Callable[[Any], object], str]] = [
     ("shards/00001.json", lambda c: c["input"].update(shard="00000"), "made from shard 00000"),
     ("shards/00001.json", lambda c: c.pop("config"), "config"),
     ("shards/00001.json", lambda c: c.pop("members"), "members"),
-    ("shards/00001.json", lambda c: c["members"].pop(), "lie elsewhere"),
-    ("shards/00001.json", lambda c: c["members"][1].__setitem__(0, "000000003"), "lie elsewhere"),
-    ("shards/00001.json", lambda c: c["members"][1].__setitem__(1, 513), "lie elsewhere"),
-    ("shards/00001.json", lambda c: c["members"][1].__setitem__(6, 1), "lie elsewhere"),
+    ("shards/00001.json", lambda c: c["members"].pop(), "positions of the samples"),
+    ("shards/00001.json", lambda c: c["members"][1].__setitem__(0, "000000003"), "positions of the samples"),
+    ("shards/00001.json", lambda c: c["members"][1].__setitem__(1, 513), "positions of the samples"),
+    ("shards/00001.json", lambda c: c["members"][1].__setitem__(6, 1), "positions of the samples"),
     ("shards/00001.json", lambda c: c.update(schema="glit/1"), "schema is glit/1"),
     ("shards/sizes.json", lambda c: c.update({"00001.tar": 3}), "numbers of samples"),
     ("shards/sizes.json", lambda c: c.pop("00001.tar"), "numbers of samples"),
@@ -257,7 +261,7 @@ def test_the_rows_of_the_shards_follow_one_another(tmp_path: Path) -> None:
             sidecar["input"]["rows"] = rows
         assert only_problem(folder) == (
             "shards/00001.json",
-            f"says it is made from the rows {rows}, but it holds 4 from 3",
+            f"says it is made from the rows {rows}, but it holds 4 rows starting at 3",
         )
 
 
@@ -299,7 +303,7 @@ def test_a_table_that_differs_from_the_records_is_named(dataset: Path) -> None:
     with path.open("wb") as file:
         write_pairs(file, rows, {"stage": "match"})
     relist(dataset, "pairs/00001.parquet")
-    assert only_problem(dataset) == ("pairs/00001.parquet", "its rows are not the pairs of the records")
+    assert only_problem(dataset) == ("pairs/00001.parquet", "its rows differ from the pairs in the records")
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 9])
@@ -384,10 +388,13 @@ EMPTY = replace(MATCHED.regions[5], box=(9.0, 2.0, 9.0, 20.0))
     ("change", "says"),
     [
         (set_image(sha256="f" * 64), "SHA-256 is not the one in the record"),
-        (set_image(width=33), "the image is (32, 24), the record says (33, 24)"),
+        (set_image(width=33), "the image is (32, 24), but the record says (33, 24)"),
         (other_image(png()), "can't be opened as a JPEG"),
         (other_image(b""), "can't be opened as a JPEG"),
-        (other_image(with_segments(MATCHED_JPEG, exif_segment(6))), "asks viewers to turn it (EXIF orientation 6)"),
+        (
+            other_image(with_segments(MATCHED_JPEG, exif_segment(6))),
+            "the EXIF orientation 6: viewers would turn it",
+        ),
         (set_matched(sentences=((0, 11), (12, 41))), "outside the caption"),
         (set_matched(sentences=((0, 40), (40, 40))), "empty"),
         (set_matched(regions=(*MATCHED.regions[:5], FAR)), "outside the image"),
@@ -450,7 +457,7 @@ def test_pictures_beyond_pillows_own_limit_are_fine(dataset: Path, monkeypatch: 
         (lambda record: record["pairs"][0].update(similarity=float("nan")), "NaN"),
         (lambda record: record["regions"][5].update(score=float("inf")), "Infinity"),
         (lambda record: record["sentences"][0].__setitem__(1, 11.0), "integer"),
-        (lambda record: record["pairs"][0].update(region=7), "names region 7 of 6"),
+        (lambda record: record["pairs"][0].update(region=7), "refers to region 7 of 6"),
         (lambda record: record["pairs"][0].update(sentence=2), "not one per sentence"),
     ],
 )
@@ -470,7 +477,7 @@ def test_a_record_that_cannot_be_used_is_the_one_problem(
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (("000000004.jpg", "000000004.json", "000000004.txt"), "its record is that of 000000003"),
+        (("000000004.jpg", "000000004.json", "000000004.txt"), "its record has the key 000000003"),
         (("000000003.jpg", "000000004.json", "000000003.txt"), "not a KEY.jpg followed by its KEY.json"),
         (("000000003.png", "000000003.json", "000000003.txt"), "not a KEY.jpg followed by its KEY.json"),
         (("000000003.json", "000000003.jpg", "000000003.txt"), "not a KEY.jpg followed by its KEY.json"),
@@ -489,8 +496,11 @@ def test_members_of_other_names_are_the_one_problem(dataset: Path, names: tuple[
     ("texts", "says"),
     [
         ([], "sample 1 (000000003): it has no KEY.txt"),
-        ([("000000003.txt", b"A cat.")], "sample 1 (000000003): its KEY.txt is not the caption in its record"),
-        ([("000000003.txt", b"")], "sample 1 (000000003): its KEY.txt is not the caption in its record"),
+        (
+            [("000000003.txt", b"A cat.")],
+            "sample 1 (000000003): its KEY.txt differs from the caption in its record",
+        ),
+        ([("000000003.txt", b"")], "sample 1 (000000003): its KEY.txt differs from the caption in its record"),
     ],
 )
 def test_a_caption_that_is_not_the_records_is_the_one_problem(

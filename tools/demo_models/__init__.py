@@ -1,1 +1,1 @@
-"""How the embedded models are made: ``make demo-models`` trains both on scenes of the split ``train``."""
+"""Training of the embedded models: ``make demo-models`` trains both on scenes of the split ``train``."""

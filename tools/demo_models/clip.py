@@ -1,4 +1,4 @@
-"""Trains the embedded CLIP contrastively, as CLIP was: on short texts, with 77 tokens."""
+"""Trains the embedded CLIP contrastively, like the original, on short texts of up to 77 tokens."""
 
 import json
 import time
@@ -25,7 +25,7 @@ ARCHITECTURE: dict[str, Any] = {
 }
 
 MOST_SCALE = 100.0
-"""CLIP (arXiv 2103.00020) keeps its logit_scale below this."""
+"""Upper limit of the logit scale, as in CLIP (arXiv 2103.00020)."""
 
 TEXT_BATCH = 32
 
@@ -34,14 +34,14 @@ class Trainer:
     """Trains one CLIP.
 
     Args:
-        model: an open_clip model of the embedded CLIP's architecture.
-        steps: of the whole training.
-        lr: the learning rate at its highest.
-        hard: whether scenes also give images without a text; see ``PairMaker``.
+        model: open_clip model of the embedded CLIP's architecture.
+        steps: number of steps of the whole training.
+        lr: peak learning rate.
+        hard: whether scenes also provide images without a text; see ``PairMaker``.
 
     Attributes:
-        model: an open_clip model.
-        seen: of each token, whether it was in a text.
+        model: open_clip model being trained.
+        seen: for each token, whether it occurred in a text.
     """
 
     def __init__(self, model: Any, steps: int, lr: float, hard: bool = False) -> None:
@@ -54,7 +54,7 @@ class Trainer:
         self._schedule = warm_cosine(self._optimizer, steps)
 
     def step(self, pairs: list[TextedImage]) -> tuple[float, float]:
-        """Take a step of the symmetric cross-entropy.
+        """Take a training step with the symmetric cross-entropy.
 
         Returns:
             The loss, and the share of texts whose best image is their own.
@@ -82,7 +82,7 @@ class Trainer:
 
 
 def new_model(folder: Path) -> Any:
-    """Return a model of the architecture with random weights, and write the architecture's file into a folder."""
+    """Return a model with random weights, and write its architecture's configuration to a folder."""
     import open_clip
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,11 +94,13 @@ def new_model(folder: Path) -> Any:
 
 @click.command()
 @click.option("--steps", default=540, show_default=True)
-@click.option("--batch-size", default=48, show_default=True, help="In scenes: four to five pairs each.")
+@click.option(
+    "--batch-size", default=48, show_default=True, help="Number of scenes per batch, each with four to five pairs."
+)
 @click.option("--lr", default=1.2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--threads", default=0, help="Of torch; 0: as many as it likes.")
-@click.option("--hard", is_flag=True, help="Go on from what is stored, with images that are easily confused.")
+@click.option("--threads", default=0, help="Number of torch threads; 0 for torch's default.")
+@click.option("--hard", is_flag=True, help="Continue from the stored model, with easily confused images.")
 @click.option("--out", default=str(FOLDER), help="Folder of the embedded models.")
 def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: bool, out: str) -> None:
     """Train the embedded CLIP and store it."""
@@ -122,7 +124,7 @@ def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: 
         loss, share = trainer.step(batch)
         pairs, losses, right = pairs + len(batch), losses + loss / 20, right + share / 20
         if step % 20 == 0:
-            click.echo(f"step {step}: loss {losses:.3f}, right {right:.3f}, {time.monotonic() - start:.0f} s")
+            click.echo(f"step {step}: loss {losses:.3f}, accuracy {right:.3f}, {time.monotonic() - start:.0f} s")
             losses = right = 0.0
     seconds = time.monotonic() - start
     phase = {

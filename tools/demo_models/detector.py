@@ -1,4 +1,4 @@
-"""Trains the embedded detector: YOLOv8's architecture, narrower, on scenes."""
+"""Trains the embedded detector, a narrower version of YOLOv8, on scenes."""
 
 import time
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ Example = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 def example(scene: "Scene", image: "Image") -> Example:
-    """Return a scene as the detector sees it.
+    """Return a scene as a training example.
 
     Returns:
-        The letterboxed picture, S x S x 3, and K x 5: class, centre, width and height as shares of S.
+        The letterboxed image, S x S x 3, and K x 5: class, centre, width and height as shares of S.
     """
     from ultralytics.data.augment import LetterBox
 
@@ -56,7 +56,7 @@ def example(scene: "Scene", image: "Image") -> Example:
 
 
 def collate(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """Return a batch as ultralytics' loss takes it."""
+    """Return a batch in the format of ultralytics' loss."""
     pixels = torch.from_numpy(np.stack([picture for picture, _ in examples])).permute(0, 3, 1, 2)
     rows = torch.from_numpy(np.concatenate([rows for _, rows in examples]))
     numbers = torch.cat([torch.full((len(rows),), float(i)) for i, (_, rows) in enumerate(examples)])
@@ -65,13 +65,13 @@ def collate(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
 
 
 def train(steps: int, batch_size: int, lr: float, seed: int) -> Any:
-    """Train from scratch and return the averaged network."""
+    """Train from scratch, and return the network with averaged weights."""
     from ultralytics.cfg import get_cfg
     from ultralytics.utils.torch_utils import ModelEMA
 
     torch.manual_seed(seed)
     network = build_network(ARCHITECTURE, NAMES).to(memory_format=torch.channels_last)
-    network.args = get_cfg()  # the gains of the parts of its loss
+    network.args = get_cfg()  # contains the weights of the parts of its loss
     average = ModelEMA(network, decay=0.998, tau=200)
     optimizer = torch.optim.AdamW(parameter_groups(network, 0.02), lr=lr)
     schedule = warm_cosine(optimizer, steps)
@@ -96,7 +96,7 @@ def train(steps: int, batch_size: int, lr: float, seed: int) -> Any:
 @click.option("--batch-size", default=16, show_default=True)
 @click.option("--lr", default=2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--threads", default=0, help="Of torch; 0: as many as it likes.")
+@click.option("--threads", default=0, help="Number of torch threads; 0 for torch's default.")
 @click.option("--out", default=str(FOLDER), help="Folder of the embedded models.")
 def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, out: str) -> None:
     """Train the embedded detector and store it."""

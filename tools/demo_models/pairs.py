@@ -1,4 +1,4 @@
-"""What the embedded CLIP learns from: crops with phrases and sentences, and whole scenes with short captions."""
+"""Training pairs of the embedded CLIP: crops with phrases and sentences, and whole scenes with short captions."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_CROPS = 3
-"""Objects of a scene that are shown: the crops of one scene are each other's hardest negatives."""
+"""Number of objects per scene that are cropped; the crops of one scene are each other's hardest negatives."""
 
 JITTER = 0.08
-"""Detected boxes are a little off, by up to this share of their sides."""
+"""Largest shift of a box's edges, as a share of its sides, to imitate inaccurate detections."""
 
 WORDS = 45
-"""Of a short caption, about: 77 tokens."""
+"""Most words of a short caption, about 77 tokens."""
 
 JOINTS = (" and ", ", ", " with ", " plus ", "; ")
-"""Between the things of a region. With one of them alone, its word would come to mean that there are several."""
+"""Joints between the objects of a region; with only one of them, its word would come to mean several objects."""
 
 TextedImage = tuple[NDArray[np.uint8], str]
-"""What the model sees, and the text that belongs to it; without one, it is there to be told from the others."""
+"""Input image with its text; an image with an empty text is only a negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,16 @@ class PairMaker:
     """Makes image-text pairs of a scene.
 
     Attributes:
-        preprocess: of the model.
-        hard: also show, without a text, what a sentence about an object is most easily confused with: the scene's
-            other objects, and the default regions that hold the object.
+        preprocess: preprocessing of the model.
+        hard: whether to add, without a text, the images that a sentence about an object is most easily confused
+            with: the scene's other objects, and the default regions that contain the object.
     """
 
     preprocess: Preprocess
     hard: bool = False
 
     def __call__(self, scene: Scene, image: "Image") -> list[TextedImage]:
-        """Return crops of some objects, one default region and the whole, each with its text."""
+        """Return crops of some objects and of one default region, and the whole scene, each with its text."""
         rng = stream(scene.seed, scene.split, scene.index, "pretraining")
         caption = compose(scene)
         found: list[TextedImage] = []
@@ -81,7 +81,7 @@ class PairMaker:
 
 
 def _phrase(scene: Scene, thing: Thing, rng: np.random.Generator) -> str:
-    """Return what a thing is, with all that is said of it or with its colour and perhaps its pattern alone."""
+    """Return a phrase for an object, with all its properties, or only with its colour and possibly its pattern."""
     look, form = thing.look, rng.random()
     if form < 0.2:
         return f"the {thing.ref}"
@@ -103,7 +103,7 @@ def _jittered(box: tuple[int, int, int, int], rng: np.random.Generator) -> Box:
 
 
 def _inside(thing: Thing, region: Box) -> bool:
-    """Whether most of a thing is in a region."""
+    """Return whether most of an object is in a region."""
     x1, y1, x2, y2 = thing.box
     across = min(x2, region[2]) - max(x1, region[0])
     down = min(y2, region[3]) - max(y1, region[1])

@@ -1,4 +1,4 @@
-"""Training scenes without end, drawn while a model trains: none is seen twice, none is stored."""
+"""Stream of training scenes, drawn while a model trains; no scene is used twice, and none is stored."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -20,8 +20,8 @@ class Scenes(Dataset[T], Generic[T]):
     """Scenes as training examples.
 
     Args:
-        options: of the scenes; ``count`` is how many there are.
-        example: makes an example of a scene and its picture.
+        options: options of the scenes, including their number ``count``.
+        example: function that makes an example from a scene and its image.
     """
 
     def __init__(self, options: ScenesOptions, example: "Callable[[Scene, Image], T]") -> None:
@@ -38,9 +38,9 @@ class Scenes(Dataset[T], Generic[T]):
 def scene_batches(
     example: "Callable[[Scene, Image], T]", batches: int, batch_size: int, seed: int, split: str = "train"
 ) -> Iterator[list[T]]:
-    """Yield batches of examples in the order of the scenes, drawn ahead by one process.
+    """Yield batches of examples in the order of the scenes, which one process draws ahead.
 
-    Scenes of a contrast group would be each other's false negatives, so there are none.
+    There are no contrast groups, because their scenes would be false negatives of each other.
     """
     options = ScenesOptions(batches * batch_size, "", seed, split, contrast=0.0)
     scenes = Scenes(options, example)

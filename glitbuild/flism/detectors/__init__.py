@@ -1,1 +1,1 @@
-"""Object detectors behind one interface; a module a kind."""
+"""Object detectors with a common interface, one module per kind."""

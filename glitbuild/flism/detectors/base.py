@@ -1,4 +1,4 @@
-"""What every detector does: boxes for a batch of images; and the detector that finds nothing."""
+"""Interface of object detectors, and the detector that finds nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A detected object: box in pixels of the image as given, class name, score from 0 to 1."""
+    """A detected object: box (xyxy in pixels of the given image), class name, and score from 0 to 1."""
 
     box: Box
     label: str
@@ -20,10 +20,10 @@ class Detection:
 
 
 class Detector(Protocol):
-    """A detector with its weights loaded. What it finds in an image doesn't depend on the batch's others."""
+    """A detector with its weights loaded; its detections in an image don't depend on the rest of the batch."""
 
     batch_size: int
-    """How many images it likes to be given at once."""
+    """Preferred number of images per call."""
 
     def detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
         """Return the detections in each RGB image, above the detector's score threshold."""
@@ -31,7 +31,7 @@ class Detector(Protocol):
 
 
 def as_stored(images: "Sequence[Image]") -> "list[Image]":
-    """Return pictures of the same pixels without metadata, by which some libraries would turn them first."""
+    """Return the same images without metadata, because some libraries would rotate them according to it."""
     return [_without_metadata(image) if image.info else image for image in images]
 
 
@@ -42,7 +42,7 @@ def _without_metadata(image: "Image") -> "Image":
 
 
 class NoDetector:
-    """Finds nothing."""
+    """Detector that finds nothing."""
 
     batch_size = 64
 

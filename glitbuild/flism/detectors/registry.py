@@ -1,4 +1,4 @@
-"""From ``--detector SPEC`` to a detector."""
+"""Choosing and loading the detector that ``--detector SPEC`` names."""
 
 import hashlib
 import os
@@ -15,20 +15,20 @@ from glitbuild.flism.detectors.base import Detector
 
 DEFAULT_SCORE = 0.25
 DEFAULT_SCORE_HF = 0.5
-"""The paper's detector, YOLOS, is run at 0.5; YOLO's scores are lower."""
+"""Default for transformers models: the paper runs its detector, YOLOS, at 0.5; YOLO's scores are lower."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorSpec:
-    """A detector's name, checked as far as that is possible without loading it.
+    """Specification of a detector, checked as far as possible without loading it.
 
     Attributes:
-        spec: ``none``, ``demo``, ``hf:NAME_OR_DIR``, or an ultralytics name or file; files and folders as
-            absolute paths.
-        score: detections below this score are dropped; 0 to 1.
-        identity: what stands in the dataset's config: the name, or the SHA-256 of a local file.
-        sha256: of the file, where it is known: a local one's, or what a download must have.
-        trusted: a pickle may run code.
+        spec: ``none``, ``demo``, ``hf:NAME_OR_DIR``, or an ultralytics name or file; files and folders as absolute
+            paths.
+        score: lowest score of a detection, 0 to 1.
+        identity: identifier recorded in the dataset's configuration: the name, or the SHA-256 of a local file.
+        sha256: SHA-256 of the file, if known: of a local file, or required of a download.
+        trusted: whether a pickle may run code.
     """
 
     spec: str
@@ -44,21 +44,21 @@ class DetectorSpec:
         """Check a spec and its score.
 
         Args:
-            spec: see the attribute.
-            score: see the attribute; None for the detector's default.
-            trusted: a ``.pt`` file may run code while it is opened.
-            sha256: the file must have it, and is trusted then.
+            spec: specification as in the attribute of this name.
+            score: lowest score of a detection, 0 to 1; None for the detector's default.
+            trusted: whether a ``.pt`` file may run code while it is opened.
+            sha256: SHA-256 that the file must have; such a file is trusted.
 
         Raises:
-            ModelError: a file or folder that the spec names is missing or another than the SHA-256 says, or the
-                embedded model's is; or the detector needs ultralytics, which isn't installed.
+            ModelError: a file or folder is missing or doesn't match the SHA-256, the embedded model is damaged, or
+                the detector needs ultralytics, which isn't installed.
             ConfigError: the score is not between 0 and 1.
         """
         hf = spec.startswith("hf:")
         if score is None:
             score = DEFAULT_SCORE_HF if hf else DEFAULT_SCORE
         if not 0 <= score <= 1:
-            raise ConfigError(f"--score {score}", "a score lies between 0 and 1", "give such a number")
+            raise ConfigError(f"--score {score}", "out of range", "give a number from 0 to 1")
         if spec == "none":
             return cls(spec, score, spec)
         if not hf:
@@ -70,8 +70,8 @@ class DetectorSpec:
         if sha256:
             sha256, trusted = sha256.lower(), True
             if hf or (path.is_file() and identity != f"sha256:{sha256}"):
-                why = "a folder or name has none" if hf else f"the file's is {identity.removeprefix('sha256:')}"
-                raise ModelError(f"--detector-sha256 {sha256}", why, "give the SHA-256 of the file that is meant")
+                why = "hf: models have none" if hf else f"the file's SHA-256 is {identity.removeprefix('sha256:')}"
+                raise ModelError(f"--detector-sha256 {sha256}", why, "give the SHA-256 of the intended file")
         elif path.is_file():
             sha256 = identity.removeprefix("sha256:")
         if path.exists():  # workers may run in another folder
@@ -80,14 +80,14 @@ class DetectorSpec:
 
     @property
     def is_local(self) -> bool:
-        """Whether there is nothing to download."""
+        """Whether the detector is available without a download."""
         return self.spec in ("none", "demo") or Path(self.spec.removeprefix("hf:")).exists()
 
     def load(self, device: str) -> Detector:
         """Load the detector's weights.
 
         Raises:
-            ModelError: they can't be had or can't be used.
+            ModelError: the weights are unavailable or unusable.
         """
         if self.spec == "none":
             from glitbuild.flism.detectors.base import NoDetector

@@ -1,4 +1,4 @@
-"""YOLOS, DETR, RT-DETR and their kin through transformers (``hf:NAME_OR_DIR``)."""
+"""YOLOS, DETR, RT-DETR and similar detectors through transformers (``hf:NAME_OR_DIR``)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class TransformersDetector:
-    """A model that ``AutoModelForObjectDetection`` opens; no NMS, as these predict sets.
+    """A model that ``AutoModelForObjectDetection`` loads; without NMS, because these models predict sets.
 
     Args:
-        name: a folder saved with ``save_pretrained``, or a name on the Hugging Face Hub.
-        score: detections below this score are dropped.
-        device: a torch device: ``cpu``, ``cuda:0``.
+        name: folder saved with ``save_pretrained``, or name on the Hugging Face Hub.
+        score: lowest score of a detection.
+        device: torch device, such as ``cpu`` or ``cuda:0``.
 
     Raises:
         ModelError: transformers is not installed, or can't load the model.
@@ -35,17 +35,17 @@ class TransformersDetector:
         try:
             self._processor: Any = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)  # type: ignore[no-untyped-call]
             model = AutoModelForObjectDetection.from_pretrained(name, trust_remote_code=False)
-        except Exception as error:  # OSError, ValueError, KeyError, by what is wrong with the folder
+        except Exception as error:  # OSError, ValueError or KeyError, depending on what is wrong with the folder
             fix = "give a folder saved with save_pretrained, or a detector's name on the Hub"
             raise ModelError(f"--detector hf:{name}", str(error).partition("\n")[0], fix) from error
         self._model = model.eval().to(device)
         self._score, self._device = score, device
 
     def detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
-        """Return the detections in each RGB image, boxes in its pixels.
+        """Return the detections in each RGB image, with boxes in its pixels.
 
-        Images of one size go through together: batches of several sizes are padded, and some of these
-        models (YOLOS) look at the padding, so that detections would depend on the batch's other images.
+        Only images of equal size are batched: batches of several sizes would be padded, and some of these models
+        (YOLOS) attend to the padding, so that detections would depend on the other images of the batch.
         """
         by_size = defaultdict[tuple[int, int], list[int]](list)
         for index, image in enumerate(images):

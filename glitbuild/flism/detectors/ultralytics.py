@@ -1,4 +1,4 @@
-"""YOLO and RT-DETR models through ultralytics: a file (.pt, .onnx) or one of ultralytics' names."""
+"""YOLO and RT-DETR models through ultralytics, from a file (.pt, .onnx) or one of ultralytics' names."""
 
 import hashlib
 import math
@@ -25,15 +25,15 @@ TRUST = "--trust-detector"
 
 
 def local_weights(weights: str, sha256: str | None = None) -> Path:
-    """Return the file of weights, after ultralytics has downloaded it if it is one of its names.
+    """Return the file with the weights, which ultralytics downloads if it is one of its names.
 
     Args:
-        weights: a file, or a name. What is downloaded is kept in torch's folder for weights: in the working
-            folder, where ultralytics would put it, the next run would take it for another detector.
-        sha256: that it must have, if it is known.
+        weights: file, or name. Downloads are kept in torch's folder for weights: in the working folder, where
+            ultralytics would put them, the next run would take the file for a different detector.
+        sha256: SHA-256 that the file must have, if known.
 
     Raises:
-        ModelError: there is no such file and none can be downloaded.
+        ModelError: there is no such file, and it can't be downloaded.
     """
     path = Path(weights)
     if path.exists():
@@ -55,26 +55,26 @@ def local_weights(weights: str, sha256: str | None = None) -> Path:
 
 @contextmanager
 def opened_as(path: Path, sha256: str | None, trusted: bool) -> Iterator[Path]:
-    """Yield a file to open in place of another, whose bytes are those that were checked.
+    """Yield the file to open, whose bytes are those that were checked.
 
-    While the context lasts, ultralytics opens a pickle with torch's restricted unpickler, unless it is
-    trusted. A ``.pt`` file is copied first, so that nobody changes it between the check and the opening.
+    While the context is active, ultralytics opens a pickle with torch's restricted unpickler, unless it is trusted.
+    A ``.pt`` file is copied first, so that it can't be changed between the check and the opening.
 
     Raises:
-        ModelError: it is not the file with that SHA-256, or this ultralytics can't open it restrictedly.
+        ModelError: the file doesn't have that SHA-256, or this ultralytics has no restricted unpickler.
     """
     from ultralytics.nn import tasks
 
     data = path.read_bytes()
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        raise ModelError(f"--detector {path}", f"its SHA-256 is not {sha256}", "give the file that was meant")
+        raise ModelError(f"--detector {path}", f"its SHA-256 is not {sha256}", "give the intended file")
     if wrong := not_weights(path):
         raise ModelError(f"--detector {path}", *wrong)
     if path.suffix != ".pt":
         yield path
         return
     if not trusted and not (hasattr(tasks, "SAFE_LOAD") and tasks._SafeLoad.SUPPORTED):
-        why = "the installed ultralytics can't open it without running what it holds"
+        why = "the installed ultralytics can't open it without running code in it"
         raise ModelError(f"--detector {path}", why, f"upgrade ultralytics, or give {TRUST}")
     with tempfile.TemporaryDirectory(prefix="glitbuild-") as folder:
         copy = Path(folder, path.name)
@@ -87,7 +87,7 @@ def opened_as(path: Path, sha256: str | None, trusted: bool) -> Iterator[Path]:
 
 
 def refusal(error: BaseException, weights: str) -> ModelError | None:
-    """Return what to say if a file was refused because it asks for code, out of what its loader raised."""
+    """Return the error for a file that was refused because it asks for code, or None if the cause is different."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, UnpicklingError):
         seen = seen.__cause__ or seen.__context__
@@ -98,7 +98,7 @@ def refusal(error: BaseException, weights: str) -> ModelError | None:
         return None
     digest = f" (SHA-256 {hashlib.sha256(data).hexdigest()})" if data else ""
     why = f"this file{digest} runs code when it is opened: it asks for {asked}"
-    fix = f"if you trust where it comes from, add {TRUST}, or --detector-sha256 with its SHA-256"
+    fix = f"if you trust its source, add {TRUST}, or --detector-sha256 with its SHA-256"
     return ModelError(f"--detector {weights}", why, fix)
 
 
@@ -106,14 +106,14 @@ def reason(error: Exception) -> str:
     """Return why a file can't be opened, without ultralytics' advice."""
     text = str(error) or type(error).__name__
     if "TorchScript archive" in text:
-        return "a TorchScript archive, not a checkpoint of ultralytics"
+        return "a TorchScript archive, not an ultralytics checkpoint"
     if isinstance(error, TypeError) and "ERROR" in text:
-        return "not a checkpoint of ultralytics, or a damaged one"
+        return "not an ultralytics checkpoint, or a damaged one"
     return text
 
 
 def _first_global(data: bytes) -> str | None:
-    """Return what a bare pickle imports first, other than of torch; None where the bytes are none."""
+    """Return the first name outside torch that a bare pickle imports; None if the bytes aren't such a pickle."""
     strings: list[str] = []
     with suppress(ValueError, EOFError, IndexError, UnicodeDecodeError):
         for operation, argument, _ in pickletools.genops(data):
@@ -128,7 +128,7 @@ def _first_global(data: bytes) -> str | None:
 
 
 def _asked(message: str) -> str | None:
-    """Return what a pickle wants that it may not have, in the restricted unpickler's words."""
+    """Return the forbidden name that a pickle asks for, from the message of the restricted unpickler."""
     if found := re.search(r"GLOBAL ([\w.]+)", message):
         return found[1]
     if found := re.search(r"reduce for unrecognized function ([^\n]+)|unsafe (getattr\([^)]*\))", message):
@@ -146,11 +146,11 @@ class UltralyticsDetector:
     """Detects with a model of ultralytics.
 
     Args:
-        model: an ``ultralytics.YOLO`` whose task is detection.
-        score: detections below this confidence are dropped.
-        device: a torch device: ``cpu``, ``cuda:0``.
-        image_size: edge in pixels of the square that every image is letterboxed to.
-        batch_size: images at a time.
+        model: ``ultralytics.YOLO`` whose task is detection.
+        score: lowest confidence of a detection.
+        device: torch device, such as ``cpu`` or ``cuda:0``.
+        image_size: edge length in pixels of the square that every image is letterboxed to.
+        batch_size: number of images per batch.
     """
 
     def __init__(
@@ -160,15 +160,15 @@ class UltralyticsDetector:
 
         tame_ultralytics()
         self.batch_size = batch_size
-        # As an object: a name such as "cuda:0" would make ultralytics rewrite CUDA_VISIBLE_DEVICES.
+        # As an object, because a name such as "cuda:0" would make ultralytics change CUDA_VISIBLE_DEVICES.
         self._model, self._score, self._device = model, score, torch.device(device)
         self._image_size = image_size
 
     def detect(self, images: "Sequence[Image]") -> list[list[Detection]]:
-        """Return the detections in each RGB image, boxes in its pixels.
+        """Return the detections in each RGB image, with boxes in its pixels.
 
-        Every image is letterboxed to the same square (``rect=False``): with ultralytics' default its
-        size, and so its detections, would depend on the other images of the batch.
+        Every image is letterboxed to the same square (``rect=False``): with ultralytics' default, its size, and so
+        its detections, would depend on the other images of the batch.
         """
         import torch
 
@@ -185,7 +185,7 @@ class UltralyticsDetector:
                 save=False,
             )
         finally:
-            torch.set_num_threads(threads)  # it takes as many as it likes when it first chooses its device
+            torch.set_num_threads(threads)  # ultralytics changes the number when it first selects its device
         return [
             [
                 Detection((x1, y1, x2, y2), str(result.names[int(kind)]), min(float(score), 1.0))
@@ -195,7 +195,7 @@ class UltralyticsDetector:
         ]
 
     def warm_up(self) -> None:
-        """Detect in an empty picture: exported files are opened only now, and what ultralytics sets up is."""
+        """Run once on an empty image, so that exported files are opened and ultralytics is set up completely."""
         from PIL import Image
 
         self.detect([Image.new("RGB", (64, 64))])
@@ -207,16 +207,16 @@ def load_ultralytics(
     """Load a detector that ``ultralytics.YOLO`` opens.
 
     Args:
-        weights: a file, or a name that ultralytics knows and downloads, such as ``yolov8n.pt``.
-        score: detections below this confidence are dropped.
-        device: a torch device: ``cpu``, ``cuda:0``.
-        sha256: of the file, where it is known.
-        trusted: run whatever code a ``.pt`` file, which is a pickle, asks for; otherwise it may name only
-            classes of torch and ultralytics.
+        weights: file, or name that ultralytics knows and downloads, such as ``yolov8n.pt``.
+        score: lowest confidence of a detection.
+        device: torch device, such as ``cpu`` or ``cuda:0``.
+        sha256: SHA-256 of the file, if known.
+        trusted: whether a ``.pt`` file, which is a pickle, may run any code; otherwise it may only name classes of
+            torch and ultralytics.
 
     Raises:
-        ModelError: there is no such model, it is not a detector or not the file it should be, or it asks for
-            code and isn't trusted.
+        ModelError: there is no such model, it is not a detector, it doesn't have that SHA-256, or it asks for code
+            and isn't trusted.
     """
     quiet_ultralytics()
     exported = Path(weights).suffix != ".pt"
@@ -225,45 +225,45 @@ def load_ultralytics(
 
         tame_ultralytics()
         if Path(weights).suffix == ".onnx":
-            import onnxruntime  # noqa: F401 - ultralytics asks for it only at the first picture
+            import onnxruntime  # noqa: F401 - ultralytics imports it only at the first image
         file = local_weights(weights, sha256)
         with opened_as(file, sha256, trusted) as checked:
             model = YOLO(str(checked), task="detect" if exported else None, verbose=False)
-        # Exported models are built for one batch size, which is 1 unless they were exported otherwise.
+        # Exported models are built for a fixed batch size, by default 1.
         detector = UltralyticsDetector(model, score, device, batch_size=1 if exported else 16)
         if model.task == "detect":
             detector.warm_up()
     except ModelError:
         raise
-    except Exception as error:  # its loaders raise whatever went wrong: AttributeError, KeyError, ...
+    except Exception as error:  # its loaders raise errors of any kind: AttributeError, KeyError, ...
         if refused := refusal(error, weights):
             raise refused from error
         fix = "give a .pt or .onnx file (for .onnx: pip install 'glitbuild[onnx]'), or a name it can download"
         raise ModelError(f"--detector {weights}", reason(error), fix) from error
     if model.task != "detect":
-        raise ModelError(f"--detector {weights}", f"it is a model for {model.task}", "give a detector")
+        raise ModelError(f"--detector {weights}", f"it is a model for {model.task}", "give a detection model")
     return detector
 
 
 def quiet_ultralytics() -> None:
-    """Keep ultralytics from installing packages by itself, in every worker, and from logging to standard output."""
+    """Keep ultralytics, in every worker, from installing packages by itself and from logging to standard output."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
 
 
 def tame_ultralytics() -> None:
-    """Undo what importing ultralytics does to the process, and what would let a result depend on time.
+    """Undo side effects of importing ultralytics, and remove a dependence of results on time.
 
-    Its non-maximum suppression stops after a time limit and then returns the rest of a batch's images
-    without detections.
+    Its non-maximum suppression stops after a time limit, and returns the remaining images of the batch without
+    detections.
     """
-    import torchvision  # noqa: F401 - the suppression is torchvision's only where that has been imported
+    import torchvision  # noqa: F401 - ultralytics uses torchvision's suppression only if it has been imported
     from PIL import Image
     from ultralytics.utils import checks, events, nms, patches
 
     if not isinstance(nms.non_max_suppression, partial):
         nms.non_max_suppression = partial(nms.non_max_suppression, max_time_img=math.inf)
     if Image.open is getattr(patches, "image_open", None):
-        Image.open = patches._image_open  # theirs fails with ImportError on a picture that can't be identified
+        Image.open = patches._image_open  # theirs fails with ImportError on an image that can't be identified
     checks.AUTOINSTALL = False
-    events.events.enabled = False  # it would tell its makers of every prediction
+    events.events.enabled = False  # they would report every prediction to its makers

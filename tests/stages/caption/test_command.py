@@ -450,7 +450,7 @@ def test_a_record_without_who_wrote_its_caption_is_no_valid_one(images: MakeImag
     data = tar.read_bytes()
     start, end = data.index(b',"captioned"'), data.index(b"}}", data.index(b',"captioned"')) + 1
     tar.write_bytes(data[:start] + data[end : end + 1] + b" " * (end - start) + data[end + 1 :])
-    assert any("who wrote its caption" in problem.what for problem in validate(*open_dataset(options.out)))
+    assert any("which model wrote the caption" in problem.what for problem in validate(*open_dataset(options.out)))
 
 
 def test_the_client_writes_nothing_of_its_own_to_the_log(

@@ -146,7 +146,7 @@ def test_what_needs_captions_says_so_in_one_line(folder: Path, tmp_path: Path) -
         with pytest.raises(ConfigError) as error:
             start()
         assert str(error.value) == (
-            f"{raw}: its images have no captions; have them written first: glitbuild caption {raw} --out ..."
+            f"{raw}: its images have no captions; generate captions first: glitbuild caption {raw} --out ..."
         )
     assert not Path(out).exists()
 

@@ -236,5 +236,5 @@ def test_a_dataset_without_samples_can_be_matched(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_on_a_cluster_it_must_be_said_how_many_workers(options: MatchOptions) -> None:
-    with pytest.raises(ConfigError, match="how many workers"):
+    with pytest.raises(ConfigError, match="number of workers"):
         match(options, workers=None, ray_address="auto")

@@ -249,7 +249,7 @@ def test_what_the_model_does_not_see_is_counted_and_shown(world: Path, tmp_path:
     result = here("train", "pairs", "--out", "run", "--model", world / "base", *small, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "sentences beyond the last token: 3\n" in result.stdout
-    assert "regions outside of what the model sees: 3\n" in result.stdout
+    assert "regions outside the model's crop: 3\n" in result.stdout
 
 
 def test_the_pieces_of_a_training_can_be_replaced(world: Path, tmp_path: Path) -> None:

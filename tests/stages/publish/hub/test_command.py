@@ -103,7 +103,7 @@ def test_what_the_hub_says_of_a_bad_card_is_passed_on(hub: Hub, dataset: Path, t
 DAMAGE: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "unfinished": (lambda data: (data / "manifest.json").unlink(), 2, "isn't finished"),
     "no file": (lambda data: (data / "pairs" / "00001.parquet").unlink(), 1, "pairs/00001.parquet: missing"),
-    "cut": (lambda data: (data / "shards" / "00000.tar").write_bytes(b"x"), 1, "it has 1 bytes and not 10,240"),
+    "cut": (lambda data: (data / "shards" / "00000.tar").write_bytes(b"x"), 1, "it has 1 bytes instead of 10,240"),
     "no sidecar": (lambda data: (data / "shards" / "00002.json").unlink(), 1, "00002.json"),
     "no sizes": (lambda data: (data / SIZES).unlink(), 1, f"{SIZES}: missing"),
     "another": (lambda data: shutil.rmtree(data), 2, "no such dataset directory"),

@@ -31,7 +31,7 @@ def test_the_command_writes_one_file_and_says_so(tmp_path: Path) -> None:
     result = here("preview", "data", "--out", "new/page.html", "--samples", 2, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "2 of 3 samples" in result.stdout
-    assert result.stdout.endswith("Look at new/page.html\n")
+    assert result.stdout.endswith("Open new/page.html\n")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
 
 

@@ -89,7 +89,7 @@ def test_tokens_are_clips_and_those_beyond_what_it_reads_are_counted(tmp_path: P
 def test_the_command_writes_the_page_and_prints_the_tables(data: str, tmp_path: Path) -> None:
     result = here("stats", data, "--html", "stats.html", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "similarity" in result.stdout and result.stdout.endswith("Look at stats.html\n")
+    assert "similarity" in result.stdout and result.stdout.endswith("Open stats.html\n")
     first = (tmp_path / "stats.html").read_bytes()
     as_json = here("stats", data, "--html", "stats.html", "--json", cwd=tmp_path)
     assert json.loads(as_json.stdout)["kinds"] == {"center": 16, "object": 16, "quadrant": 64}
