@@ -38,7 +38,7 @@ def test_a_good_record_has_no_problems() -> None:
         ({"pairs": (Pair(0, 6, 0.3), Pair(1, 2, 0.2))}, "refers to region 6 of 6"),
         ({"pairs": (Pair(0, 5, 0.3),)}, "one per sentence"),
         ({"best_pair": 1}, "not the first pair"),
-        ({"best_pair": 2}, "best_pair 2 of 2"),
+        ({"best_pair": 2}, "best_pair refers to pair 2 of 2"),
     ],
 )
 def test_each_problem_is_named(change: dict[str, object], what: str) -> None:
@@ -61,11 +61,11 @@ def test_a_good_record_with_boxes_has_no_problems() -> None:
 @pytest.mark.parametrize(
     ("boxes", "regions", "what"),
     [
-        ((), (*SAID, REGION), "not its boxes"),
-        ((BOX,), SAID, "not its boxes"),
-        ((BOX,), (*SAID, replace(REGION, label="cat")), "not its boxes"),
+        ((), (*SAID, REGION), "differ from its boxes"),
+        ((BOX,), SAID, "differ from its boxes"),
+        ((BOX,), (*SAID, replace(REGION, label="cat")), "differ from its boxes"),
         ((replace(BOX, box=(10.0, 10.0, 500.0, 50.0)),), (*SAID, REGION), "given box 0"),
-        ((BOX,), (*SAID, replace(REGION, score=0.5)), "score 0.5"),
+        ((BOX,), (*SAID, replace(REGION, score=0.5)), "its score is 0.5"),
         ((BOX,), (replace(SAID[0], sentence="a"), *SAID[1:], REGION), "region 0 has a sentence"),
         ((BOX,), (*REGIONS, REGION), "regions must all have a sentence"),
         (None, SAID, "regions must all have a sentence"),

@@ -204,7 +204,7 @@ def test_a_first_shard_that_was_replaced_is_not_held_against_the_others(dataset:
 # Statements: sidecars, manifest, sizes.
 
 STATEMENTS: list[tuple[str, Callable[[Any], object], str]] = [
-    ("shards/00001.json", lambda c: c["config"].update(score=0.5), "other options"),
+    ("shards/00001.json", lambda c: c["config"].update(score=0.5), "its options differ"),
     ("shards/00001.json", lambda c: c.update(samples=3), "says 3 samples, but there are 2"),
     ("shards/00001.json", lambda c: c.update(shard="00002"), "not the sidecar of"),
     ("shards/00001.json", lambda c: c["files"].pop("pairs/00001.parquet"), "not the sidecar of"),
@@ -400,7 +400,7 @@ EMPTY = replace(MATCHED.regions[5], box=(9.0, 2.0, 9.0, 20.0))
         (set_matched(regions=(*MATCHED.regions[:5], FAR)), "outside the image"),
         (set_matched(regions=(*MATCHED.regions[:5], EMPTY)), "is empty"),
         (set_matched(best_pair=0), "best_pair 0 is not the first"),
-        (set_matched(best_pair=2), "best_pair 2 of 2"),
+        (set_matched(best_pair=2), "best_pair refers to pair 2 of 2"),
         (lambda sample, jpeg: (replace(sample, matched=None), jpeg), "not matched"),
         (lambda sample, jpeg: (replace(sample, key="000000000"), jpeg), "in another shard"),
         (lambda sample, jpeg: (replace(sample, key="000000002"), jpeg), "in another shard"),
