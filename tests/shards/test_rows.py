@@ -50,5 +50,7 @@ def test_a_shard_that_cannot_be_read_is_passed_over() -> None:
     assert order.problem(None) == ""
     assert order.problem(ShardRows("00001", {"rows": [7, 9]}, 2, runs_of([7, 8]))) == ""
     assert "holds 2 rows starting at 9" in order.problem(ShardRows("00002", {"rows": [8, 10]}, 2, runs_of([8, 9])))
-    assert "lists rows that it doesn't hold" in order.problem(ShardRows("00003", {"rows": [11, 13]}, 2, runs_of([11, 13])))
+    assert "lists rows that it doesn't hold" in order.problem(
+        ShardRows("00003", {"rows": [11, 13]}, 2, runs_of([11, 13]))
+    )
     assert runs_of([]).shape == (0, 2) and runs_of([]).dtype == np.int64
