@@ -97,7 +97,7 @@ def test_a_trusted_pickle_is_opened_as_it_is(how: str, marker: Path, tmp_path: P
     zipped(touching(marker)["system"], path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     spec = DetectorSpec.parse(str(path), None, how == "trusted", digest.upper() if how == "sha256" else None)
-    with pytest.raises(ModelError, match="not a checkpoint"):
+    with pytest.raises(ModelError, match="not an ultralytics checkpoint"):
         spec.load("cpu")
     assert marker.exists()
 

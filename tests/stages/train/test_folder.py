@@ -60,7 +60,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         (["mine", "--model", "base"], "not a dataset directory"),
         (["pairs", "--model", "base", "--batch-size", 99], "only 9 samples"),
         (["pairs", "--model", "base", "--gpus", 64], "--gpus 64"),
-        (["pairs", "--model", "base", "--workers", 1, "--ray-address", "127.0.0.1:1"], "can.t connect"),
+        (["pairs", "--model", "base", "--workers", 1, "--ray-address", "127.0.0.1:1"], "can't connect"),
         (["pairs", "--model", "base", "--resume"], "there is no checkpoint"),
         (["pairs", "--model", "base", "--lr", "inf"], "--lr inf"),
         (["pairs", "--model", "base", "--epochs", "some"], "--epochs"),
