@@ -1,1 +1,1 @@
-"""The stage that finds the regions and sentences of each image and pairs them."""
+"""Stage that finds the regions and sentences of each image and pairs them."""

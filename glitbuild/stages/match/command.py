@@ -1,4 +1,4 @@
-"""The command ``match``: check, plan, run the workers, write the manifest."""
+"""The ``match`` command: check, plan, run the workers, write the manifest."""
 
 import logging
 import os
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 
 
 def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorker | None = None) -> Result:
-    """Match a dataset: its regions, sentences and pairs, in a new dataset directory.
+    """Match a dataset: write its regions, sentences and pairs to a new dataset directory.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
-        build: makes the worker from the plan, where it is to run; by default a ``MatchWorker``.
+        options: options of the command.
+        plain: whether to report progress as lines even on a terminal.
+        build: factory that makes the worker from the plan, on the worker's machine; by default a ``MatchWorker``.
 
     Raises:
-        ConfigError: the options are wrong; nothing has been written.
-        ShardFailedError: some shards were given up; the others are done, and a new run tries again.
+        ConfigError: the options are invalid; nothing has been written.
+        ShardFailedError: some shards failed for good; the others are done, and another run retries these.
     """
     source, manifest, out = open_input_and_output(options.dir, options.out)
     require_captions(options.dir, manifest)
@@ -65,7 +65,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         )
         log.info("match: loading the models")
         with running(partial(build or build_match_worker, plan), cluster) as runner:
-            derivation.prepare()  # not before the models are there: --overwrite removes what is there
+            derivation.prepare()  # only once the models are loaded, as --overwrite removes files
             workers = cluster.actors if cluster else 1
             with Progress("match", derivation.images, plain, workers=workers) as progress:
                 for report in done(runner.run(derivation.todo)):
@@ -76,16 +76,16 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
 
 
 def build_match_worker(plan: MatchPlan) -> MatchWorker:
-    """Build a worker where it is to run; of the processes of a machine one downloads missing weights."""
+    """Build a worker where it will run; one process per machine downloads missing weights."""
     import tempfile
     from pathlib import Path
 
-    import open_clip  # noqa: F401 - it takes seconds, which need not be spent holding the lock
+    import open_clip  # noqa: F401 - importing takes seconds, so it happens before the lock is taken
     import torch
     from filelock import FileLock
 
     if plan.device == "cpu":
-        # Sums are split by thread: with one, a shard's bytes don't depend on how many workers there are.
+        # Sums are split by thread: with one thread, a shard's bytes don't depend on the number of workers.
         torch.set_num_threads(1)
     if plan.detector.is_local and plan.clip.is_local:
         return MatchWorker(plan)

@@ -1,4 +1,4 @@
-"""The options of ``glitbuild match``."""
+"""Options of ``glitbuild match``."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from glitbuild.options import OUT, OVERWRITE, RAY_ADDRESS, Content, about
 class MatchOptions(FactOptions):
     """Find regions, split captions into sentences, and pair each sentence with its best region.
 
-    DIR is a dataset directory that `glitbuild ingest` finished.
+    DIR is a dataset directory that `glitbuild ingest`, `caption` or `scenes` finished.
     """
 
     dir: str = field(
@@ -66,14 +66,14 @@ class MatchOptions(FactOptions):
     default_regions: bool = field(
         default=True,
         metadata=about(
-            "Quadrants and centre beside detections; without, only where nothing is detected.",
+            "Use quadrants and centre besides detections; without, only where nothing is detected.",
             content=Content.IF_SET,
         ),
     )
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
     overwrite: bool = field(default=False, metadata=OVERWRITE)
     trust_detector: bool = field(
-        default=False, metadata=about("Let a .pt file, which is a pickle, run the code in it.")
+        default=False, metadata=about("Allow a .pt file, which is a pickle, to run the code in it.")
     )
     detector_sha256: str | None = field(
         default=None, metadata=about("SHA-256 that the detector's file must have; such a file is trusted.")
@@ -83,10 +83,14 @@ class MatchOptions(FactOptions):
         FactOptions.__post_init__(self)
         check_workers(self.workers, self.gpus, self.ray_address)
         if not self.default_regions and self.detector == "none":
-            raise ConfigError("--no-default-regions --detector none", "no regions are left", "give one of the two")
+            raise ConfigError("--no-default-regions --detector none", "no regions are left", "omit one of the two")
         if self.detector_sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", self.detector_sha256):
             what = f"--detector-sha256 {self.detector_sha256}"
             raise ConfigError(what, "not a SHA-256", "give its 64 hexadecimal digits, as sha256sum prints them")
         if self.detector_sha256 is not None and self.detector in ("none", "demo"):
-            raise ConfigError(f"--detector-sha256 --detector {self.detector}", "no file", "give one of the two")
+            raise ConfigError(
+                f"--detector-sha256 --detector {self.detector}",
+                "this detector is not a file",
+                "omit --detector-sha256",
+            )
         check_area_limits(self.min_area, self.max_area)

@@ -1,4 +1,4 @@
-"""FLISM on one shard: read, match, write. A plain class; it knows nothing of Ray."""
+"""Runs FLISM on one shard: read, match, write. A plain class that doesn't depend on Ray."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,19 +18,19 @@ from glitbuild.shards.writer import Outcome, write_shard
 
 @dataclass(frozen=True, slots=True)
 class MatchPlan:
-    """All a worker needs to know; small and picklable.
+    """Everything a worker needs to know; small and picklable.
 
     Attributes:
         source: URL of the dataset to match.
         out: URL of the dataset to write.
-        detector: the detector and its score threshold.
-        clip: the CLIP model.
-        min_area: smallest share of the image a detection may cover.
-        max_area: largest.
-        config: the options as the sidecars record them.
+        detector: detector and its score threshold.
+        clip: CLIP model.
+        min_area: smallest area of a detection, as a share of the image.
+        max_area: largest area of a detection, as a share of the image.
+        config: options as the sidecars record them.
         device: ``cpu`` or ``cuda``.
-        threads: for decoding and cropping beside the models.
-        default_regions: whether quadrants and centre are candidates beside detections.
+        threads: number of threads that decode and crop while the models run.
+        default_regions: whether quadrants and centre are candidates besides detections.
     """
 
     source: str
@@ -48,14 +48,14 @@ class MatchPlan:
 class MatchWorker:
     """Matches the samples of a shard and writes them, one shard at a time.
 
-    Batches are composed inside a shard, from its samples in order, so that a shard's bytes depend on
-    its input alone and not on when or beside what it was made.
+    Batches are formed within a shard, from its samples in order, so that a shard's bytes depend only on its
+    input, not on when it was made or what else was running.
 
     Args:
         plan: models and options.
 
     Raises:
-        ModelError: a model can't be had or can't be used.
+        ModelError: a model is unavailable or unusable.
     """
 
     def __init__(self, plan: MatchPlan) -> None:

@@ -1,1 +1,1 @@
-"""Fine-tuning a CLIP on matched shards with FAST-GOAL's losses, in one process or several."""
+"""Fine-tuning CLIP on matched shards with FAST-GOAL's losses, in one or more processes."""

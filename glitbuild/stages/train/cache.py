@@ -1,4 +1,4 @@
-"""Shards of a remote dataset on this machine's disk: fetched ahead, checked, shared by all training processes."""
+"""Local disk cache for the shards of a remote dataset: prefetched, verified, shared by all training processes."""
 
 import errno
 import fcntl
@@ -25,10 +25,10 @@ from glitbuild.stages.train.plan import BLOCK, Place, Plan
 
 CACHED = re.compile(r"[0-9a-f]{64}\.tar|[0-9a-f]{64}-[0-9a-f]{64}\.json")
 PART = re.compile(rf"(?:{CACHED.pattern})\.(\d+)\.part")
-"""A file that is being written, with the most bytes that it will have."""
+"""Name of a file that is being written, with an upper bound of its final size in bytes."""
 
 BYTES_PER_MEMBERS = 128
-"""Room for a sample in an index."""
+"""Space reserved per sample in an index."""
 
 AGAIN = "run the same command again to resume from the last checkpoint"
 
@@ -38,13 +38,13 @@ SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?)(I?)B?", re.IGNORECASE)
 
 
 def cache_folder(given: str | None) -> Path:
-    """Return the folder of the cache; by default where this user's programs keep such things."""
+    """Return the cache folder; the default follows the XDG convention for user caches."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "glitbuild", "shards")
     return Path(given or default).expanduser().absolute()
 
 
 def size_in_bytes(given: str | None) -> int:
-    """Return a size such as ``500MB`` in bytes; a number without a unit means gigabytes. 0 if it is not a size."""
+    """Return a size such as ``500MB`` in bytes, or 0 if it is not a size. Without a unit it is in gigabytes."""
     match = SIZE.fullmatch(str(given or CACHE_SIZE).strip())
     if not match:
         return 0
@@ -57,35 +57,35 @@ def size_in_bytes(given: str | None) -> int:
 class ShardCache:
     """A folder of shards, named after their SHA-256.
 
-    Whoever reads a file there, or will soon, holds a shared lock on it, and whoever writes or removes one an
-    exclusive lock. The kernel drops the locks of a process that dies, so what such a process left half written
-    is known by its name and its missing lock.
+    Every process that reads a file there, or will soon, holds a shared lock on it; a process that writes or
+    removes one holds an exclusive lock. The kernel releases the locks of a process that dies, so a partial file
+    is recognised by its name and the absence of a lock.
 
     Attributes:
-        folder: absolute.
-        limit: bytes that the files may have together.
+        folder: absolute path of the cache.
+        limit: largest total size of the files in bytes.
     """
 
     folder: Path
     limit: int
 
     def prepare(self, store: Store, entries: Sequence[ShardEntry]) -> None:
-        """Make the folder, and find out before the training whether the shards are there and fit.
+        """Create the folder, and check before the training that the shards exist and fit.
 
         Raises:
-            ConfigError: the folder can't be written to, or the largest shard is larger than the limit.
-            DatasetError: names the first shard that is missing or has another size.
+            ConfigError: the folder can't be written to, or the largest shard exceeds the limit.
+            DatasetError: a shard is missing or has another size; the error names the first one.
         """
         if (largest := max(entries, key=lambda entry: entry.bytes)).bytes > self.limit:
-            why = f"shard {largest.name} of {store} has {largest.bytes:,} bytes and the limit is {self.limit:,}"
-            raise ConfigError("--cache-size", why, "give more")
+            why = f"shard {largest.name} of {store} has {largest.bytes:,} bytes, but the limit is {self.limit:,}"
+            raise ConfigError("--cache-size", why, "give a larger size")
         sizes = store.sizes("shards")
         for path, entry in ((tar_path(entry.name), entry) for entry in entries):
             if path not in sizes:
                 raise DatasetError(store.path(path), "missing", VALIDATE)
             if sizes[path] != entry.bytes:
                 raise DatasetError(
-                    store.path(path), f"it has {sizes[path]:,} bytes and not {entry.bytes:,}", VALIDATE
+                    store.path(path), f"it has {sizes[path]:,} bytes instead of {entry.bytes:,}", VALIDATE
                 )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -95,42 +95,43 @@ class ShardCache:
             raise ConfigError(f"--cache {self.folder}", why, "choose another folder") from error
 
     def whole(self, block: Iterable[int], entries: Sequence[ShardEntry]) -> frozenset[int]:
-        """Return which shards of a block are kept whole; the others' samples are read one by one.
+        """Return the shards of a block that are cached as a whole; samples of the others are read one by one.
 
-        Each byte that an epoch needs is moved once at most, whatever the limit: a shard that is kept stays until
-        its block is over, as two blocks, one being trained on and the next being fetched, fit together.
+        Each byte that an epoch needs is transferred at most once, whatever the limit: a cached shard stays until
+        its block is over, because two blocks (the one being trained on and the next one) fit together.
         """
         one_set = len(entries) <= BLOCK or sum(entry.bytes for entry in entries) <= self.limit
         room, kept = self.limit if one_set else self.limit // 2, set()
-        for number in sorted(block):  # the same ones in every epoch, where the epoch is one block
+        for number in sorted(block):  # sorted: the same shards in every epoch if an epoch is one block
             if entries[number].bytes <= room:
                 room -= entries[number].bytes
                 kept.add(number)
         return frozenset(kept)
 
     def open(self, store: Store, entry: ShardEntry) -> IO[bytes] | None:
-        """Return a shard's tar, fetched if need be, or None if there is no room; it stays until it is closed.
+        """Return a shard's tar, downloaded if necessary, or None if there is no room; it stays until it is closed.
 
         Raises:
-            DatasetError: the shard is not the manifest's, or can't be read.
+            DatasetError: the shard doesn't match the manifest, or can't be read.
             TrainingError: the disk is full.
         """
         path = self.folder / f"{entry.sha256}.tar"
         while True:
             if file := _locked(path, "rb", fcntl.LOCK_SH):
-                with suppress(PermissionError):  # another user's
+                with suppress(PermissionError):  # the file belongs to another user
                     os.utime(file.fileno())
                 return file
             if not self._obtain(path, entry.bytes, lambda file: _fetch(store, entry, file)):
                 return None
 
     def index(self, store: Store, entry: ShardEntry) -> Sequence[Members]:
-        """Return where the samples of a shard lie that is read by ranges; it is checked first, by reading it once.
+        """Return where the samples of a shard are that is read by range requests; the shard is verified first.
 
-        That is remembered together with the store's mark of the object's version, which another upload changes.
+        Verifying means reading it once. The result is stored under the object's version, which another upload
+        changes.
 
         Raises:
-            DatasetError: the shard is not the manifest's, or can't be read.
+            DatasetError: the shard doesn't match the manifest, or can't be read.
             TrainingError: the cache, or its disk, is full.
         """
         path = self.folder / f"{entry.sha256}-{store.version(tar_path(entry.name))}.json"
@@ -139,14 +140,16 @@ class ShardCache:
                 with file:
                     return [Members(*members) for members in json.load(file)]
             if not self._obtain(path, entry.samples * BYTES_PER_MEMBERS, lambda file: _scan(store, entry, file)):
-                raise TrainingError(str(self.folder), "there is no room for an index", "give more --cache-size")
+                raise TrainingError(
+                    str(self.folder), "no room for an index of a shard", "give a larger --cache-size"
+                )
 
     def _obtain(self, path: Path, size: int, write: Callable[[IO[bytes]], None]) -> bool:
-        """Have a file written by one process while others that want it wait; return False if there is no room."""
+        """Have one process write a file while others that want it wait; return False if there is no room."""
         part = path.with_name(f"{path.name}.{size}.part")
         file = _locked(part, "a+b", fcntl.LOCK_EX | fcntl.LOCK_NB)
         if file is None:
-            # Not for an exclusive lock: when the file is whole, it is the one that its readers have locked.
+            # A shared lock suffices: once the file is complete, it is the one that its readers have locked.
             if waited := _locked(part, "rb", fcntl.LOCK_SH):
                 waited.close()
             return True
@@ -167,15 +170,15 @@ class ShardCache:
                 part.unlink(missing_ok=True)
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     why = "the disk is full"
-                    fix = "free some of it, or give a smaller --cache-size or another --cache"
+                    fix = "free some space, or give a smaller --cache-size or another --cache"
                     raise TrainingError(str(self.folder), why, fix) from error
                 raise
         return True
 
     def _make_room(self) -> bool:
-        """Remove what killed processes left and, if need be, files that nobody uses, the least recently used first.
+        """Remove leftovers of killed processes and, if necessary, unused files, the least recently used first.
 
-        Return whether the files, and those being written as if they were whole, are within the limit.
+        Return whether the files, counting partial ones at their full size, are within the limit.
         """
         from filelock import FileLock
 
@@ -198,7 +201,7 @@ class ShardCache:
 
 
 def _locked(path: Path, mode: str, how: int) -> IO[bytes] | None:
-    """Open and lock a file; None if it isn't there, not any more once it is locked, or not to be waited for."""
+    """Open and lock a file; return None if it doesn't exist, is removed before it is locked, or would block."""
     try:
         file = cast(IO[bytes], path.open(mode))
     except FileNotFoundError:
@@ -217,8 +220,8 @@ def _locked(path: Path, mode: str, how: int) -> IO[bytes] | None:
 
 
 def _remove_unused(path: Path) -> bool:
-    """Remove a file unless somebody has locked it; return whether it is gone."""
-    with suppress(PermissionError):  # another user's
+    """Remove a file unless another process has locked it; return whether it is gone."""
+    with suppress(PermissionError):  # the file belongs to another user
         if file := _locked(path, "r+b", fcntl.LOCK_EX | fcntl.LOCK_NB):
             with file:
                 path.unlink()
@@ -226,14 +229,14 @@ def _remove_unused(path: Path) -> bool:
 
 
 def _fetch(store: Store, entry: ShardEntry, file: IO[bytes]) -> None:
-    """Copy a shard's tar, read once from start to end, and see that it is the manifest's."""
+    """Copy a shard's tar in one sequential read, and verify that it matches the manifest."""
     where, copy = store.path(tar_path(entry.name)), HashingFile(file)
     try:
         with store.open(tar_path(entry.name)) as source:
             shutil.copyfileobj(source, copy, 1 << 20)
     except FileNotFoundError as error:
         raise DatasetError(where, "missing", VALIDATE) from error
-    except Exception as error:  # every driver has errors of its own
+    except Exception as error:  # each fsspec driver raises its own errors
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DatasetError(where, f"can't be read ({error or type(error).__name__})", AGAIN) from error
@@ -242,28 +245,28 @@ def _fetch(store: Store, entry: ShardEntry, file: IO[bytes]) -> None:
 
 
 def _scan(store: Store, entry: ShardEntry, file: IO[bytes]) -> None:
-    """Write where the samples of a shard lie, and see that it is the manifest's, all in one pass."""
+    """Write where the samples of a shard are, and verify that it matches the manifest, in one pass."""
     index = [raw.members.to_list() for raw in read_members(store, entry.name, entry.sha256)]
     file.write(json.dumps(index, separators=(",", ":")).encode())
 
 
 THREADS = 4
-"""Shards that are fetched at the same time."""
+"""Number of shards downloaded concurrently."""
 
 SECONDS_BETWEEN_TRIES = 1.0
 
 
 class Ahead:
-    """Fetches the block that is being trained on and the next one, in threads of its own.
+    """Prefetches the current block and the next one in background threads.
 
-    Threads don't survive a fork, so it begins only when it is told where the training begins.
+    Threads don't survive a fork, so it starts only at the first call of ``reach``.
 
     Args:
-        url: of the dataset directory.
-        entries: the manifest's ``shards``.
-        plan: the order of the training.
-        epochs: of the training.
-        cache: of the shards.
+        url: URL of the dataset directory.
+        entries: ``shards`` of the manifest.
+        plan: order of the training.
+        epochs: number of epochs of the training.
+        cache: cache of the shards.
     """
 
     def __init__(self, url: str, entries: Sequence[ShardEntry], plan: Plan, epochs: int, cache: ShardCache) -> None:
@@ -274,7 +277,7 @@ class Ahead:
         self._held: dict[int, list[IO[bytes]]] = defaultdict(list)
 
     def reach(self, place: Place) -> None:
-        """Be told that all batches before the one that begins here are done with."""
+        """Note that all batches before the one that begins at this place are done."""
         block = self._plan.block(place)
         begins = self._current < 0
         with self._changed:
@@ -285,11 +288,11 @@ class Ahead:
         if begins:
             self._shards = self._ahead(block)
             for _ in range(THREADS):
-                # Daemons: a process that ends doesn't wait for what it no longer needs.
+                # Daemon threads, so that a process that ends doesn't wait for downloads it no longer needs.
                 threading.Thread(target=self._run, daemon=True).start()
 
     def close(self) -> None:
-        """Let go of all shards, and fetch no more than what is being fetched."""
+        """Release all shards, and start no further downloads."""
         with self._changed:
             self._current = self._end
             for files in self._held.values():
@@ -313,12 +316,12 @@ class Ahead:
             self._hold(block, number, store)
 
     def _hold(self, block: int, number: int, store: Store) -> None:
-        """Have a shard and keep it open; where other runs leave no room, until they do or its block is over."""
+        """Cache a shard and keep it open; if other runs leave no room, retry until they do or its block is over."""
         while self._current <= block:
             try:
                 file = self._cache.open(store, self._entries[number])
             except GlitbuildError:
-                return  # who needs the shard meets the same error, and says it
+                return  # reading the shard raises the same error, where it is reported
             with self._changed:
                 if file and self._current <= block:
                     self._held[block].append(file)

@@ -1,4 +1,4 @@
-"""The command ``train``: check, begin or go on, train in one process or several, say what came of it."""
+"""The ``train`` command: check, start or resume, train in one or more processes, return the result."""
 
 import hashlib
 import logging
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training came to.
+    """Result of a training.
 
     Attributes:
-        steps: of the whole training.
-        epochs: same as above.
-        samples: of the dataset.
-        sentences_beyond: local sentences that stood behind the last token, over all steps.
-        boxes_outside: regions of which the model's centre crop left nothing, same as above.
-        done_before: nothing was left to do.
-        images_per_second: of this run.
+        steps: number of steps of the whole training.
+        epochs: number of epochs of the whole training.
+        samples: number of samples of the dataset.
+        sentences_beyond: number of local sentences beyond the last token, summed over all steps.
+        boxes_outside: number of regions that the model's centre crop removed, summed over all steps.
+        done_before: whether the run was already done.
+        images_per_second: throughput of this call.
     """
 
     steps: int
@@ -47,16 +47,16 @@ class Trained:
 
 
 def run_train(options: TrainOptions, plain: bool = False) -> Trained:
-    """Fine-tune a model on a matched dataset; what an earlier call of the same options began is continued.
+    """Fine-tune a model on a matched dataset; resume if an earlier call with the same options was interrupted.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
+        options: options of the command.
+        plain: whether to report progress as lines even on a terminal.
 
     Raises:
-        ConfigError: the options, the cache or the model are wrong; nothing has been written.
-        DatasetError: the dataset is not matched, or damaged.
-        TrainingError: a loss is not a number, memory is too small, or a process died.
+        ConfigError: the options, the cache or the model are invalid; nothing has been written.
+        DatasetError: the dataset is not matched, or is damaged.
+        TrainingError: a loss is NaN or infinite, memory is too small, or a process died.
     """
     store, manifest = open_dataset(options.dir)
     require_captions(options.dir, manifest)
@@ -72,13 +72,13 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
     cache = None if store.is_local else ShardCache(options.cache_folder, options.cache_limit)
     if store.is_local and (options.cache or options.cache_size):
         name = "--cache" if options.cache else "--cache-size"
-        raise ConfigError(name, f"{options.dir} is on this machine, so no shard is fetched", f"omit {name}")
+        raise ConfigError(name, f"{options.dir} is local, so no shard is downloaded", f"omit {name}")
     reads = [options.dir, *([str(cache.folder)] if cache else [])]
     folder.check([*reads, *(name for name in (clip.model, clip.pretrained) if Path(name).is_absolute())])
     with locked(folder.path, options.out):
-        if done := folder.done():  # by a run that has ended meanwhile
+        if done := folder.done():  # another process finished the run in the meantime
             return Trained(**done, done_before=True)
-        if cache:  # the rest of the check comes with each shard
+        if cache:  # each shard is verified when it is downloaded
             cache.prepare(store, manifest.shards)
         else:
             check_shards(store, manifest.shards)
@@ -101,7 +101,7 @@ def _train(
     folder: RunFolder,
     plain: bool,
 ) -> tuple[State, float]:
-    """Load the model, which finds the last mistakes of the command line; then begin to write, and train."""
+    """Load the model, which finds the last errors in the command line; only then write anything, and train."""
     import torch
 
     from glitbuild.stages.train.loop import Job, prepare, train
@@ -115,7 +115,7 @@ def _train(
     training = prepare(job, device)
     images = plan.images(plan.batches * options.epochs) - plan.images(folder.steps)
     if several:
-        del training  # the processes load the model themselves; this was to see that they can
+        del training  # only loaded as a check: the processes load the model themselves
         with Progress("train", images, plain) as progress:
             return train_with_ray(job, plan, folder.begin, progress.advance), progress.rate
     folder.begin()
@@ -124,7 +124,7 @@ def _train(
 
 
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
-    # What was decided of the weights counts, not which option or file decided it.
+    # What is compared is how the checkpoint is read, not which option or file decided it.
     config = content_of(options) | clip.changes
     shards = hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()
     return config | {"stage": "train", "dir": f"sha256:{shards}", "model": clip.name, "pretrained": clip.identity}

@@ -1,4 +1,4 @@
-"""From a record and its picture to a batch: what both towers see, in an order that no process changes."""
+"""Turns records and their images into batches, in an order that doesn't depend on the number of processes."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 PAIRS = {"best": 1, "top3": 3, "all": None}
-"""From how many of a sample's pairs, the closest first, one is drawn in each epoch."""
+"""Number of a sample's closest pairs from which one is drawn in each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sample as it is trained on.
+    """One sample as the model is trained on it.
 
     Attributes:
-        key: of the sample.
-        image: the whole picture, S x S x 3, 0 to 255.
-        crop: the region, same as above.
-        ids: of the caption, start and end of text included, cut to the context length.
-        sentence_ids: of the region's sentence, same as above.
-        span: positions of the sentence in ``ids``, half-open; empty where it is beyond the last token.
-        box: of the region, xyxy in pixels of the picture.
-        window: what the model sees of the picture, same as above.
+        key: key of the sample.
+        image: whole image, S x S x 3, 0 to 255.
+        crop: crop of the region, S x S x 3, 0 to 255.
+        ids: token ids of the caption, with start and end of text, truncated to the context length.
+        sentence_ids: token ids of the region's sentence, with start and end of text, truncated in the same way.
+        span: positions of the sentence in ``ids``, half-open; empty if it is beyond the last token.
+        box: box of the region, xyxy in pixels of the image.
+        window: part of the image that the model sees, xyxy in pixels of the image.
     """
 
     key: str
@@ -59,10 +59,10 @@ class ExampleMaker:
     """Makes examples for one model.
 
     Attributes:
-        preprocess: of the model.
-        tokenizer: of the model.
-        context_length: of the model.
-        pairs: ``best``, ``top3`` or ``all``: of which pairs the local view is.
+        preprocess: preprocessing of the model.
+        tokenizer: tokenizer of the model.
+        context_length: number of tokens that the model reads.
+        pairs: pairs from which the local view is chosen: ``best``, ``top3`` or ``all``.
     """
 
     preprocess: Preprocess
@@ -71,15 +71,15 @@ class ExampleMaker:
     pairs: str = "best"
 
     def make(self, sample: Sample, jpeg: bytes, draw: Sequence[int]) -> Example:
-        """Return an example; the picture is decoded once for both views.
+        """Return an example; the image is decoded once for both views.
 
         Args:
-            sample: with its pairs.
-            jpeg: its picture.
-            draw: where the choice among several pairs comes from: equal numbers, equal choices.
+            sample: sample with its pairs.
+            jpeg: JPEG bytes of its image.
+            draw: seed of the choice among several pairs; equal seeds give equal choices.
 
         Raises:
-            DatasetError: the sample has no pairs, or its picture can't be decoded.
+            DatasetError: the sample has no pairs, or its image can't be decoded.
         """
         from glitbuild.images.stored import open_rgb
 
@@ -89,7 +89,7 @@ class ExampleMaker:
             image = open_rgb(jpeg)
         except OSError as error:
             fix = "run `glitbuild validate`, and make the shard again"
-            raise DatasetError(sample.key, f"the picture can't be decoded ({error})", fix) from error
+            raise DatasetError(sample.key, f"the image can't be decoded ({error})", fix) from error
         pair = self._pair(sample, draw)
         ids = self.tokenizer.encode(sample.caption)
         starts = token_starts(self.tokenizer, sample.caption, ids)
@@ -105,7 +105,7 @@ class ExampleMaker:
         )
 
     def blank(self) -> Example:
-        """Return an example of nothing: a black picture and an empty text."""
+        """Return an empty example: a black image and an empty text."""
         size, ids = self.preprocess.size, framed(self.tokenizer, (), self.context_length)
         black, edge = np.zeros((size, size, 3), np.uint8), float(size)
         return Example("", black, black, ids, ids, (0, 0), (0.0, 0.0, edge, edge), (0.0, 0.0, edge, edge))
@@ -120,20 +120,20 @@ class ExampleMaker:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Examples side by side.
+    """Examples stacked into tensors.
 
-    A process that has no samples in a step gets a blank row without a key: so it takes part in what all
-    processes do, and adds nothing. ``len`` counts the samples alone.
+    A process without samples in a step gets a blank row without a key: it takes part in the collective
+    operations but contributes nothing. ``len`` doesn't count blank rows.
 
     Attributes:
-        keys: of the samples.
-        images: whole pictures, B x S x S x 3, uint8.
-        crops: regions, same as above.
-        ids: of captions, B x L, zeros behind the end of text; L is the batch's longest.
-        sentence_ids: of sentences, B x M, same as above.
+        keys: keys of the samples.
+        images: whole images, B x S x S x 3, uint8.
+        crops: crops of the regions, B x S x S x 3, uint8.
+        ids: token ids of the captions, B x L, zeros after the end of text; L is the longest of the batch.
+        sentence_ids: token ids of the sentences, B x M, padded in the same way.
         spans: positions of the sentences in ``ids``, B x 2, half-open.
-        boxes: of the regions, B x 4, xyxy in pixels of the pictures.
-        windows: what the model sees of the pictures, same as above.
+        boxes: boxes of the regions, B x 4, xyxy in pixels of the images.
+        windows: parts of the images that the model sees, B x 4, xyxy in pixels of the images.
     """
 
     keys: tuple[str, ...]
@@ -154,17 +154,17 @@ class Batch:
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
     def part(self, start: int, end: int) -> "Batch":
-        """Return some of its samples."""
+        """Return the rows from ``start`` up to ``end`` as a batch."""
         return Batch(**{field.name: getattr(self, field.name)[start:end] for field in fields(self)})
 
     def pin_memory(self) -> "Batch":
-        """Return the batch in memory from which GPUs copy faster; ``DataLoader`` calls this."""
+        """Return the batch in pinned memory, for faster copies to a GPU; called by ``DataLoader``."""
         names = [field.name for field in fields(self) if field.name != "keys"]
         return replace(self, **{name: getattr(self, name).pin_memory() for name in names})
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Put examples side by side."""
+    """Stack examples into a batch."""
     return Batch(
         keys=tuple(example.key for example in examples),
         images=torch.from_numpy(np.stack([example.image for example in examples])),
@@ -178,14 +178,14 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 class Batches(Dataset[Batch]):
-    """Turns the places of a batch into the batch, wherever it runs.
+    """Dataset whose items are whole batches, indexed by the places of their samples.
 
     Args:
-        url: of the dataset directory.
-        manifest: of the dataset.
-        maker: makes the examples.
-        plan: the order of the training; its seed decides the choice among several pairs too.
-        cache: of a remote dataset's shards.
+        url: URL of the dataset directory.
+        manifest: manifest of the dataset.
+        maker: maker of the examples.
+        plan: order of the training; its seed also decides the choice among several pairs.
+        cache: cache of a remote dataset's shards.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Batches(Dataset[Batch]):
         return collate([self._example(place) for place in places])
 
     def keys(self, places: Iterable[Place]) -> tuple[str, ...]:
-        """Return the keys of the samples at some places."""
+        """Return the keys of the samples at the given places."""
         return tuple(self._shards.read(place)[0].key for place in places)
 
     def _example(self, place: Place) -> Example:
@@ -209,7 +209,7 @@ class Batches(Dataset[Batch]):
 
 
 class _Answers(Dataset[Batch | GlitbuildError]):
-    """Batches, or why there is none: torch can't carry our errors over from a decoding process."""
+    """Batches, or the error that prevented one: torch can't pass our errors on from a worker process."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
@@ -228,14 +228,14 @@ def load(
     pin_memory: bool = False,
     ahead: Ahead | None = None,
 ) -> Iterator[Batch]:
-    """Yield the batch of each step, in order, made ahead by worker processes.
+    """Yield the batch of each step, in order, prefetched by worker processes.
 
     Args:
-        batches: makes them.
-        steps: the places of each batch.
-        workers: processes that read, decode and crop; 0 does it in this one.
-        pin_memory: for a GPU.
-        ahead: fetches the shards of a remote dataset.
+        batches: dataset of the batches.
+        steps: places of the samples of each batch.
+        workers: number of processes that read, decode and crop; 0 does so in this process.
+        pin_memory: whether to pin the batches in memory, for a GPU.
+        ahead: prefetcher of a remote dataset's shards.
 
     Raises:
         DatasetError: a sample can't be read.
@@ -245,7 +245,7 @@ def load(
 
     def asked_for() -> Iterator[list[Place]]:
         for places in steps:
-            if ahead and places and not coming:  # the first; the worker processes have been forked by now
+            if ahead and places and not coming:  # the first batch; the workers have been forked by now
                 ahead.reach(places[0])
             coming.append(places)
             yield places
@@ -266,10 +266,10 @@ def load(
             if ahead and places:
                 ahead.reach(places[0])
             yield answer
-    except RuntimeError as error:  # torch has no class for this; what else it says comes from the worker itself
+    except RuntimeError as error:  # torch has no class for a dead worker; other texts are its own errors
         if not str(error).startswith("DataLoader worker (pid"):
             raise
-        why = f"one of the {workers} died; where nobody killed it, memory (/dev/shm too) was too small for it"
+        why = f"one of the {workers} died; unless it was killed, memory or /dev/shm was too small"
         fix = "run the same command again, with fewer --loader-workers (0: none), to resume from the checkpoint"
         raise TrainingError("a decoding process", why, fix) from error
     finally:

@@ -1,4 +1,4 @@
-"""Several processes, through Ray Train."""
+"""Training in several processes through Ray Train."""
 
 import json
 import shutil
@@ -25,19 +25,19 @@ SECONDS_BETWEEN_LOOKS = 1.0
 DEATHS = frozenset(
     {"ActorDiedError", "RayActorError", "WorkerCrashedError", "OutOfMemoryError", "WorkerHealthCheckFailedError"}
 )
-"""What Ray calls the end of a process; the others then fail of having lost it."""
+"""Ray's names for the death of a process; the others then fail because they lost it."""
 
 GO_ON = "run the same command again to resume from its checkpoint"
 
 RAY, STATE = "ray", "state.json"
-"""Where Ray Train keeps its own files in a run's folder while it lasts, and there, how far the run came."""
+"""Name of the folder in which Ray Train keeps its own files during a run, and of the progress file in it."""
 
 
 def check_gpus(options: TrainOptions) -> None:
-    """See that this machine has the GPUs that are asked for; of a cluster, ``train_with_ray`` asks Ray.
+    """Check that this machine has the requested GPUs; for a cluster, ``train_with_ray`` asks Ray.
 
     Raises:
-        ConfigError: it hasn't.
+        ConfigError: there are fewer.
     """
     import torch
 
@@ -49,19 +49,19 @@ def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Call
     """Train in as many processes as the options ask for.
 
     Args:
-        job: what to do.
-        plan: the steps.
-        begin: called once when all is there that the options ask for, before anything is written.
-        report: called with the number of images now and then.
+        job: description of the training.
+        plan: order of the training.
+        begin: called once, when all requested resources are available and before anything is written.
+        report: called from time to time with the number of further images.
 
     Raises:
-        ConfigError: the cluster isn't there or is too small.
-        ClusterError: Ray doesn't start, or a process of its own died.
-        TrainingError: a process died, or the loss is not a number.
+        ConfigError: the cluster can't be reached or is too small.
+        ClusterError: Ray doesn't start, or one of its own processes died.
+        TrainingError: a process died, or the loss is NaN or infinite.
     """
     options = job.options
     try:
-        # One more for the process of Ray Train that watches over the others.
+        # One CPU more for the controller process of Ray Train.
         with connected(Cluster(options.world_size + 1, address=options.ray_address)) as lifeline:
             _check_room(job)
             begin()
@@ -75,7 +75,7 @@ def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Call
 
 
 def _check_room(job: Job) -> None:
-    """See that the cluster has what the options ask for; Ray Train would wait for it for ever."""
+    """Check that the cluster has the requested resources; Ray Train would wait for them for ever."""
     import ray
 
     options, there = job.options, ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -99,14 +99,14 @@ def _fit(job: Job, plan: Plan, lifeline: Lifeline, report: Callable[[int], None]
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
     )
     images = _images(run, plan)
-    # Calls to a Ray that is gone may never return, so somebody else waits for this one.
+    # Calls to a dead Ray may never return, so another thread makes this one.
     fitted = _in_background(trainer.fit)
     while True:
         try:
             fitted.result(SECONDS_BETWEEN_LOOKS)
             break
         except TimeoutError:
-            if fitted.done():  # it was the training's own
+            if fitted.done():  # the error came from the training, not from Ray
                 raise
         finally:
             report(next(images))
@@ -115,7 +115,7 @@ def _fit(job: Job, plan: Plan, lifeline: Lifeline, report: Callable[[int], None]
 
 
 def _in_background(function: Callable[[], Result]) -> "Future[Result]":
-    """Run a function in a thread that nobody has to wait for, at the end of the program either."""
+    """Run a function in a daemon thread, which the program doesn't wait for when it exits."""
     future: Future[Result] = Future()
 
     def run() -> None:
@@ -129,7 +129,7 @@ def _in_background(function: Callable[[], Result]) -> "Future[Result]":
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """Train in one of the processes; Ray Train has started their group."""
+    """Train in one of the processes; Ray Train has started their process group."""
     import ray.train
     from ray.train.torch import get_device
 
@@ -143,15 +143,15 @@ def _worker(config: dict[str, Any]) -> None:
 
 
 def _cause(error: BaseException, run: str) -> GlitbuildError:
-    """Return what a process failed of, out of what Ray made of it."""
+    """Return the error of the process that failed first, from what Ray wrapped it in."""
     every = list(_causes(error))
     for found in every:
-        if isinstance(found, ConfigError):  # something has been written by now
+        if isinstance(found, ConfigError):  # not a ConfigError any more, as files have been written by now
             return TrainingError(run, f"a process failed: {found}")
         if isinstance(found, GlitbuildError):
             return found
     if any(type(found).__name__ in DEATHS for found in every):
-        why = "a process died; where nobody killed it, this machine's memory was too small"
+        why = "a process died; unless it was killed, the machine's memory was too small"
         return TrainingError(run, why, f"{GO_ON}; --accumulate and fewer --loader-workers need less memory")
     last = every[-1]
     why = (str(last).strip().splitlines() or [type(last).__name__])[-1]
@@ -159,7 +159,7 @@ def _cause(error: BaseException, run: str) -> GlitbuildError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from, of all processes that failed: one may have failed of another's end."""
+    """Yield an error and its causes, for all failed processes: one may have failed because another one died."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -169,7 +169,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _images(run: Path, plan: Plan) -> Iterator[int]:
-    """Yield how many images were trained on since the last time, as far as the run's log tells."""
+    """Yield the number of images trained on since the last call, according to the run's log."""
     known = last_step(run) or 0
     while True:
         step = max(known, _last_logged(run / LINES, known))
@@ -178,7 +178,7 @@ def _images(run: Path, plan: Plan) -> Iterator[int]:
 
 
 def _last_logged(path: Path, known: int) -> int:
-    """Return the step of a log's last whole line."""
+    """Return the step of the last complete line of a log."""
     try:
         lines = path.read_bytes().rpartition(b"\n")[0].splitlines()
         return int(json.loads(lines[-1])["step"])

@@ -1,4 +1,4 @@
-"""A run's folder: its beginning and end, its log, and checkpoints that resume at the next sample."""
+"""A run's folder: its start and end, its log, and checkpoints that resume with the next sample."""
 
 import importlib.util
 import json
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 FOLDER = "checkpoints"
 KEPT = 2
-"""Checkpoints that stay: the last, and the one before it."""
+"""Number of checkpoints kept: the last one and the one before it."""
 
 STEP = "step"
 KEYS = {STEP, "exp_avg", "exp_avg_sq"}
-"""What AdamW keeps of each parameter."""
+"""State that AdamW keeps per parameter."""
 
 
 @dataclass(slots=True)
 class State:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        step: batches that were trained on; everything else follows from it.
-        sentences_beyond: local sentences that stood behind the last token of their caption.
-        boxes_outside: regions of which the model's centre crop left nothing.
+        step: number of batches trained on; the position in the data follows from it.
+        sentences_beyond: number of local sentences beyond the last token of their caption.
+        boxes_outside: number of regions that the model's centre crop removed.
     """
 
     step: int = 0
@@ -46,7 +46,7 @@ class State:
 
 
 def save_checkpoint(run: Path, state: State, model: Any, optimizer: Any) -> None:
-    """Write a checkpoint, which appears when it is whole, and remove old ones."""
+    """Write a checkpoint, which appears only once it is complete, and remove old ones."""
     from safetensors.torch import save_file
 
     name = f"{state.step:08d}"
@@ -66,10 +66,10 @@ def save_checkpoint(run: Path, state: State, model: Any, optimizer: Any) -> None
 
 
 def load_checkpoint(run: Path, model: Any, optimizer: Any) -> State:
-    """Put the last checkpoint's weights into a model and its optimizer; without one, start at step 0.
+    """Load the last checkpoint into a model and its optimizer; without one, start at step 0.
 
     Raises:
-        DatasetError: the checkpoint is damaged, or is of another model.
+        DatasetError: the checkpoint is damaged, or belongs to another model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -85,18 +85,20 @@ def load_checkpoint(run: Path, model: Any, optimizer: Any) -> State:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         why = str(error).partition("\n")[0] or type(error).__name__
         fix = "remove this checkpoint to resume from the one before it, or start again with --overwrite"
-        raise DatasetError(str(folder), f"the checkpoint is damaged or of another model ({why})", fix) from error
+        raise DatasetError(
+            str(folder), f"the checkpoint is damaged or belongs to another model ({why})", fix
+        ) from error
     return state
 
 
 def last_step(run: Path) -> int | None:
-    """Return the step of the checkpoint from which a run can be continued; None where there is none."""
+    """Return the step of the checkpoint from which a run can be resumed, or None if there is none."""
     found = _all(run)
     return int(found[-1].name) if found else None
 
 
 def _all(run: Path) -> list[Path]:
-    """Return the whole checkpoints, the last one at the end."""
+    """Return the complete checkpoints, oldest first."""
     folder = run / FOLDER
     return sorted(path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
 
@@ -106,7 +108,7 @@ def _contiguous(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def _flat(model: Any, optimizer: Any) -> "dict[str, Tensor]":
-    """Return an optimizer's tensors by ``PARAMETER:VALUE``."""
+    """Return an optimizer's tensors, keyed ``PARAMETER:VALUE``."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
         f"{names[id(parameter)]}:{key}": value.contiguous()
@@ -116,7 +118,7 @@ def _flat(model: Any, optimizer: Any) -> "dict[str, Tensor]":
 
 
 def _unflatten(flat: "dict[str, Tensor]", model: Any, optimizer: Any) -> None:
-    """Give an optimizer its tensors back; torch itself puts each on the device where the optimizer wants it."""
+    """Load an optimizer's tensors; torch moves each to the device where the optimizer needs it."""
     parameters = dict(model.named_parameters())
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     numbers = {id(parameter): number for number, parameter in enumerate(trained)}
@@ -126,12 +128,12 @@ def _unflatten(flat: "dict[str, Tensor]", model: Any, optimizer: Any) -> None:
         if id(parameters[name]) not in numbers:
             raise ValueError(f"{name} is not trained")
         if key != STEP and value.shape != parameters[name].shape:
-            raise ValueError(f"{full} has the shape {tuple(value.shape)}")
+            raise ValueError(f"{full} has the unexpected shape {tuple(value.shape)}")
         state.setdefault(numbers[id(parameters[name])], {})[key] = value
     for number, values in state.items():
         if values.keys() != KEYS:
             raise ValueError(f"the optimizer's state {number} holds {', '.join(sorted(values))}")
-    # AdamW counts steps on the CPU, but beside the parameter where it is fused or capturable.
+    # AdamW keeps its step counts on the CPU, or beside the parameter if it is fused or capturable.
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -139,13 +141,13 @@ LINES = "log.jsonl"
 
 
 class RunLog:
-    """Writes to a run's folder; what an interrupted run wrote after its last checkpoint is taken back.
+    """Log in a run's folder; what an interrupted run wrote after its last checkpoint is removed.
 
     Args:
-        run: the run's folder.
-        step: steps that are done.
-        config: of the run, for Weights & Biases.
-        wandb: whether to log there too.
+        run: folder of the run.
+        step: number of steps that are done.
+        config: configuration of the run, for Weights & Biases.
+        wandb: whether to log to Weights & Biases too.
 
     Raises:
         ConfigError: wandb is not installed.
@@ -163,7 +165,7 @@ class RunLog:
         self._wandb = _start_wandb(run, config) if wandb else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one step's values."""
+        """Write the values of one step."""
         self._lines.write(json.dumps({"step": step, **values}) + "\n")
         self._lines.flush()
         for name, value in values.items():
@@ -172,7 +174,7 @@ class RunLog:
             self._wandb.log(dict(values), step=step)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close the log."""
         self._lines.close()
         self._board.close()
         if self._wandb:
@@ -188,7 +190,7 @@ def _start_wandb(run: Path, config: Mapping[str, Any]) -> Any:
 
 
 RUN = "run.json"
-"""What a run was begun with, and at its end what it came to."""
+"""Name of the file with the options that a run was started with and, at its end, its results."""
 
 SCHEMA = "glit-run/1"
 
@@ -197,8 +199,8 @@ class RunFolder:
     """The folder of one run.
 
     Args:
-        options: of the command.
-        config: what the run is begun with, without the options that may change.
+        options: options of the command.
+        config: options that must stay the same when the run is resumed.
     """
 
     def __init__(self, options: TrainOptions, config: Config) -> None:
@@ -206,11 +208,11 @@ class RunFolder:
         self.path = Path(options.out).expanduser().resolve()
 
     def done(self) -> dict[str, Any] | None:
-        """Return what the run came to, where it is done already.
+        """Return the results if the run is already done, otherwise None.
 
         Raises:
-            OptionsChangedError: it was begun with other options.
-            DatasetError: it is damaged, or of another schema.
+            OptionsChangedError: it was started with other options.
+            DatasetError: it is damaged, or has another schema.
             ConfigError: the folder holds something else.
         """
         if self._options.overwrite or not self._begun():
@@ -219,29 +221,29 @@ class RunFolder:
         try:
             content: dict[str, Any] = json.loads(path.read_text())
             if content["schema"] != SCHEMA:
-                fix = "continue it with the version that began it, or start again with --overwrite"
+                fix = "resume it with the version that started it, or start again with --overwrite"
                 raise DatasetError(
-                    str(path), f"its schema is {content['schema']}, this version writes {SCHEMA}", fix
+                    str(path), f"its schema is {content['schema']}, but this version writes {SCHEMA}", fix
                 )
-            free = resumable(TrainOptions)  # earlier versions wrote some of them too
+            free = resumable(TrainOptions)  # earlier versions recorded some of these too
             before = {name: value for name, value in content["config"].items() if name not in free}
             refuse_changes(self._options.out, before, self._config)
         except (ValueError, KeyError, AttributeError) as error:
             raise DatasetError(str(path), f"damaged ({error!r})", "start again with --overwrite") from error
         done: dict[str, Any] | None = content.get("done")
         if done and not is_saved(self.path):
-            why = "the run is done, but its model is gone"
+            why = "the run is done, but its model is missing"
             raise DatasetError(self._options.out, why, "start again with --overwrite")
         return done
 
     def check(self, reads: Sequence[str]) -> None:
-        """See that the run can be begun or continued, before anything is loaded or written.
+        """Check that the run can be started or resumed, before anything is loaded or written.
 
         Args:
-            reads: files and folders that the training reads; the folder must hold none of them.
+            reads: files and folders that the training reads; the run's folder must contain none of them.
 
         Raises:
-            ConfigError: it can't.
+            ConfigError: it can't be started or resumed.
         """
         options = self._options
         refuse_inside(reads, options.out)
@@ -249,18 +251,20 @@ class RunFolder:
             if not (self.path / RUN).exists():
                 raise ConfigError(f"--out {options.out}", "not a run, so it is not removed", "choose another --out")
         elif options.resume and last_step(self.path) is None:
-            raise ConfigError(f"--resume {options.out}", "there is no checkpoint", "omit --resume to begin")
+            raise ConfigError(
+                f"--resume {options.out}", "there is no checkpoint", "omit --resume to start a new run"
+            )
         there = next(path for path in (self.path, *self.path.parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            why = f"{there} is no folder that can be written to"
+            why = f"{there} is not a writable folder"
             raise ConfigError(f"--out {options.out}", why, "choose another --out")
         if options.wandb and importlib.util.find_spec("wandb") is None:
             raise ConfigError("--wandb", "wandb is not installed", "pip install 'glitbuild[wandb]'")
 
     def begin(self) -> None:
-        """Write what the run is begun with; what an earlier one left goes first, if that is asked for.
+        """Write the options that the run is started with; with --overwrite, first remove an earlier run.
 
-        The folder is there and locked.
+        The folder exists and is locked.
 
         Raises:
             ConfigError: the folder can't be written to.
@@ -274,13 +278,13 @@ class RunFolder:
             raise ConfigError(what, why, "choose another --out") from error
 
     def finish(self, done: dict[str, Any]) -> None:
-        """Write what the run came to, and remove what it needed meanwhile."""
+        """Write the results of the run, and remove its checkpoints."""
         self._write({"done": done})
         shutil.rmtree(self.path / FOLDER, ignore_errors=True)
 
     @property
     def steps(self) -> int:
-        """The steps of which there is a checkpoint that stays."""
+        """Step of the checkpoint from which the run resumes; 0 without one or with --overwrite."""
         return 0 if self._options.overwrite else last_step(self.path) or 0
 
     def _begun(self) -> bool:
@@ -289,7 +293,7 @@ class RunFolder:
         if self.path.exists() and (
             not self.path.is_dir() or any(entry.name != LOCK for entry in self.path.iterdir())
         ):
-            what, why = f"--out {self._options.out}", "the folder is not empty and holds no run"
+            what, why = f"--out {self._options.out}", "the folder is not empty and is not a run"
             raise ConfigError(what, why, "choose another --out")
         return False
 
@@ -299,7 +303,7 @@ class RunFolder:
 
 
 def _empty(folder: Path) -> None:
-    """Remove all that is in a folder, but for its lock."""
+    """Remove everything in a folder except its lock."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

@@ -40,21 +40,21 @@ from glitbuild.stages.train.plan import Plan
 from glitbuild.tsl import to_input
 
 MOST_SCALE = math.log(100)
-"""CLIP (arXiv 2103.00020) keeps its logit_scale below 100."""
+"""Largest logarithm of logit_scale: CLIP (arXiv 2103.00020) keeps the scale below 100."""
 
 BAD_BATCH = "nan-batch.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every process of a training needs to know; small and picklable.
+    """Description of a training that every process gets; small and picklable.
 
     Attributes:
-        options: of the command.
+        options: options of the command.
         source: URL of the matched dataset.
-        run: folder of the run, which all processes reach.
-        clip: the model to start from.
-        cache: of the dataset's shards, where it is remote; on each machine in the same folder.
+        run: folder of the run, accessible to all processes.
+        clip: model to start from.
+        cache: cache of a remote dataset's shards; the same folder on each machine.
     """
 
     options: TrainOptions
@@ -66,12 +66,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What an experiment may replace.
+    """Parts of the training that an experiment may replace.
 
     Attributes:
-        batches: makes the batches; called as ``Batches`` is.
-        views: computes the features of a batch; called as ``Views`` is.
-        objective: computes the losses of the features; called as ``Objective`` is.
+        batches: factory of the batches, called like ``Batches``.
+        views: factory of the module that computes the features of a batch, called like ``Views``.
+        objective: factory of the function that computes the losses of the features, called like ``Objective``.
     """
 
     batches: Callable[..., Batches] = Batches
@@ -81,20 +81,20 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """All that a training needs, made and checked; nothing of it is written yet.
+    """Everything a training needs, created and checked; nothing has been written yet.
 
     Attributes:
-        job: what to do.
-        device: a torch device.
-        group: the processes.
-        shards: of the dataset.
-        plan: which samples are in which step.
-        model: the open_clip model.
-        views: computes the features of a batch with the model.
-        objective: computes the losses of the features.
-        batches: makes the batches.
+        job: description of the training.
+        device: torch device.
+        group: processes of the training.
+        shards: number of shards of the dataset.
+        plan: order of the samples.
+        model: open_clip model.
+        views: module that computes the features of a batch with the model.
+        objective: function that computes the losses of the features.
+        batches: dataset of the batches.
         input_size: side of the model's input in pixels.
-        optimizer: of the parameters that are trained.
+        optimizer: optimizer of the trained parameters.
     """
 
     job: Job
@@ -111,16 +111,16 @@ class Training:
 
 
 def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | None = None) -> Training:
-    """Load what a training needs, and find out whether it can begin; no other process is waited for.
+    """Load what a training needs and check that it can start, without waiting for other processes.
 
     Args:
-        job: what to do.
-        device: a torch device.
-        group: the processes; by default this one alone.
-        pieces: what makes batches, features and losses.
+        job: description of the training.
+        device: torch device.
+        group: processes of the training; by default this one alone.
+        pieces: replacements for batches, features and losses.
 
     Raises:
-        ModelError: the model can't be had or can't be trained this way.
+        ModelError: the model is unavailable, or can't be trained this way.
         ConfigError: the options leave nothing to train.
         DatasetError: the dataset is damaged.
         TrainingError: the model doesn't fit in memory.
@@ -133,17 +133,17 @@ def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | 
         views = pieces.views(model, options.losses)
     objective = pieces.objective(options.weights, group)
 
-    # Data: which samples are in which step is known before the first.
+    # Data: the assignment of samples to steps is fixed before the first step.
     _, manifest = open_dataset(job.source)
     sizes = tuple(entry.samples for entry in manifest.shards)
     plan = Plan(sizes, options.seed, options.batch_size, group.size)
     preprocess, tokenizer = Preprocess.of(model), clip_tokenizer(job.clip.architecture)
     maker = ExampleMaker(preprocess, tokenizer, model.context_length, options.pairs)
-    if job.cache:  # on another machine than the command it may be missing
+    if job.cache:  # the folder may be missing on machines other than the command's
         job.cache.folder.mkdir(parents=True, exist_ok=True)
     batches = pieces.batches(job.source, manifest, maker, plan, job.cache)
 
-    # Optimizer: of what the losses reach.
+    # Optimizer: only of the parameters that the losses reach.
     blank = replace(batches[[]], keys=("",)).to(device)
     with computing(device):
         features = views(blank)
@@ -155,15 +155,15 @@ def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | 
 
 
 def train(training: Training, report: Callable[[State, int], None]) -> State:
-    """Take all steps behind the last checkpoint, then write the model.
+    """Take all steps after the last checkpoint, then write the model.
 
     Args:
-        training: of this process; its model is trained.
-        report: called after each step with how far the run is, and the number of images of the step.
+        training: training of this process; its model is modified.
+        report: called after each step with the progress of the run and the number of images of the step.
 
     Raises:
         DatasetError: the last checkpoint or a sample is damaged.
-        TrainingError: a loss is not a number, memory is too small, or a decoding process died.
+        TrainingError: a loss is NaN or infinite, memory is too small, or a decoding process died.
     """
     job, device, group, plan = training.job, training.device, training.group, training.plan
     model, optimizer = training.model, training.optimizer
@@ -217,7 +217,7 @@ def load_model(job: Job, device: str) -> Any:
     """Return the open_clip model, stretched to 248 tokens and locked as the options say.
 
     Raises:
-        ModelError: it can't be had or can't be stretched.
+        ModelError: it is unavailable or can't be stretched.
         TrainingError: it doesn't fit in memory.
     """
     try:
@@ -229,7 +229,7 @@ def load_model(job: Job, device: str) -> Any:
     with blaming(job.clip.shown):
         stretch(model)
     model.train()
-    # As open_clip's own options do: all but the last groups or layers.
+    # Same semantics as open_clip's own options: all but the last groups or layers are locked.
     if job.options.unlocked_image_groups is not None:
         model.lock_image_tower(unlocked_groups=job.options.unlocked_image_groups)
     if job.options.unlocked_text_layers is not None:
@@ -238,40 +238,40 @@ def load_model(job: Job, device: str) -> Any:
 
 
 def computing(device: str) -> AbstractContextManager[Any]:
-    """Return the context in which a model computes: bfloat16 autocast on a GPU."""
+    """Return the context in which the model computes: bfloat16 autocast on a GPU."""
     return nullcontext() if device == "cpu" else torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
 def freeze_unreached(model: torch.nn.Module, loss: Tensor, options: TrainOptions) -> None:
     """Freeze the parameters that get no gradient, such as logit_scale from ``tsl`` alone.
 
-    One process would leave them as they are; several would wait for their gradients.
+    A single process would leave them unchanged, but several would wait for their gradients.
 
     Args:
-        model: to be trained.
-        loss: of some batch.
-        options: named in the error.
+        model: model to train.
+        loss: loss of any batch.
+        options: options of the command, named in the error.
 
     Raises:
-        ConfigError: no parameter is left.
+        ConfigError: no parameter is left to train.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     found = torch.autograd.grad(loss, trained, allow_unused=True) if trained and loss.requires_grad else ()
     if all(gradient is None for gradient in found):
         fix = "unlock a part of a tower with --unlocked-image-groups or --unlocked-text-layers"
-        why = "it reaches no parameter that is not locked, so nothing would be trained"
+        why = "the loss reaches no unlocked parameter, so nothing would be trained"
         raise ConfigError(f"--loss {options.loss}", why, fix)
     for parameter, gradient in zip(trained, found, strict=True):
         parameter.requires_grad_(gradient is not None)
 
 
 def over_all(group: Group, losses: dict[str, Tensor], batch: Batch, size: int) -> tuple[dict[str, float], int, int]:
-    """Return the losses of all processes' samples, and how many of these lack tokens and patches.
+    """Return the losses over the samples of all processes, and how many of these lack tokens and patches.
 
     Args:
-        group: the processes.
-        losses: of this process.
-        batch: of this process, on its device.
+        group: processes of the training.
+        losses: losses of this process.
+        batch: batch of this process, on its device.
         size: side of the model's input in pixels.
     """
     rows = slice(len(batch))
@@ -285,7 +285,7 @@ def over_all(group: Group, losses: dict[str, Tensor], batch: Batch, size: int) -
 
 
 def stop(training: Training, step: int, values: dict[str, float], batch: Batch) -> NoReturn:
-    """End a run whose loss is not a number, and leave the keys of the batch in the run's folder.
+    """End a run whose loss is NaN or infinite, and write the keys of the batch to the run's folder.
 
     Raises:
         TrainingError: always.
@@ -294,10 +294,10 @@ def stop(training: Training, step: int, values: dict[str, float], batch: Batch) 
     path = Path(job.run) / BAD_BATCH
     if group.rank == 0:
         keys = batch.keys
-        if group.size > 1:  # the other processes' too
+        if group.size > 1:  # include the keys of the other processes
             keys = training.batches.keys(next(replace(plan, world_size=1).steps(step + 1, done=step)))
         found = {"step": step, "keys": keys, "losses": {name: repr(value) for name, value in values.items()}}
         write_whole(path, json.dumps(found, indent=1) + "\n")
-    group.wait(training.device)  # the first that fails ends the others
+    group.wait(training.device)  # the first process that fails ends the others
     fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"
     raise TrainingError(job.run, f"the loss of step {step} is {values['loss']}", fix)

@@ -1,4 +1,4 @@
-"""From a model and a batch to the losses: what the towers see, gathered over all processes, and compared."""
+"""Losses of a batch: features from both towers, gathered over all processes, and the objective on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The processes of a training, of which torch's default group has been started if there are several.
+    """Processes of a training; if there are several, torch's default process group has been started.
 
-    Everything is a sum of tensors of equal shape, in which each process fills its own rows and leaves the others
-    zero. So processes may have different numbers of rows, or none, with any backend, and what is gathered is
-    exactly what was given.
+    Every operation is an all-reduce of tensors of equal shape, in which each process fills in its own rows and
+    leaves the others zero. Processes may therefore have different numbers of rows, or none, with any backend, and
+    the gathered values are exact.
 
     Attributes:
-        rank: of this process.
-        size: processes.
+        rank: rank of this process.
+        size: number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     def table(self, values: Tensor) -> Tensor:
-        """Return the values of all processes, a row each.
+        """Return the values of all processes, one row per process.
 
         Args:
-            values: K, of this process.
+            values: values of this process, K.
         """
         whole = values.new_zeros(self.size, len(values))
         whole[self.rank] = values
@@ -49,11 +49,11 @@ class Group:
         return value if self.size == 1 else float(self.table(torch.tensor([value], device=device)).max())
 
     def rows(self, own: Tensor, shares: Sequence[int]) -> Tensor:
-        """Return the rows of all processes, in the order of their ranks, with their gradients.
+        """Return the rows of all processes in the order of their ranks, with gradients.
 
         Args:
-            own: R x D, of this process.
-            shares: R of each process.
+            own: rows of this process, R x D.
+            shares: number of rows of each process.
         """
         if self.size == 1:
             return own
@@ -62,13 +62,13 @@ class Group:
         return gathered
 
     def wait(self, device: str) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             self.table(torch.zeros(1, device=device)).sum().item()
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes; the gradient of a row is the sum of what all processes do with it."""
+    """Rows of all processes; the gradient of a row is the sum of its gradients in all processes."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, start: int, total: int) -> Tensor:
@@ -89,23 +89,23 @@ GLOBAL, LOCAL, TSL = "global", "local", "tsl"
 LOSSES = (GLOBAL, LOCAL, TSL)
 
 Features = dict[str, Tensor]
-"""By name, not normalised, B x D: ``image`` and ``text`` of the whole, ``crop`` and ``sentence`` of the region,
-``patches`` and ``tokens``, the projected means of the whole's states within the region and the sentence.
-``has_patches`` and ``has_tokens``, B, tell where there are any. ``logit_scale``: the factor of the cosines."""
+"""Features by name, not normalised, B x D: ``image`` and ``text`` of the whole, ``crop`` and ``sentence`` of the
+region; ``patches`` and ``tokens`` are projected means of the whole's states within the region and the sentence.
+``has_patches`` and ``has_tokens``, B, say which rows have any. ``logit_scale`` is the factor of the cosines."""
 
 
 class Views(nn.Module):
     """Computes what the losses need, and nothing else.
 
-    Both pictures of a sample go through the image tower in one pass. So do captions through the text tower, and
-    sentences in another pass that is only as long as they are.
+    Both images of a sample go through the image tower in one pass. Captions and sentences go through the text tower
+    in separate passes, so that the second is only as long as the sentences.
 
     Args:
-        model: an open_clip model.
-        losses: some of ``global``, ``local``, ``tsl``.
+        model: open_clip model.
+        losses: names of the losses: some of ``global``, ``local``, ``tsl``.
 
     Raises:
-        ModelError: the model gives no states of patches or tokens.
+        ModelError: the model exposes no states of patches or tokens.
     """
 
     def __init__(self, model: Any, losses: frozenset[str]) -> None:
@@ -115,7 +115,7 @@ class Views(nn.Module):
         self._preprocess = Preprocess.of(model)
 
     def forward(self, batch: "Batch") -> Features:
-        """Return the features of a batch, those of a blank row left out."""
+        """Return the features of a batch, omitting a blank row."""
         rows = len(batch.images)
         whole, local = bool(self._losses & {GLOBAL, TSL}), bool(self._losses & {LOCAL, TSL})
         found: Features = {"logit_scale": self.towers.model.logit_scale.exp()}
@@ -148,16 +148,16 @@ class Views(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """L = L_global + 0.5 L_local + L_TSL (FAST-GOAL, arXiv 2605.26615), or a part of it.
+    """L = L_global + 0.5 L_local + L_TSL (FAST-GOAL, arXiv 2605.26615), or some of these terms.
 
-    L_global and L_local are CLIP's symmetric cross-entropy. With several processes it is over the samples of all
-    of them, gathered with their gradients, so that a step is the same however many there are and however the
-    samples are shared out. Each process then has a loss of its own: the loss of the step is their mean, and so
-    are its gradients.
+    L_global and L_local are CLIP's symmetric cross-entropy. With several processes it is taken over the samples of
+    all of them, gathered with their gradients, so that a step is the same for any number of processes and any
+    distribution of the samples. Each process then has its own loss; the mean of these is the loss of the step, and
+    the mean of their gradients is its gradient.
 
     Attributes:
-        weights: of each loss that is computed.
-        group: the processes.
+        weights: weight of each loss that is computed.
+        group: processes of the training.
     """
 
     weights: dict[str, float]
@@ -167,8 +167,8 @@ class Objective:
         """Return each loss, unweighted, and their weighted sum as ``loss``.
 
         Args:
-            features: of this process's samples, which may be none.
-            shares: how many samples each process has; one process alone needn't say.
+            features: features of this process's samples; there may be none.
+            shares: number of samples of each process; not needed for a single process.
         """
         losses: dict[str, Tensor] = {}
         if GLOBAL in self.weights:
@@ -181,7 +181,7 @@ class Objective:
         return losses
 
     def _contrast(self, features: Features, image: str, text: str, shares: Sequence[int]) -> Tensor:
-        """Return the cross-entropy of this process's rows against all columns, as its part of the mean."""
+        """Return the cross-entropy of this process's rows against all columns, as its share of the mean."""
         own = torch.cat([normalize(features[name].float(), dim=-1) for name in (image, text)], dim=1)
         every = self.group.rows(own, shares)
         (images, texts), (all_images, all_texts) = own.chunk(2, dim=1), every.chunk(2, dim=1)
@@ -195,7 +195,7 @@ class Objective:
     def _similarities(self, features: Features) -> Tensor:
         masks = [features["has_patches"], features["has_tokens"]]
         counts = self.group.table(torch.stack([mask.sum() for mask in masks]).double())
-        # The mean of the processes' losses is that of all samples if all divide by their mean count.
+        # If all processes divide by their mean count, the mean of their losses is the loss of all samples.
         boxes, spans = counts.mean(dim=0).float()
         loss: Tensor = TSLLoss()(
             patches=features["patches"],
@@ -210,20 +210,21 @@ class Objective:
 
 
 class GlitLoss(nn.Module):
-    """FAST-GOAL's loss of a model and a batch: L = L_global + 0.5 L_local + L_TSL (arXiv 2605.26615).
+    """FAST-GOAL's loss of a model on a batch: L = L_global + 0.5 L_local + L_TSL (arXiv 2605.26615).
 
-    L_global is CLIP's contrastive loss of whole images and long captions, L_local that of the regions and their
-    sentences, L_TSL ties the region within the image to the region alone, and the sentence within the caption to
-    the sentence alone (``TSLLoss``). A loss whose weight is 0 is not computed.
+    L_global is CLIP's contrastive loss between whole images and long captions, L_local the one between regions and
+    their sentences. L_TSL ties the region within the image to the region alone, and the sentence within the caption
+    to the sentence alone (``TSLLoss``). A loss whose weight is 0 is not computed.
 
-    With several processes the contrast is over the samples of all of them. Give ``rank`` and ``world_size`` then,
-    as to open_clip's ``ClipLoss``, and average the gradients over the processes, as DistributedDataParallel does.
+    With several processes the contrastive losses are taken over the samples of all of them. In that case pass
+    ``rank`` and ``world_size``, as for open_clip's ``ClipLoss``, and average the gradients over the processes, as
+    DistributedDataParallel does.
 
     Args:
         local_weight: weight of L_local.
         tsl_weight: weight of L_TSL.
         rank: rank of this process.
-        world_size: number of processes, whose default group has been started.
+        world_size: number of processes; their default process group must have been started.
 
     Example:
         >>> import glitbuild
@@ -247,20 +248,20 @@ class GlitLoss(nn.Module):
         )
 
     def forward(self, model: Any, batch: "Batch") -> dict[str, Tensor]:
-        """Return each loss, not weighted, and their weighted sum as ``loss``: float32 scalars.
+        """Return each loss, unweighted, and their weighted sum as ``loss``: float32 scalars.
 
         Args:
             model: open_clip model whose image tower is a vision transformer. DistributedDataParallel must wrap the
-                module that calls this, not the model.
-            batch: batch of a ``GlitDataset``, at least one sample; it is moved to the model's device.
+                module that calls this loss, not the model.
+            batch: batch of a ``GlitDataset`` with at least one sample; it is moved to the model's device.
 
         Raises:
-            TypeError: the model is wrapped, so that its gradients would not be averaged.
-            ModelError: the model gives no states of patches or tokens.
+            TypeError: the model is wrapped, so its gradients would not be averaged.
+            ModelError: the model exposes no states of patches or tokens.
         """
         if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             raise TypeError(
-                f"give the model itself and wrap the module that calls the loss in {type(model).__name__}"
+                f"pass the model itself, and wrap the module that calls the loss in {type(model).__name__}"
             )
         device, group = model.logit_scale.device, self._objective.group
         shares: list[int] = []

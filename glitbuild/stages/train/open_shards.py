@@ -1,4 +1,4 @@
-"""Single samples of the shards that a training is at: out of an open tar, or by ranges of a remote one."""
+"""Reads single samples of the current shards, from an open tar or by range requests to a remote one."""
 
 import os
 import tarfile
@@ -20,9 +20,9 @@ class ShardFile:
     """An open shard.
 
     Args:
-        file: its tar, on this machine.
-        where: what messages call it.
-        samples: what the manifest says it holds.
+        file: local file of its tar.
+        where: name of the shard in messages.
+        samples: number of samples according to the manifest.
 
     Raises:
         DatasetError: the tar is damaged, or holds another number of samples.
@@ -41,7 +41,7 @@ class ShardFile:
         """Return a sample and its JPEG.
 
         Raises:
-            DatasetError: what is there is another sample, or none.
+            DatasetError: the tar holds another sample there, or none.
         """
         members = self._members[row]
         start, end = members.span
@@ -60,12 +60,12 @@ class ShardFile:
 
 
 class ShardRanges:
-    """A remote shard of which each sample is read by a request of its own.
+    """A remote shard whose samples are read by one request each.
 
     Args:
-        store: the dataset directory.
-        shard: the shard's name.
-        members: where its samples lie.
+        store: dataset directory.
+        shard: name of the shard.
+        members: positions of its samples in the tar.
     """
 
     def __init__(self, store: Store, shard: str, members: Sequence[Members]) -> None:
@@ -75,7 +75,7 @@ class ShardRanges:
         """Return a sample and its JPEG.
 
         Raises:
-            DatasetError: what is there is another sample, or none, or it can't be read.
+            DatasetError: the tar holds another sample there, or none, or it can't be read.
         """
         try:
             return read_sample(self._store, self._shard, self._members[row])
@@ -85,13 +85,13 @@ class ShardRanges:
 
 
 class OpenShards:
-    """Reads samples at places of a plan, whose blocks it closes behind itself.
+    """Reads the samples at places of a plan, and closes the shards of a block after it.
 
     Args:
-        url: of the dataset directory.
-        entries: the manifest's ``shards``.
-        plan: the order of the training.
-        cache: of a remote dataset's shards; None for a local one, whose shards have been checked.
+        url: URL of the dataset directory.
+        entries: ``shards`` of the manifest.
+        plan: order of the training.
+        cache: cache of a remote dataset's shards; None for a local one, whose shards have been verified.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class OpenShards:
         """Return the sample at a place and its JPEG.
 
         Raises:
-            DatasetError: it can't be read, or its shard is not the manifest's.
+            DatasetError: it can't be read, or its shard doesn't match the manifest.
             TrainingError: the disk of the cache is full.
         """
         if self._process != os.getpid():
-            self._leave()  # a file that was open before the fork has one position for both processes
+            self._leave()  # a file opened before a fork shares its position between both processes
         if self._block != (block := self._plan.block(place)):
             self._enter(block)
         shard = self._files.get(place.shard) or self._ranges.get(place.shard) or self._open(place.shard)

@@ -1,4 +1,4 @@
-"""Gradients and what is done with them: parts of a batch, parameter groups, learning rate, memory."""
+"""Gradients and optimization: accumulation, parameter groups, learning rate, out-of-memory errors."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ from glitbuild.stages.train.losses import Features, Objective
 from glitbuild.stages.train.options import TrainOptions
 
 SIGNS = ("not enough memory", "alloc_failed", "can't allocate", "cannot allocate memory")
-"""What torch's allocators and the libraries of a GPU say, beside "out of memory"."""
+"""What torch's allocators and GPU libraries say besides "out of memory"."""
 
 
 def too_little_memory(error: BaseException) -> bool:
-    """Return whether an error, or what it came from, says that memory was too small."""
+    """Return whether an error, or one of its causes, says that memory was too small."""
     seen: BaseException | None = error
     while seen is not None:
         if out_of_memory(seen) or any(sign in str(seen).lower() for sign in SIGNS):
@@ -30,14 +30,14 @@ def too_little_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explained(options: TrainOptions, run: str, device: str, step: int, share: int) -> Iterator[None]:
-    """Turn an error of a step that doesn't fit in memory into one that says what to do.
+    """Turn an out-of-memory error of a step into one that says what to do.
 
     Args:
-        options: of the command.
-        run: the run's folder.
-        device: of the process.
-        step: that is being taken.
-        share: samples of this process in the step.
+        options: options of the command.
+        run: folder of the run.
+        device: device of the process.
+        step: number of the current step.
+        share: number of samples of this process in the step.
 
     Raises:
         TrainingError: memory is too small.
@@ -51,14 +51,14 @@ def explained(options: TrainOptions, run: str, device: str, step: int, share: in
 
 
 def step_too_large(options: TrainOptions, run: str, device: str, step: int, share: int) -> TrainingError:
-    """Return the error for a step that doesn't fit.
+    """Return the error for a step that doesn't fit in memory.
 
     Args:
-        options: of the command.
-        run: the run's folder.
-        device: of the process.
-        step: that was being taken.
-        share: samples of this process in the step.
+        options: options of the command.
+        run: folder of the run.
+        device: device of the process.
+        step: number of the current step.
+        share: number of samples of this process in the step.
     """
     where = "the GPU" if device.startswith("cuda") else "this machine"
     what = f"step {step} with --batch-size {options.batch_size} and --accumulate {options.accumulate}"
@@ -66,15 +66,15 @@ def step_too_large(options: TrainOptions, run: str, device: str, step: int, shar
     if parts > options.accumulate:
         fix = f"run the same command again with --accumulate {parts}: the same steps in less memory"
     else:
-        fix = "one sample alone is too much: --accumulate can't be raised; take a smaller --model or --batch-size"
+        fix = "one sample alone is too much: --accumulate can't be raised; choose a smaller --model or --batch-size"
     return TrainingError(run, f"memory of {where} is too small (out of memory) for {what}", fix)
 
 
 def model_too_large(run: str, device: str) -> TrainingError:
-    """Return the error for a model that doesn't fit."""
+    """Return the error for a model that doesn't fit in memory."""
     why = f"memory is too small (out of memory) for the model alone on {device}"
     return TrainingError(
-        run, why, "free memory, or take a smaller --model; --batch-size and --accumulate can't help"
+        run, why, "free memory, or choose a smaller --model; --batch-size and --accumulate don't help"
     )
 
 
@@ -86,19 +86,19 @@ def backward(
     computing: Any = nullcontext,
     shares: Sequence[int] = (),
 ) -> dict[str, Tensor]:
-    """Add a batch's gradients to the model's, and return the losses.
+    """Add the gradients of a batch to the model's, and return the losses.
 
-    In several parts the losses are still those of the whole batch, with all its negatives: the features are
-    computed without gradients first, then the losses and their gradients with respect to the features, then
-    each part again with gradients that go on from there (GradCache, arXiv 2101.06983).
+    When computed in several parts, the losses are still those of the whole batch with all its negatives: features
+    are first computed without gradients, then the losses and their gradients with respect to the features, then
+    each part once more with gradients, continuing from those of its features (GradCache, arXiv 2101.06983).
 
     Args:
-        views: ``Views``, or the same wrapped for several processes.
-        batch: on the model's device.
-        objective: of the step.
-        parts: how many the batch is cut into.
-        computing: makes the context in which the model computes, such as autocast.
-        shares: how many samples each of several processes has.
+        views: ``Views``, possibly wrapped for several processes.
+        batch: batch on the model's device.
+        objective: objective of the training.
+        parts: number of parts that the batch is cut into.
+        computing: factory of the context in which the model computes, such as autocast.
+        shares: number of samples of each process, if there are several.
     """
     if parts <= 1:
         with computing():
@@ -107,7 +107,7 @@ def backward(
         losses["loss"].backward()
         return losses
     size = max(1, -(-len(batch) // parts))
-    # A process without samples computes its blank row once: the others wait for its gradients.
+    # A process without samples computes its blank row once, because the others wait for its gradients.
     pieces = [batch.part(start, start + size) for start in range(0, len(batch), size)] or [batch]
     with torch.no_grad(), computing():
         known = [views(piece) for piece in pieces]
@@ -125,7 +125,7 @@ def backward(
                 features = views(piece)
             start = number * size
             names = [name for name in gradients if name != "logit_scale" or last]
-            names = [name for name in names if features[name].requires_grad]  # others are of a locked tower
+            names = [name for name in names if features[name].requires_grad]  # the others belong to a locked tower
             onward = [
                 gradients[name] if name == "logit_scale" else gradients[name][start : start + len(piece)]
                 for name in names
@@ -136,7 +136,7 @@ def backward(
 
 
 def _joined(parts: list[Features]) -> Features:
-    """Return the features of all parts as leaves of a graph of their own."""
+    """Return the features of all parts as leaves of a separate graph."""
     leaves: Features = {}
     for name, first in parts[0].items():
         value = first if name == "logit_scale" else torch.cat([part[name] for part in parts])
@@ -145,7 +145,7 @@ def _joined(parts: list[Features]) -> Features:
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return a model's parameters in two groups: matrices decay; gains, biases and scales don't."""
+    """Return a model's parameters in two groups: matrices with weight decay; gains, biases and scales without."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": weight_decay},
@@ -156,12 +156,12 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
 def warm_cosine(
     optimizer: torch.optim.Optimizer, steps: int, warm: float = 0.05
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return a schedule that rises for a share ``warm`` of the steps, then falls to 0 as a cosine."""
+    """Return a schedule that rises over a share ``warm`` of the steps, then falls to 0 along a cosine."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps, warm))
 
 
 def rate(step: int, steps: int, warm: float) -> float:
-    """Return the learning rate of a step as a share of the highest: up to it in a line, then a cosine to 0."""
+    """Return the learning rate of a step as a share of the peak: a linear rise, then a cosine to 0."""
     rise = round(steps * warm)
     if step < rise:
         return (step + 1) / rise

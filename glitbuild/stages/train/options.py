@@ -1,4 +1,4 @@
-"""The options of ``glitbuild train``."""
+"""Options of ``glitbuild train``."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,12 @@ PAIRS = ("best", "top3", "all")
 class TrainOptions(FactOptions):
     """Fine-tune a CLIP on matched shards for captions of up to 248 tokens.
 
-    DIR is a dataset directory that `glitbuild match` finished. The same command again resumes where an
-    earlier run was interrupted.
+    DIR is a dataset directory that `glitbuild match` finished. Running the same command again resumes an
+    interrupted run.
     """
 
     dir: str = field(metadata=about("Dataset directory that `match` made.", argument=True, content=Content.DERIVED))
-    out: str = field(metadata=about("Folder of the run; the model is written there at its end."))
+    out: str = field(metadata=about("Folder of the run; the model is written there at the end."))
     model: str = field(
         default="ViT-B-16",
         metadata=about("Architecture of open_clip, folder of a run, or demo.", content=Content.DERIVED),
@@ -37,7 +37,7 @@ class TrainOptions(FactOptions):
         default=256, metadata=about("Samples per step, over all processes.", least=1, content=Content.YES)
     )
     accumulate: int = field(
-        default=1, metadata=about("Parts that a batch is computed in; the step stays the same.", least=1)
+        default=1, metadata=about("Parts in which a batch is computed; the step stays the same.", least=1)
     )
     lr: float = field(default=5e-6, metadata=about("Peak learning rate.", above=0, content=Content.YES))
     weight_decay: float = field(
@@ -46,7 +46,7 @@ class TrainOptions(FactOptions):
     warmup: float = field(
         default=0.0,
         metadata=about(
-            "Share of the steps in which the learning rate rises.", least=0, below=1, content=Content.YES
+            "Share of the steps over which the learning rate rises.", least=0, below=1, content=Content.YES
         ),
     )
     clip_grad: float = field(
@@ -89,17 +89,17 @@ class TrainOptions(FactOptions):
     )
     loader_workers: int = field(
         default=2,
-        metadata=about("Data loading processes per training process; 0 loads in the latter.", least=0),
+        metadata=about("Data loading processes per training process; 0 loads in the training process.", least=0),
     )
     cache: str | None = field(
         default=None,
         metadata=about("Folder for the shards of a remote DIR.", absent="~/.cache/glitbuild/shards"),
     )
     cache_size: str | None = field(
-        default=None, metadata=about("Largest size of the cache, such as 500MB.", absent="50GB", numeric=True)
+        default=None, metadata=about("Maximum size of the cache, such as 500MB.", absent="50GB", numeric=True)
     )
     save_every: int = field(default=500, metadata=about("Steps between checkpoints.", least=1))
-    seed: int = field(default=0, metadata=about("Seed of the order of the samples.", least=0, content=Content.YES))
+    seed: int = field(default=0, metadata=about("Seed for the order of the samples.", least=0, content=Content.YES))
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
     wandb: bool = field(default=False, metadata=about("Log to Weights & Biases too."))
     resume: bool = field(default=False, metadata=about("Fail unless there is a checkpoint to resume from."))
@@ -111,45 +111,49 @@ class TrainOptions(FactOptions):
             raise ConfigError(f"--out {self.out}", "not a local folder", "give a folder on this machine")
         if writable(self.out) != self.out:
             raise ConfigError(
-                f"--out {self.out}", "its name is not UTF-8, as TensorBoard needs", "choose another --out"
+                f"--out {self.out}",
+                "its name is not valid UTF-8, which TensorBoard requires",
+                "choose another --out",
             )
         if not self.losses or self.losses - set(LOSSES) or len(self.losses) != len(self.loss.split(",")):
-            raise ConfigError(f"--loss {self.loss}", "not a list of losses", "give some of " + ",".join(LOSSES))
+            raise ConfigError(
+                f"--loss {self.loss}", "not a list of losses", "give one or more of " + ",".join(LOSSES)
+            )
         if not any(self.weights.values()):
             names = " and ".join(f"--{name}-weight 0" for name in LOSSES if name in self.losses)
-            raise ConfigError(f"--loss {self.loss}", f"nothing is left of it with {names}", "give a weight above 0")
+            raise ConfigError(f"--loss {self.loss}", f"no loss is left with {names}", "give a weight above 0")
         if self.pairs != "best" and self.losses == {"global"}:
-            raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pair", "omit it")
+            raise ConfigError(f"--pairs {self.pairs}", "--loss global uses no pairs", "omit it")
         if self.cache is not None and (not self.cache or "://" in self.cache):
             raise ConfigError(f"--cache {self.cache}", "not a local folder", "give a folder on this machine")
         if not self.cache_limit:
             raise ConfigError(f"--cache-size {self.cache_size}", "not a size", "give one such as 500MB or 50GB")
         check_workers(self.workers, self.gpus, self.ray_address)
         if self.resume and self.overwrite:
-            raise ConfigError("--resume and --overwrite", "they exclude each other", "give one of the two")
+            raise ConfigError("--resume and --overwrite", "they are mutually exclusive", "give one of the two")
 
     @property
     def losses(self) -> frozenset[str]:
-        """The losses that are computed."""
+        """Names of the losses that are computed."""
         return frozenset(self.loss.split(","))
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weight of each loss that is computed."""
+        """Weight of each loss that is computed."""
         every = {"global": 1.0, "local": self.local_weight, "tsl": self.tsl_weight}
         return {name: every[name] for name in LOSSES if name in self.losses}
 
     @property
     def cache_folder(self) -> Path:
-        """Where the shards of a remote dataset are kept; by default where this user's programs keep such things."""
+        """Folder in which the shards of a remote dataset are kept; the default is in the user's cache folder."""
         return cache_folder(self.cache)
 
     @property
     def cache_limit(self) -> int:
-        """The most bytes of these shards; 0 if it is not a size."""
+        """Maximum total size of these shards in bytes; 0 if the option is not a size."""
         return size_in_bytes(self.cache_size)
 
     @property
     def world_size(self) -> int:
-        """How many processes train."""
+        """Number of training processes."""
         return self.gpus or self.workers or 1

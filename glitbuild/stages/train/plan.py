@@ -1,4 +1,4 @@
-"""Which samples are in which batch: a pure function of the seed and the epoch."""
+"""Assigns samples to batches as a pure function of the seed and the epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from glitbuild.errors import ConfigError
 
 BLOCK = 64
-"""Shards whose samples are shuffled together: bounds memory, however many shards there are."""
+"""Number of shards whose samples are shuffled together; bounds memory for any number of shards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One sample of one epoch: ``row`` of the shard with the number ``shard``."""
+    """One sample in one epoch: row ``row`` of shard number ``shard``."""
 
     epoch: int
     shard: int
@@ -24,21 +24,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The order of a training.
+    """Order of the samples in a training.
 
-    In every epoch each sample comes once, in an order of its own. The last batch of an epoch is smaller where
-    the samples don't fill it. Of several processes each gets its part of every batch, as equal as can be: the
-    first have one sample more than the others, and where there are fewer samples than processes, the last have
-    none. So which samples are in which step doesn't depend on how many processes there are.
+    Each epoch visits every sample once, in its own order. The last batch of an epoch is smaller if the samples
+    don't fill it. Each process gets an equal part of every batch, as far as possible: the first processes have
+    one sample more than the others, and if there are fewer samples than processes, the last ones have none. The
+    samples of a step therefore don't depend on the number of processes.
 
     Attributes:
-        sizes: samples of each shard.
-        seed: of the order.
-        batch_size: samples of a batch, of all processes together.
-        world_size: processes.
+        sizes: number of samples of each shard.
+        seed: seed of the order.
+        batch_size: number of samples per batch, over all processes.
+        world_size: number of processes.
 
     Raises:
-        ConfigError: a batch can't be filled.
+        ConfigError: the dataset doesn't fill a single batch.
     """
 
     sizes: tuple[int, ...]
@@ -53,30 +53,30 @@ class Plan:
 
     @property
     def batches(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches per epoch."""
         return -(-sum(self.sizes) // self.batch_size)
 
     def images(self, steps: int) -> int:
-        """Return how many samples the first steps of a training have."""
+        """Return the total number of samples in the first ``steps`` steps."""
         epochs, batches = divmod(steps, self.batches)
         return epochs * sum(self.sizes) + batches * self.batch_size
 
     def shares(self, step: int) -> list[int]:
-        """Return how many samples each process has in a step."""
+        """Return the number of samples of each process in a step."""
         count = self.images(step + 1) - self.images(step)
         return [self._end(rank, count) - self._end(rank - 1, count) for rank in range(self.world_size)]
 
     def _end(self, rank: int, count: int) -> int:
-        """Return where the part of a process ends in a batch of so many samples."""
+        """Return the end of a process's part of a batch of ``count`` samples."""
         return -(-count * (rank + 1) // self.world_size)
 
     @property
     def blocks(self) -> int:
-        """Blocks of an epoch: shards whose samples are shuffled together."""
+        """Number of blocks per epoch; the shards of a block are shuffled together."""
         return -(-len(self.sizes) // BLOCK)
 
     def block(self, place: Place) -> int:
-        """Return the number of the block that a place is in, counted from the beginning of the training."""
+        """Return the number of the block that contains a place, counted from the beginning of the training."""
         _, positions = _shuffled(self.seed, place.epoch, len(self.sizes))
         return place.epoch * self.blocks + int(positions[place.shard]) // BLOCK
 
@@ -87,7 +87,7 @@ class Plan:
         return frozenset(shards[number * BLOCK : (number + 1) * BLOCK].tolist())
 
     def order(self, epoch: int) -> Iterator[Place]:
-        """Yield all samples in the order of an epoch: shards in random order, then samples among 64 of them."""
+        """Yield all samples in the order of an epoch: shards in random order, samples shuffled among 64 of them."""
         shards, _ = _shuffled(self.seed, epoch, len(self.sizes))
         for start in range(0, len(shards), BLOCK):
             block = shards[start : start + BLOCK]
@@ -106,7 +106,7 @@ class Plan:
             yield batch[self._end(rank - 1, len(batch)) : self._end(rank, len(batch))]
 
     def steps(self, epochs: int, rank: int = 0, done: int = 0) -> Iterator[list[Place]]:
-        """Yield a process's part of each batch of a training, without the first ``done``."""
+        """Yield a process's part of each batch of a training, skipping the first ``done``."""
         for epoch in range(done // self.batches, epochs):
             skip = max(0, done - epoch * self.batches)
             for number, places in enumerate(self.of_epoch(epoch, rank)):
@@ -116,6 +116,6 @@ class Plan:
 
 @lru_cache(maxsize=4)
 def _shuffled(seed: int, epoch: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the order of so many shards in an epoch, and the position of each in it."""
+    """Return the order of ``count`` shards in an epoch, and the position of each shard in it."""
     shards = np.random.default_rng([seed, epoch]).permutation(count)
     return shards, np.argsort(shards)
