@@ -1,1 +1,1 @@
-"""How good a model is: retrieval, localization, robustness, joint mAP, and the averaging baseline."""
+"""Evaluation of a model: retrieval, localization, robustness, joint mAP, and the averaging baseline."""

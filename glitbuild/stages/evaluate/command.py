@@ -1,4 +1,4 @@
-"""The command ``eval``: a model's figures on a dataset."""
+"""The ``eval`` command: metrics of a model on a dataset."""
 
 import hashlib
 import logging
@@ -30,25 +30,25 @@ from glitbuild.stages.evaluate.report import Report, write_files
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
 
 MOST_THREADS = 16
-"""That decode pictures in this process."""
+"""Number of threads that decode images when running in this process."""
 
 TEXTS_AT_A_TIME = 4096
-"""Disturbed captions whose tokens are in memory together."""
+"""Number of disturbed captions whose tokens are in memory at a time."""
 
 log = logging.getLogger(__name__)
 
 
 def run_eval(options: EvalOptions, plain: bool = False) -> Report:
-    """Evaluate a model; what can be wrong with the options is found before anything is written.
+    """Evaluate a model; errors in the options are found before anything is written.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
+        options: options of the command.
+        plain: whether to report progress as lines even on a terminal.
 
     Raises:
-        ConfigError: there is no such dataset, it lacks what a suite needs, there is no GPU, or a file can't be
+        ConfigError: the dataset doesn't exist or lacks what a suite needs, there is no GPU, or a file can't be
             written.
-        ModelError: the model can't be had, or is of a kind not supported.
+        ModelError: the model is unavailable, or its kind is not supported.
         DatasetError: the dataset is damaged.
         EvaluationError: the model's embeddings are not finite.
     """
@@ -106,7 +106,7 @@ def _each_shard(
     cache: EmbeddingCache | None,
     progress: Progress,
 ) -> Iterator[Embedded]:
-    """Yield the embeddings of all shards in order, those that the cache has from there."""
+    """Yield the embeddings of all shards in order, from the cache if it has them."""
     keys = {entry.name: _key(store, entry, work) for entry in manifest.shards} if cache else {}
     kept = {name: found for name, key in keys.items() if cache and (found := cache.read(key))}
     missing = [entry for entry in manifest.shards if entry.name not in kept]
@@ -124,7 +124,7 @@ def _each_shard(
 
 
 def _key(store: Store, entry: ShardEntry, work: EvalPlan) -> dict[str, Any]:
-    """Return what decides the embeddings of a shard."""
+    """Return everything that determines the embeddings of a shard, as the cache key."""
     truth = ""
     if work.plan.places == TRUTH and (sidecar := Sidecar.read(store, entry.name)):
         truth = sidecar.files[truth_path(entry.name)].sha256
@@ -150,7 +150,7 @@ def _embed(runner: Runner[ReadTask | TextTask, tuple[str, Any]], texts: Sequence
 
 
 def _check_outputs(options: EvalOptions) -> None:
-    """See that the files to write can be written, and are none of those that are read."""
+    """Check that the output files can be written, and that none of them is read as an input."""
     weights = [f"{options.model}/{CONFIG}", f"{options.model}/{WEIGHTS}", *filter(None, [options.pretrained])]
     for option, path in (("--out", options.out), ("--markdown", options.markdown)):
         if path:

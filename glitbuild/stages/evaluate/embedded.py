@@ -1,4 +1,4 @@
-"""The embeddings of a shard, and of a dataset, as the suites read them; kept from run to run."""
+"""Embeddings of a shard and of a dataset, as the suites read them, and their cache."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ from glitbuild.stages.evaluate.robustness import SplitCaption
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """What became of the sentences that were looked for.
+    """Results of the localization of sentences.
 
     Attributes:
-        hits: S x 3, whether one of the first 5, 10, 15 patches is in the sentence's place.
-        chance: S x 3, how probable that is for patches in random order.
-        unseen: sentences of whose place the model's input shows no patch's centre; they can't be hit.
+        hits: S x 3, whether one of the first 5, 10 or 15 patches is in the sentence's place.
+        chance: S x 3, probability of that for patches in random order.
+        unseen: number of sentences whose place contains no patch centre of the model's input; they can't be hit.
     """
 
     hits: NDArray[np.bool_]
@@ -35,22 +35,22 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Embeddings of a shard or a dataset, all float32 and L2-normalised; what no suite needs is empty.
+    """Embeddings of a shard or a dataset, all float32 and L2-normalised; parts that no suite needs are empty.
 
     Attributes:
         images: N x D, in the order of their first samples.
-        captions: M x D, a caption a sample.
-        image_of: M, the number of each caption's image.
-        averaged: M x D, the mean of each caption's sentences.
-        crops: G x D, the regions of the pairs, each once.
-        crop_image: G, the number of each one's image.
-        sentences: P x D, the sentences of the pairs.
-        sentence_image: P, same as above.
-        located: what became of the sentences that were looked for.
-        split: the captions with their sentences.
-        truncated: captions of which the model doesn't see the end.
-        pictures: N, the SHA-256 of each image.
-        boxes: G x 4, where in its image each region is.
+        captions: M x D, one caption per sample.
+        image_of: M, number of each caption's image.
+        averaged: M x D, mean embedding of each caption's sentences.
+        crops: G x D, regions of the pairs, each region once.
+        crop_image: G, number of each region's image.
+        sentences: P x D, sentences of the pairs.
+        sentence_image: P, number of each sentence's image.
+        located: results of the localization of sentences.
+        split: captions with their sentences.
+        truncated: number of captions that the model can't read to the end.
+        pictures: N, SHA-256 of each image.
+        boxes: G x 4, box of each region in its image.
     """
 
     images: NDArray[np.float32]
@@ -70,7 +70,7 @@ class Embedded:
 
 @dataclass(slots=True)
 class Gathering:
-    """A shard's embeddings as they come in; see ``Embedded`` for what the parts are."""
+    """Collects the embeddings of a shard; see ``Embedded`` for the parts."""
 
     images: list[NDArray[Any]] = field(default_factory=list)
     captions: list[NDArray[Any]] = field(default_factory=list)
@@ -89,13 +89,13 @@ class Gathering:
     boxes: list[Box] = field(default_factory=list)
 
     def look_for(self, sentences: NDArray[Any], patches: NDArray[Any], inside: NDArray[np.bool_]) -> None:
-        """Look for sentences in one image; see ``locate``."""
+        """Localize sentences in one image; see ``locate``."""
         self.hits.append(locate(patches, sentences, inside))
         self.chance.append(chance(inside))
         self.unseen += int((~inside.any(axis=1)).sum())
 
     def whole(self) -> Embedded:
-        """Return all that has come in."""
+        """Return everything collected so far."""
         located = Located(_rows(self.hits, len(PATCHES), np.bool_), _rows(self.chance, len(PATCHES)), self.unseen)
         return Embedded(
             images=_rows([np.stack(self.images)] if self.images else []),
@@ -117,8 +117,8 @@ class Gathering:
 def joined(shards: Iterable[Embedded]) -> Embedded:
     """Return the embeddings of a dataset from those of its shards, in their order.
 
-    Samples whose pictures have the same bytes are captions of one image, in whichever shards they are; its
-    embedding is the first shard's, and a region of it that several shards name counts once.
+    Samples whose images have the same bytes are captions of one image, even if they are in different shards. The
+    image's embedding is taken from the first of these shards, and a region that occurs in several counts once.
     """
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _ROWS}
     numbers: dict[str, int] = {}
@@ -126,7 +126,7 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
     split: list[SplitCaption] = []
     unseen = truncated = 0
     for shard in shards:
-        if not len(shard.captions):  # all of its inputs were skipped
+        if not len(shard.captions):  # all rows of the shard were skipped
             continue
         new_images = [picture not in numbers for picture in shard.pictures]
         number_of = np.array([numbers.setdefault(picture, len(numbers)) for picture in shard.pictures], np.int64)
@@ -166,7 +166,7 @@ _ROWS: dict[str, tuple[Any, ...]] = {
     "hits": (len(PATCHES), np.bool_),
     "chance": (len(PATCHES), np.float64),
 }
-"""For each kind of rows that there may be none of, their width and type; None for plain numbers."""
+"""Width and type of each array that may have no rows; None for plain numbers."""
 
 
 def _rows(parts: Sequence[NDArray[Any]], width: int | None = 0, dtype: type[Any] = np.float32) -> NDArray[Any]:
@@ -184,14 +184,14 @@ log = logging.getLogger(__name__)
 
 
 class EmbeddingCache:
-    """A folder with a file per shard, model and way of embedding. Files appear whole.
+    """A folder with one file per shard, model and way of embedding. Files appear only once they are complete.
 
-    Where there is no room for another file, those that this run has not asked for are removed, and if that is not
-    enough, the rest is not kept.
+    If there is no room for another file, files that this run has not used are removed; if that is not enough,
+    further embeddings are not cached.
 
     Args:
-        url: of the folder, local or any fsspec URL.
-        most_bytes: that the files may have together.
+        url: folder of the cache, local or any fsspec URL.
+        most_bytes: maximum total size of the files in bytes.
     """
 
     def __init__(self, url: str, most_bytes: int) -> None:
@@ -200,7 +200,7 @@ class EmbeddingCache:
         self._wanted: set[str] = set()
 
     def read(self, key: Mapping[str, Any]) -> Embedded | None:
-        """Return what was kept under a key; None where there is nothing, or it is damaged."""
+        """Return the embeddings cached under a key; None if there are none, or they are damaged."""
         name = self._name(key)
         if name not in self._sizes:
             return None
@@ -208,14 +208,14 @@ class EmbeddingCache:
             data = self._store.read(name)
             digest, content = data[:32], data[32:]
             if hashlib.sha256(content).digest() != digest:
-                raise ValueError("its SHA-256 is another")
+                raise ValueError("its SHA-256 does not match")
             return _parse(content)
         except (OSError, ValueError) as error:
             log.debug("%s is not used: %s", self._store.path(name), error)
             return None
 
     def write(self, key: Mapping[str, Any], shard: Embedded) -> None:
-        """Keep a shard's embeddings under a key."""
+        """Cache a shard's embeddings under a key."""
         name, content = self._name(key), _serialized(shard)
         self._sizes.pop(name, None)
         others = [other for other in self._sizes if other not in self._wanted]
@@ -224,7 +224,7 @@ class EmbeddingCache:
                 self._store.remove(others[0])
             del self._sizes[others.pop(0)]
         if sum(self._sizes.values()) + len(content) + 32 > self._most:
-            log.warning("%s: no room for more embeddings; --cache-size is the limit", self._store.url)
+            log.warning("%s: no room for more embeddings; raise --cache-size to cache all of them", self._store.url)
             self._most = 0
             return
         self._store.write(name, hashlib.sha256(content).digest() + content)

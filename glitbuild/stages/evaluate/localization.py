@@ -1,4 +1,4 @@
-"""Does a sentence find its place: an image's patches, ranked by cosine with a sentence."""
+"""Localization: whether the patches closest to a sentence by cosine lie in its place in the image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +13,15 @@ KS = (5, 10, 15)
 
 
 def patch_centres(window: Box, size: int, patch_size: int) -> NDArray[np.float64]:
-    """Return where the centres of an image's patches lie in the picture.
+    """Return the positions of the patch centres in the image.
 
     Args:
-        window: the part of the picture that the input shows, xyxy in the picture's pixels.
-        size: edge of the square input in pixels.
-        patch_size: edge of a patch; what is left over at the right and at the bottom belongs to no patch.
+        window: part of the image that the input shows, xyxy in pixels of the image.
+        size: side of the square input in pixels.
+        patch_size: side of a patch in pixels; a remainder at the right and bottom belongs to no patch.
 
     Returns:
-        N x 2, x and y in the picture's pixels, patches row by row.
+        N x 2, x and y in pixels of the image, patches row by row.
     """
     shares = (np.arange(size // patch_size) + 0.5) * patch_size / size
     x = window[0] + shares * (window[2] - window[0])
@@ -30,11 +30,11 @@ def patch_centres(window: Box, size: int, patch_size: int) -> NDArray[np.float64
 
 
 def patches_in_boxes(centres: NDArray[np.float64], boxes: Sequence[Box]) -> NDArray[np.bool_]:
-    """Return which centres lie in at least one of some boxes, the right and lower edges excluded.
+    """Return which centres lie in at least one of the boxes, excluding right and lower edges.
 
     Args:
-        centres: N x 2, as ``patch_centres`` gives them.
-        boxes: xyxy in the picture's pixels.
+        centres: N x 2, as returned by ``patch_centres``.
+        boxes: xyxy in pixels of the image.
 
     Returns:
         N.
@@ -48,19 +48,19 @@ def patches_in_boxes(centres: NDArray[np.float64], boxes: Sequence[Box]) -> NDAr
 def locate(
     patches: NDArray[Any], sentences: NDArray[Any], inside: NDArray[np.bool_], ks: Sequence[int] = KS
 ) -> NDArray[np.bool_]:
-    """Return whether one of the k patches most like a sentence is in its place.
+    """Return whether one of the k patches closest to a sentence is in the sentence's place.
 
-    FAST-GOAL (arXiv 2605.26615): a hit if one of the top 5, 10 or 15 patch centres lies in the sentence's box. Of
-    equally similar patches the one with the lowest number comes first: row by row, from the upper left.
+    FAST-GOAL (arXiv 2605.26615) counts a hit if one of the top 5, 10 or 15 patch centres lies in the sentence's
+    box. Ties go to the patch with the lowest number, counted row by row from the upper left.
 
     Args:
-        patches: N x D, an image's projected patches, L2-normalised.
-        sentences: M x D, same as above.
-        inside: M x N, the patches whose centres lie in the sentence's boxes.
+        patches: N x D, projected patches of an image, L2-normalised.
+        sentences: M x D, L2-normalised.
+        inside: M x N, whether a patch's centre lies in the sentence's boxes.
         ks: numbers of patches to look at.
 
     Returns:
-        M x len(ks); no hit for a sentence of whose place the input shows no patch's centre.
+        M x len(ks); no hit for a sentence whose place contains no patch centre of the input.
     """
     order = np.argsort(-(sentences @ patches.T), axis=1, kind="stable")
     first = np.take_along_axis(inside, order, axis=1)
@@ -68,11 +68,11 @@ def locate(
 
 
 def chance(inside: NDArray[np.bool_], ks: Sequence[int] = KS) -> NDArray[np.float64]:
-    """Return how probable a hit is if patches are ranked at random: what a figure must be read against.
+    """Return the probability of a hit if patches are ranked at random: the baseline for the metrics.
 
     Args:
         inside: M x N, as for ``locate``.
-        ks: same as above.
+        ks: numbers of patches to look at.
 
     Returns:
         M x len(ks).

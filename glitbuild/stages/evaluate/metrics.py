@@ -1,4 +1,4 @@
-"""From embeddings to the metrics of each suite, in percent, with bootstrap intervals."""
+"""Metrics of each suite from embeddings, in percent, with bootstrap intervals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +25,12 @@ from glitbuild.stages.evaluate.robustness import disturb
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 CHUNK_CELLS = 2**20
-"""Counts that are drawn at a time: 8 MiB."""
+"""Number of counts drawn at a time: 8 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference of two means, and the bounds that the bootstrap gives it."""
+    """A difference of two means with its bootstrap bounds."""
 
     difference: float
     low: float
@@ -46,28 +46,28 @@ def paired_bootstrap(
 ) -> Interval:
     """Return the mean of ``after - before`` over queries, with its percentile bootstrap interval (Efron, 1979).
 
-    Queries are drawn again with replacement, both arms together. How often each distinct difference is drawn is
-    multinomial, and hits take few distinct values, so that is what is drawn: the same distribution, with a few
-    numbers a resample instead of one per query.
+    Queries are resampled with replacement, in both arms together. The number of times each distinct difference is
+    drawn is multinomial, and hits take few distinct values, so these counts are drawn instead: the distribution is
+    the same, with a few numbers per resample instead of one per query.
 
-    Queries count as independent. Where they aren't (five captions per image), give the mean of each image's.
+    Queries are assumed to be independent. If they aren't (five captions per image), pass the mean of each image.
 
     Args:
-        before: Q, what each query scored in the first arm.
-        after: Q, likewise in the second.
-        seed: equal seeds give equal bounds.
-        resamples: how many samples are drawn.
-        confidence: the share of resamples between the bounds.
+        before: Q, score of each query in the first arm.
+        after: Q, score of each query in the second arm.
+        seed: seed of the resampling; equal seeds give equal bounds.
+        resamples: number of resamples.
+        confidence: share of resamples between the bounds.
 
     Raises:
-        EvaluationError: the arms have no queries, not the same number, or scores that aren't finite.
+        EvaluationError: the arms are empty, differ in length, or hold scores that aren't finite.
     """
     if len(before) != len(after) or not len(before):
         what = f"arms of {len(before):,} and {len(after):,} queries"
-        raise EvaluationError(what, "can't be paired", "give both the same queries in the same order")
+        raise EvaluationError(what, "can't be paired", "give both arms the same queries in the same order")
     differences = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
     if not np.isfinite(differences).all():
-        raise EvaluationError("scores", "some are not finite", "give each query a score")
+        raise EvaluationError("scores", "some are not finite", "give each query a finite score")
     values, counts = np.unique(differences, return_counts=True)
     rng, shares, means = np.random.default_rng(seed), counts / counts.sum(), np.empty(resamples)
     chunk = max(1, CHUNK_CELLS // len(values))
@@ -83,18 +83,18 @@ DIRECTIONS = (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 Figures = dict[str, dict[str, float]]
-"""Rows of a table and their columns; shares and differences of shares are in per cent."""
+"""Rows of a table with their columns; shares and differences of shares are in percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteReport:
-    """What a suite found.
+    """Results of a suite.
 
     Attributes:
-        figures: rows of a table, each with its columns.
-        facts: what the figures have to be read with: how many there were of what, and where that came from.
-        hits: by direction, each query's score from 0 to 1, for comparing two models with ``paired_bootstrap``:
-            hits at 1, 5, 10, 15, 25, 50; of joint AP@10; of localization hits at 5, 10, 15. Not written to files.
+        figures: metrics of the suite: rows of a table, each with its columns.
+        facts: context for the metrics: what was counted, how many there were, and where it came from.
+        hits: score of each query from 0 to 1 by direction, for comparing two models with ``paired_bootstrap``: hits
+            at 1, 5, 10, 15, 25, 50; for joint AP@10; for localization hits at 5, 10, 15. Not written to files.
     """
 
     figures: Figures
@@ -103,13 +103,13 @@ class SuiteReport:
 
 
 class Suites:
-    """The suites, on one dataset's embeddings; what several of them need is computed once.
+    """Runs the suites on the embeddings of one dataset; what several suites need is computed once.
 
     Args:
-        embedded: the dataset.
-        embed: gives the embeddings of texts, M x D, by the same model.
-        plan: where places and pairs came from.
-        options: for the seed.
+        embedded: embeddings of the dataset.
+        embed: function that returns the embeddings of texts by the same model, M x D.
+        plan: origin of the places and pairs.
+        options: options of the command, for the seed.
     """
 
     def __init__(self, embedded: Embedded, embed: Embed, plan: Plan, options: EvalOptions) -> None:
@@ -117,7 +117,7 @@ class Suites:
         self._plain: Retrieval | None = None
 
     def run(self, name: str) -> SuiteReport:
-        """Return the figures of a suite.
+        """Return the metrics of a suite.
 
         Raises:
             EvaluationError: embeddings are not finite.
@@ -163,7 +163,7 @@ class Suites:
         return SuiteReport(figures, {"unchanged_captions": unchanged}, hits)
 
     def _disturbed(self) -> tuple[NDArray[np.float32], int]:
-        """Return the embeddings of the disturbed captions, and how many could not be disturbed."""
+        """Return the embeddings of the disturbed captions, and the number that could not be disturbed."""
         texts = disturb(self._data.split, self._data.image_of, self._seed)
         embeddings = self._data.captions.copy()
         changed = [number for number, text in enumerate(texts) if text is not None]
@@ -192,17 +192,17 @@ class Suites:
     def _compared(
         self, other: Retrieval, name: str, change: str, sign: int
     ) -> tuple[Figures, dict[str, NDArray[Any]]]:
-        """Return R@1 of the whole captions and of another kind of captions, and how far they are apart.
+        """Return R@1 of the whole captions and of another kind of captions, and their difference.
 
         Args:
-            other: the hits of the other kind.
-            name: of the other kind.
-            change: what the difference is called.
-            sign: 1 where it is the other kind less the whole captions, -1 the other way round.
+            other: hits of the other kind.
+            name: name of the other kind.
+            change: name of the difference.
+            sign: 1 for the other kind minus the whole captions, -1 for the reverse.
 
         Returns:
-            A row per direction, with the bounds of the paired bootstrap, and one of their means; and all hits of
-            the other kind.
+            One row per direction, with the bounds of the paired bootstrap, and one row with their means; and all
+            hits of the other kind.
         """
         plain, changed = _directions(self._whole_captions()), _directions(other)
         figures: Figures = {}
@@ -226,7 +226,7 @@ def _recalls(hits: Hits) -> dict[str, float]:
 
 
 def _percent(share: float) -> float:
-    return round(100 * float(share), 4) + 0.0  # which makes -0.0 zero
+    return round(100 * float(share), 4) + 0.0  # adding 0.0 turns -0.0 into 0.0
 
 
 def _mean(values: list[float]) -> float:

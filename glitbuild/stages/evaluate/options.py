@@ -1,4 +1,4 @@
-"""The options of ``glitbuild eval``, and what they ask to be computed."""
+"""Options of ``glitbuild eval``, and the plan of what to compute."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class EvalOptions(FactOptions):
     """Measure a model on a dataset: retrieval, localization, robustness.
 
     MODEL is a folder with a model, such as a run's, an architecture of open_clip, or demo. DIR is a dataset
-    directory. The suite joint needs the pairs of `glitbuild match`; localization needs them, or the truth of
+    directory. The joint suite needs the pairs of `glitbuild match`; localization needs them, or the truth of
     `glitbuild scenes`.
     """
 
@@ -44,7 +44,7 @@ class EvalOptions(FactOptions):
         default="",
         metadata=about(
             "retrieval, localization, robustness, joint, averaging, separated by commas.",
-            absent="all that DIR can serve",
+            absent="all that DIR supports",
         ),
     )
     out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
@@ -57,18 +57,18 @@ class EvalOptions(FactOptions):
     )
     joint_pairs: str = field(
         default="best",
-        metadata=about("Pairs per image in the suite joint.", choices=JOINT_PAIRS),
+        metadata=about("Pairs per image in the joint suite.", choices=JOINT_PAIRS),
     )
     batch_size: int = field(
-        default=64, metadata=about("Images or texts per batch; halved where memory is too small.", least=1)
+        default=64, metadata=about("Images or texts per batch; halved if memory is too small.", least=1)
     )
     device: str = field(
         default="auto",
-        metadata=about("Where to compute; auto takes a GPU if there is one.", choices=DEVICES),
+        metadata=about("Where to compute; auto uses a GPU if there is one.", choices=DEVICES),
     )
     seed: int = field(
         default=0,
-        metadata=about("Seed of the false sentences and of the bootstrap.", least=0, most=2**63 - 1),
+        metadata=about("Seed for the false sentences and the bootstrap.", least=0, most=2**63 - 1),
     )
     gpus: int | None = field(
         default=None,
@@ -80,28 +80,30 @@ class EvalOptions(FactOptions):
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
     cache: str | None = field(
         default=None,
-        metadata=about("Folder that keeps the embeddings of shards for the next run; a path or an fsspec URL."),
+        metadata=about("Folder that caches the embeddings of shards for later runs; a path or an fsspec URL."),
     )
-    cache_size: float = field(default=10.0, metadata=about("Largest size of --cache in gigabytes.", above=0))
+    cache_size: float = field(default=10.0, metadata=about("Maximum size of --cache in gigabytes.", above=0))
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
         for name in self.suites or ():
             if name not in SUITES:
-                raise ConfigError(f"--suite {name}", "unknown suite", "give some of " + ", ".join(SUITES))
+                raise ConfigError(f"--suite {name}", "unknown suite", "give one or more of " + ", ".join(SUITES))
         if self.context_length not in (CONTEXT, LONG_CONTEXT):
             what = f"--context-length {self.context_length}"
-            raise ConfigError(what, "not a length that CLIP is read with", f"give {CONTEXT} or {LONG_CONTEXT}")
+            raise ConfigError(what, "not a supported context length", f"give {CONTEXT} or {LONG_CONTEXT}")
         if self.out and self.out == self.markdown:
-            raise ConfigError(f"--out and --markdown {self.out}", "one file for both", "give each its own")
+            raise ConfigError(
+                f"--out and --markdown {self.out}", "both are the same file", "give each its own file"
+            )
         check_workers(self.workers, self.gpus, self.ray_address)
         if self.device != "auto" and (self.gpus or self.workers):
             given = f"--device {self.device} and --{'gpus' if self.gpus else 'workers'}"
-            raise ConfigError(given, "both given", "--gpus runs on GPUs, --workers on CPUs: leave --device out")
+            raise ConfigError(given, "both given", "omit --device: --gpus runs on GPUs, --workers on CPUs")
 
     @property
     def suites(self) -> tuple[str, ...] | None:
-        """The suites that are asked for, each once; None for all that the dataset can serve."""
+        """Requested suites, each once; None for all that the dataset supports."""
         if not self.suite:
             return None
         return tuple(dict.fromkeys(name.strip() for name in self.suite.split(",")))
@@ -116,9 +118,9 @@ class Plan:
     """What to compute.
 
     Attributes:
-        suites: in the order in which they are reported.
-        places: where the places of sentences come from: ``truth``, ``best pairs``, or "" where they aren't needed.
-        pairs: which pairs of a sample the joint suite takes: ``best``, ``all``, or "" for none.
+        suites: suites in the order in which they are reported.
+        places: origin of the places of sentences: ``truth``, ``best pairs``, or "" if they aren't needed.
+        pairs: pairs of a sample that the joint suite uses: ``best``, ``all``, or "" for none.
     """
 
     suites: tuple[str, ...]
@@ -127,12 +129,12 @@ class Plan:
 
     @property
     def needs_sentences(self) -> bool:
-        """Whether captions have to be split."""
+        """Whether captions have to be split into sentences."""
         return ROBUSTNESS in self.suites or AVERAGING in self.suites
 
 
 def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
-    """Return what to compute; without ``--suite``, all that the dataset can serve.
+    """Return what to compute; without ``--suite``, all that the dataset supports.
 
     Raises:
         ConfigError: the dataset has no samples, or lacks what a suite needs.
@@ -151,8 +153,8 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
     suites = options.suites or tuple(name for name in can if can[name])
     for name in suites:
         if not can[name]:
-            why = f"the suite {name} needs pairs, and {store.url} has none"
-            fix = f"run glitbuild match {store.url} --out ... and evaluate what it writes"
+            why = f"the suite {name} needs pairs, but {store.url} has none"
+            fix = f"run glitbuild match {store.url} --out ... and evaluate its output"
             raise ConfigError(f"--suite {name}", why, fix)
     places = "" if LOCALIZATION not in suites else TRUTH if truth else PAIRS
     return Plan(suites, places, options.joint_pairs if JOINT in suites else "")

@@ -1,4 +1,4 @@
-"""A report as JSON, as a Markdown table, and on the terminal."""
+"""Report of an evaluation as JSON, as Markdown tables, and on the terminal."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ SCHEMA = "glit-eval/1"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A model's figures on a dataset.
+    """Metrics of a model on a dataset.
 
     Attributes:
-        model: its name or folder.
-        identity: its tag, or the SHA-256 of its weights.
-        context_length: tokens of a text that it reads.
-        dataset: the dataset directory.
+        model: name or folder of the model.
+        identity: tag of the model, or the SHA-256 of its weights.
+        context_length: number of tokens read per text.
+        dataset: dataset directory.
         manifest: SHA-256 of the dataset's manifest.
-        samples: of the dataset, a caption each.
-        images: different ones among their pictures.
-        truncated: captions of which the model doesn't see the end.
-        suites: by name, in order.
-        device: the torch device.
-        seed: of the false sentences and of the bootstrap.
-        seconds: that all of it took, without loading the model.
-        versions: of the packages that decide the figures.
-        reading: how the weights are read, where the model's names don't say it, by option.
+        samples: number of samples of the dataset, with one caption each.
+        images: number of distinct images.
+        truncated: number of captions that the model can't read to the end.
+        suites: results of the suites by name, in order.
+        device: torch device.
+        seed: seed of the false sentences and of the bootstrap.
+        seconds: total time without loading the model.
+        versions: versions of the packages that affect the metrics.
+        reading: how the weights are read, by option, where the model's names don't say it.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Report:
 
 
 def write_files(report: Report, options: EvalOptions) -> None:
-    """Write a report as JSON and as Markdown, where the options say so."""
+    """Write a report as JSON and as Markdown, if the options ask for it."""
     if options.out:
         write_file(options.out, as_json(report))
     if options.markdown:
@@ -57,7 +57,7 @@ def write_files(report: Report, options: EvalOptions) -> None:
 
 
 def as_json(report: Report) -> bytes:
-    """Return a report as JSON; figures are in per cent."""
+    """Return a report as JSON; metrics are in percent."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "model": {"name": report.model, "identity": report.identity}
@@ -82,7 +82,7 @@ def as_json(report: Report) -> bytes:
 
 
 def as_markdown(report: Report) -> str:
-    """Return a report as Markdown: a table per suite."""
+    """Return a report as Markdown, one table per suite."""
     parts = [f"{_headline(report)}, tokens read: {report.context_length}."]
     for name, suite in report.suites.items():
         columns = _columns(suite)
@@ -93,7 +93,7 @@ def as_markdown(report: Report) -> str:
 
 
 def print_report(report: Report) -> None:
-    """Print a report's tables on standard output."""
+    """Print a report's tables to standard output."""
     from rich.console import Console
     from rich.table import Table
 
@@ -113,8 +113,8 @@ def print_report(report: Report) -> None:
 
 def _headline(report: Report) -> str:
     what = f"{report.model} on {report.dataset}: {report.samples:,} captions, {report.images:,} images"
-    cut = f", {report.truncated:,} captions cut at {report.context_length} tokens" if report.truncated else ""
-    return f"{what}{cut}; {report.seconds:.1f} s; figures in per cent"
+    cut = f", {report.truncated:,} captions truncated at {report.context_length} tokens" if report.truncated else ""
+    return f"{what}{cut}; {report.seconds:.1f} s; metrics in percent"
 
 
 def _facts(suite: SuiteReport) -> str:

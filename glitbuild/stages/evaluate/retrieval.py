@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 from glitbuild.errors import EvaluationError
 
 BLOCK_CELLS = 2**23
-"""Cosines of a block, unless a single query has more: 64 MiB in float64."""
+"""Number of cosines per block, unless a single query has more: 64 MiB in float64."""
 
 NORM_TOLERANCE = 1e-3
 
 
 def check_embeddings(what: str, embeddings: NDArray[Any]) -> None:
-    """See that embeddings can be compared by their dot products.
+    """Check that embeddings can be compared by their dot products.
 
     Args:
-        what: they are of, for the error: ``image embeddings``.
+        what: name of the embeddings in the error, such as ``image embeddings``.
         embeddings: N x D.
 
     Raises:
-        EvaluationError: there are none, or some aren't finite or not of norm 1.
+        EvaluationError: there are none, or some are not finite or not of norm 1.
     """
     if not len(embeddings):
         raise EvaluationError(what, "there are none", "evaluate a dataset that has samples")
     norms = np.linalg.norm(embeddings, axis=1)
     if not np.isfinite(norms).all():
         count = int((~np.isfinite(norms)).sum())
-        why = f"{count:,} of {len(norms):,} hold a NaN or an infinity"
-        raise EvaluationError(what, why, "look at the model's weights: its training may have diverged")
+        why = f"{count:,} of {len(norms):,} contain a NaN or an infinity"
+        raise EvaluationError(what, why, "check the model's weights: its training may have diverged")
     if (np.abs(norms - 1) > NORM_TOLERANCE).any():
         raise EvaluationError(what, "not of norm 1", "normalise them")
 
@@ -39,15 +39,15 @@ def check_embeddings(what: str, embeddings: NDArray[Any]) -> None:
 def blocks(
     queries: NDArray[Any], gallery: NDArray[Any], block_cells: int = BLOCK_CELLS
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the cosines of consecutive queries with the whole gallery, never those of all queries.
+    """Yield the cosines of consecutive queries with the whole gallery, block by block.
 
-    They are computed in float64 and rounded to float32: a matrix product in float32 gives equal vectors cosines
-    that differ in the last bit, depending on their place in the matrix, and ties would be decided by that.
+    They are computed in float64 and rounded to float32: a matrix product in float32 may give equal vectors cosines
+    that differ in the last bit, depending on their position in the matrix, which would then decide ties.
 
     Args:
         queries: Q x D, L2-normalised.
-        gallery: G x D, same as above.
-        block_cells: at most so many cosines a block, unless a single query has more.
+        gallery: G x D, L2-normalised.
+        block_cells: maximum number of cosines per block, unless a single query has more.
 
     Yields:
         The number of the block's first query, and B x G cosines, which the caller may overwrite.
@@ -59,15 +59,15 @@ def blocks(
 
 
 def average_sentences(sentences: NDArray[Any], caption_of: NDArray[np.int64], captions: int) -> NDArray[np.float32]:
-    """Return for each caption the L2-normalised mean of its sentences' embeddings.
+    """Return the L2-normalised mean of the sentence embeddings of each caption.
 
-    FAST-GOAL's baseline (arXiv 2605.26615) for a model that reads 77 tokens: each sentence fits, the caption
+    FAST-GOAL's baseline (arXiv 2605.26615) for a model that reads 77 tokens: each sentence fits, but the caption
     doesn't.
 
     Args:
         sentences: S x D, L2-normalised.
-        caption_of: S, the number of the caption that each sentence is of; every caption has at least one.
-        captions: how many there are.
+        caption_of: S, number of each sentence's caption; every caption has at least one sentence.
+        captions: number of captions.
 
     Returns:
         M x D.
@@ -79,33 +79,33 @@ def average_sentences(sentences: NDArray[Any], caption_of: NDArray[np.int64], ca
 
 
 KS = (1, 5, 10, 15, 25, 50)
-"""Those of FAST-GOAL's tables (arXiv 2605.26615): 1, 5, 25, 50 for long captions, 1, 5, 10, 15 for COCO's."""
+"""List sizes of FAST-GOAL's tables (arXiv 2605.26615): 1, 5, 25, 50 for long captions, 1, 5, 10, 15 for COCO."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What became of the queries of one direction.
+    """Results of the queries of one direction.
 
     Attributes:
-        ks: the sizes K of the lists that were looked at.
-        by_query: Q x len(ks), from 0 to 1: the probability of a hit among the first K.
+        ks: list sizes K.
+        by_query: Q x len(ks), probability of a hit among the first K, from 0 to 1.
     """
 
     ks: tuple[int, ...]
     by_query: NDArray[np.float64]
 
     def at(self, k: int) -> NDArray[np.float64]:
-        """Return each query's hit among the first ``k``."""
+        """Return the hit of each query among the first ``k``."""
         return self.by_query[:, self.ks.index(k)]
 
     def recall_at_k(self, k: int) -> float:
-        """Return the share of queries with a hit among the first ``k``."""
+        """Return recall@k: the share of queries with a hit among the first ``k``."""
         return float(self.at(k).mean())
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Both directions: a query a caption, and a query an image."""
+    """Hits of both directions: captions as queries, and images as queries."""
 
     text_to_image: Hits
     image_to_text: Hits
@@ -113,12 +113,12 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Where each query's best relevant item stands in the gallery; three arrays of Q whole numbers.
+    """Position of each query's best relevant item in the gallery; three integer arrays of length Q.
 
     Attributes:
-        better: items more similar to the query than its best relevant item.
-        tied_relevant: relevant items exactly as similar as that, itself included.
-        tied_others: other items exactly as similar.
+        better: number of items more similar to the query than its best relevant item.
+        tied_relevant: number of relevant items exactly as similar as that one, itself included.
+        tied_others: number of other items exactly as similar.
     """
 
     better: NDArray[np.int64]
@@ -136,14 +136,14 @@ def retrieve(
     """Return the hits of both directions.
 
     A caption's hit is its image among the first K images; an image's hit is any of its captions among the first
-    K captions. See ``hit_probability`` for ties. Memory holds one block of cosines, never all of them.
+    K captions. See ``hit_probability`` for ties. Only one block of cosines is in memory at a time.
 
     Args:
         images: N x D, L2-normalised.
-        captions: M x D, same as above.
-        image_of: M, the number of the image that each caption belongs to; an image may have several.
-        ks: sizes of the lists to look at.
-        block_cells: cosines a block.
+        captions: M x D, L2-normalised.
+        image_of: M, number of each caption's image; an image may have several captions.
+        ks: list sizes K.
+        block_cells: maximum number of cosines per block.
 
     Raises:
         EvaluationError: embeddings are not finite or not normalised, or an image has no caption.
@@ -159,18 +159,22 @@ def retrieve(
 
 
 def captions_of_each_image(image_of: NDArray[np.int64], images: int, captions: int) -> NDArray[np.int64]:
-    """Return how many captions each image has.
+    """Return the number of captions of each image.
 
     Raises:
-        EvaluationError: an image has none, or a caption has no image.
+        EvaluationError: an image has no caption, or a caption has no image.
     """
     if len(image_of) != captions or ((image_of < 0) | (image_of >= images)).any():
         what = f"{captions:,} captions of {images:,} images"
-        raise EvaluationError(what, "a caption's image is not among them", "give each caption its image's number")
+        raise EvaluationError(
+            what, "a caption refers to an image that is not there", "give each caption its image's number"
+        )
     counts = np.bincount(image_of, minlength=images)
     if not counts.all():
-        why = f"{int((counts == 0).sum()):,} of {images:,} have no caption, the first is number {counts.argmin()}"
-        raise EvaluationError("images", why, "leave out images without a caption")
+        why = (
+            f"{int((counts == 0).sum()):,} of {images:,} have no caption; the first one is number {counts.argmin()}"
+        )
+        raise EvaluationError("images", why, "omit images without a caption")
     return counts
 
 
@@ -181,14 +185,14 @@ def rank(
     relevant: NDArray[np.int64],
     block_cells: int = BLOCK_CELLS,
 ) -> Ranks:
-    """Return where each query's best relevant item stands in the gallery.
+    """Return the position of each query's best relevant item in the gallery.
 
     Args:
         queries: Q x D, L2-normalised.
-        gallery: G x D, same as above.
-        offsets: Q + 1, rising: where in ``relevant`` each query's items begin; every query has at least one.
+        gallery: G x D, L2-normalised.
+        offsets: Q + 1, increasing: start of each query's items in ``relevant``; every query has at least one.
         relevant: numbers of items of the gallery.
-        block_cells: cosines a block.
+        block_cells: maximum number of cosines per block.
     """
     found = np.empty((3, len(queries)), dtype=np.int64)
     for start, cosines in blocks(queries, gallery, block_cells):
@@ -204,15 +208,15 @@ def rank(
 
 
 def hit_probability(ranks: Ranks, k: int) -> NDArray[np.float64]:
-    """Return for each query how probable a hit among the first ``k`` is if chance orders equal similarities.
+    """Return the probability of a hit among the first ``k`` for each query, with ties in random order.
 
-    With b items better than the best relevant one, m = k - b places are left for those tied with it: r relevant
-    ones and t others. The m that chance puts there are a draw without replacement, so the number of relevant
-    ones among them is hypergeometric, and none is there with probability C(t, m) / C(t + r, m), the product
-    over j < m of (t - j) / (t + r - j). The probability of a hit is the rest: 0 where m <= 0, and 1 where m >
-    t. Less similar relevant items don't matter: if no tied relevant one is in, the tied others fill the list.
+    With b items better than the best relevant one, m = k - b places are left for the items tied with it: r
+    relevant ones and t others. A random order draws m of them without replacement, so the number of relevant ones
+    drawn is hypergeometric; none is drawn with probability C(t, m) / C(t + r, m), the product over j < m of
+    (t - j) / (t + r - j). The probability of a hit is the complement: 0 if m <= 0, and 1 if m > t. Less similar
+    relevant items don't matter: if no tied relevant item is in the list, the tied others fill it.
 
-    A model that gives everything the same embedding so gets K / N, not 1 and not 0.
+    A model that gives every input the same embedding therefore gets K / N, not 1 and not 0.
     """
     r, t = ranks.tied_relevant.astype(np.float64), ranks.tied_others.astype(np.float64)
     places = k - ranks.better
@@ -238,25 +242,25 @@ def average_precision(
     depth: int = DEPTH,
     block_cells: int = BLOCK_CELLS,
 ) -> NDArray[np.float64]:
-    """Return each query's AP@10; their mean is mAP@10.
+    """Return AP@10 of each query; the mean is mAP@10.
 
-    GOAL (arXiv 2503.17782) puts global and local pairs together: one gallery of all images and the crops of
-    their regions, asked with all captions and sentences, and the other way round. Relevant to a query is
-    everything of its own image: to a caption or a sentence, its image and that image's own regions. (GOAL's
-    public code looks regions up by a name that never matches, so that only the own partner is relevant; its
-    text is followed here.)
+    GOAL (arXiv 2503.17782) combines global and local pairs: one gallery of all images and the crops of their
+    regions is queried with all captions and sentences, and vice versa. Everything of a query's own image is
+    relevant: for a caption or a sentence, its image and that image's regions. (GOAL's public code looks regions up
+    by a name that never matches, so that only the query's own partner is relevant; this function follows the
+    paper's text.)
 
     AP@10 = (sum over ranks i <= 10 with a relevant item of the share of relevant items among the first i) /
-    min(10, R), where R is how many relevant items the gallery has: a list that begins with all of them has AP
-    1. Of equally similar items, the one with the lower number comes first.
+    min(10, R), where R is the number of relevant items in the gallery: a list that begins with all of them has an
+    AP of 1. Among equally similar items, the one with the lower number comes first.
 
     Args:
         queries: Q x D, L2-normalised.
-        query_image: Q, the number of each query's image; the gallery has something of every one.
-        gallery: G x D, same as above.
-        gallery_image: G, same as above.
+        query_image: Q, number of each query's image; the gallery has at least one item of each.
+        gallery: G x D, L2-normalised.
+        gallery_image: G, number of each item's image.
         depth: length of the lists.
-        block_cells: cosines a block.
+        block_cells: maximum number of cosines per block.
 
     Raises:
         EvaluationError: embeddings are missing, not finite or not normalised, or the gallery lacks an image.
@@ -266,7 +270,7 @@ def average_precision(
     of_image = np.bincount(gallery_image, minlength=int(query_image.max()) + 1)
     possible = np.minimum(of_image[query_image], depth)
     if not possible.all():
-        raise EvaluationError("the gallery", "it has nothing of a query's image", "put the image into it")
+        raise EvaluationError("the gallery", "it has no item of a query's image", "add the image to it")
     found = np.empty(len(queries))
     for start, cosines in blocks(queries, gallery, block_cells):
         stop = start + len(cosines)
@@ -277,16 +281,16 @@ def average_precision(
 
 
 def first_items(cosines: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """Return the items of the highest cosines of each row, in order, the lower number first among equals.
+    """Return the items with the highest cosines of each row, in order; ties go to the lower number.
 
     Args:
         cosines: B x G; overwritten.
-        depth: how many items; all of them where the gallery has fewer.
+        depth: number of items; all of them if the gallery has fewer.
     """
     rows = np.arange(len(cosines))
     items = np.empty((len(cosines), min(depth, cosines.shape[1])), dtype=np.int64)
     for place in range(items.shape[1]):
-        # Ten passes are faster than sorting, and unlike a partition, argmax says which of equal ones it takes.
+        # Ten passes are faster than sorting, and unlike partition, argmax takes the first of equal items.
         items[:, place] = cosines.argmax(axis=1)
         cosines[rows, items[:, place]] = -np.inf
     return items

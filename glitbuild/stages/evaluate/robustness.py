@@ -1,4 +1,4 @@
-"""A false sentence in the middle of each caption: how much a model is misled."""
+"""Robustness: how much a false sentence in the middle of each caption misleads a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from glitbuild.records import Span
 
 TRIES = 32
-"""Captions that are drawn until one has a sentence to lend."""
+"""Number of captions drawn before giving up on finding a usable sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitCaption:
-    """A caption and its sentences as character spans, at least one."""
+    """A caption and its sentences as character spans; there is at least one."""
 
     text: str
     spans: tuple[Span, ...]
@@ -25,19 +25,19 @@ class SplitCaption:
 
 
 def disturb(captions: Sequence[SplitCaption], image_of: NDArray[np.int64], seed: int) -> list[str | None]:
-    """Return each caption with a sentence of another image's caption in its middle.
+    """Return each caption with a sentence of another image's caption inserted in its middle.
 
-    FAST-GOAL (arXiv 2605.26615): an unrelated false sentence in the middle of each caption. It stands before
-    the sentence with the index half their number. A sentence that the caption itself has word for word is not
-    taken: captions of similar pictures share sentences, which would not be false.
+    FAST-GOAL (arXiv 2605.26615): an unrelated false sentence in the middle of each caption. It is inserted before
+    the sentence whose index is half their number. A sentence that occurs verbatim in the caption itself is not
+    used: captions of similar images share sentences, which would not be false.
 
     Args:
         captions: M.
-        image_of: M, the number of the image that each belongs to.
-        seed: equal seeds give equal captions.
+        image_of: M, number of each caption's image.
+        seed: seed of the draws; equal seeds give equal captions.
 
     Returns:
-        M; None where 32 captions drawn at random had no sentence to lend.
+        M; None if 32 captions drawn at random had no usable sentence.
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(image_of, kind="stable")
@@ -49,7 +49,7 @@ def disturb(captions: Sequence[SplitCaption], image_of: NDArray[np.int64], seed:
         own, false = set(caption.sentences()), None
         for _ in range(TRIES if others else 0):
             place = int(rng.integers(others))
-            # The captions of its own image stand together in the order: those after them are moved up.
+            # The captions of the caption's own image are adjacent in the order; skip over them.
             donor = captions[order[place if place < own_first else place + own_last - own_first]]
             if lent := [sentence for sentence in donor.sentences() if sentence not in own]:
                 false = lent[int(rng.integers(len(lent)))]
@@ -59,7 +59,7 @@ def disturb(captions: Sequence[SplitCaption], image_of: NDArray[np.int64], seed:
 
 
 def insert(caption: SplitCaption, sentence: str) -> str:
-    """Return a caption with a sentence put in before the one with the index half their number."""
+    """Return a caption with a sentence inserted before the one whose index is half their number."""
     cut = caption.spans[len(caption.spans) // 2][0]
     before, after = caption.text[:cut], caption.text[cut:]
     gap = "" if not before or before[-1].isspace() else " "

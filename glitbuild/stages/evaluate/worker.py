@@ -1,4 +1,4 @@
-"""Embeds one shard for the suites: images, texts and regions, each once. A plain class; it knows nothing of Ray."""
+"""Embeds the images, texts and regions of one shard, each once. A plain class that doesn't depend on Ray."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,18 +29,18 @@ from glitbuild.stages.evaluate.robustness import SplitCaption
 
 
 class Place(NamedTuple):
-    """A sentence and the boxes it is about, xyxy in pixels of the stored image."""
+    """A sentence and the boxes that it describes, xyxy in pixels of the stored image."""
 
     sentence: str
     boxes: tuple[Box, ...]
 
 
 class TextTable:
-    """Embeddings of a shard's texts, each computed once, however often it occurs.
+    """Embeddings of a shard's texts; each distinct text is embedded once.
 
     Args:
-        texts: in any order, with repetitions.
-        encoder: of the model.
+        texts: texts in any order, with repetitions.
+        encoder: encoder of the model.
     """
 
     def __init__(self, texts: Sequence[str], encoder: ClipEncoder) -> None:
@@ -53,20 +53,20 @@ class TextTable:
         return self._embeddings[[self._rows[text] for text in texts]]
 
     def is_truncated(self, text: str) -> bool:
-        """Whether the model doesn't see the end of one of the texts."""
+        """Return whether a text is too long for the model to read to the end."""
         return self._tokens[self._rows[text]].truncated
 
 
 @dataclass(slots=True)
 class Look:
-    """A picture of a shard and what is wanted of it.
+    """An image of a shard and what is to be computed on it.
 
     Attributes:
-        sample: the first of the shard that has it.
-        jpeg: its bytes.
-        image: its number in the shard.
-        boxes: regions whose crops' embeddings are wanted, xyxy in its pixels.
-        places: sentences that are looked for in it.
+        sample: first sample of the shard with this image.
+        jpeg: JPEG bytes of the image.
+        image: number of the image in the shard.
+        boxes: regions whose crops are embedded, xyxy in pixels of the image.
+        places: sentences to localize in the image.
     """
 
     sample: Sample
@@ -76,10 +76,10 @@ class Look:
     places: list[Place] = field(default_factory=list)
 
     def views(self, preprocess: Preprocess) -> list[NDArray[np.uint8]]:
-        """Return the model's input for the whole picture and for each box.
+        """Return the model's input for the whole image and for each box.
 
         Raises:
-            DatasetError: the picture can't be decoded.
+            DatasetError: the image can't be decoded.
         """
         from glitbuild.images.stored import open_rgb
 
@@ -87,7 +87,7 @@ class Look:
             image = open_rgb(self.jpeg)
         except OSError as error:
             raise DatasetError(
-                f"image {self.sample.key}", str(error), "see what glitbuild validate says of the dataset"
+                f"image {self.sample.key}", str(error), "run `glitbuild validate` on the dataset"
             ) from error
         whole = (0, 0, image.width, image.height)
         boxes = [whole, *(pixels(box, image.width, image.height) for box in self.boxes)]
@@ -95,7 +95,7 @@ class Look:
 
 
 def places_of_truth(row: dict[str, Any], caption: str) -> list[Place]:
-    """Return the true sentences about one object, from a row of ``truth/``."""
+    """Return the true sentences about each object from a row of ``truth/``, with the object's boxes."""
     places = []
     for sentence in row["sentences"]:
         if sentence["about"] == "object" and sentence["true"]:
@@ -110,10 +110,10 @@ def places_of_pairs(sample: Sample) -> list[Place]:
 
 
 def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    """Return the rows of a shard's file in ``truth/``, one per sample.
+    """Return the rows of a shard's file in ``truth/``, one row per sample.
 
     Raises:
-        DatasetError: it is missing, not the one in the sidecar, or about other samples.
+        DatasetError: the file is missing, doesn't match the sidecar, or describes other samples.
     """
     path = truth_path(shard)
     try:
@@ -121,32 +121,32 @@ def read_truth(store: Store, shard: str, samples: Sequence[Sample]) -> list[dict
     except ValueError as error:
         raise _damaged(store, path, str(error)) from error
     if [row["key"] for row in rows] != [sample.key for sample in samples]:
-        raise _damaged(store, path, "its rows are not about the samples of the shard, in their order")
+        raise _damaged(store, path, "its rows do not match the samples of the shard in their order")
     return rows
 
 
 def _damaged(store: Store, path: str, why: str) -> DatasetError:
-    return DatasetError(store.path(path), why, "make the scenes again with glitbuild scenes --overwrite")
+    return DatasetError(store.path(path), why, "recreate the scenes with `glitbuild scenes --overwrite`")
 
 
 def embed_shard(
     encoder: ClipEncoder, plan: Plan, store: Store, entry: ShardEntry, batch_size: int, threads: int
 ) -> Embedded:
-    """Return the embeddings of what a plan needs of a shard; its images are numbered from 0.
+    """Return the embeddings of a shard that a plan needs; its images are numbered from 0.
 
-    The shard's JPEGs and texts are in memory at a time. Samples whose pictures have the same bytes are captions of
-    one image.
+    All JPEGs and texts of the shard are in memory at once. Samples whose images have the same bytes are captions
+    of one image.
 
     Args:
-        encoder: the model.
-        plan: what is needed.
-        store: the dataset directory.
-        entry: the shard, as the manifest lists it.
-        batch_size: pictures that are decoded at a time, while as many are decoded ahead.
-        threads: that decode.
+        encoder: encoder of the model.
+        plan: what to compute.
+        store: dataset directory.
+        entry: entry of the shard in the manifest.
+        batch_size: number of images decoded at a time, while as many are decoded ahead.
+        threads: number of decoding threads.
 
     Raises:
-        DatasetError: the shard is damaged or not the one in the manifest, or its truth is.
+        DatasetError: the shard is damaged or doesn't match the manifest, or its truth doesn't.
     """
     shard = list(read_shard(store, entry.name, entry.sha256))
     collector = _Collector(encoder, plan, batch_size)
@@ -168,7 +168,7 @@ class _Collector:
         return self._found.whole()
 
     def _places(self, store: Store, shard: str, samples: Sequence[Sample]) -> list[list[Place]]:
-        """Return for each sample the sentences to look for in its picture."""
+        """Return the sentences to localize in the image of each sample."""
         if not self._plan.places:
             return [[] for _ in samples]
         if self._plan.places == TRUTH:
@@ -177,7 +177,7 @@ class _Collector:
         return [places_of_pairs(sample) for sample in samples]
 
     def _texts(self, samples: Sequence[Sample], places: Sequence[Sequence[Place]]) -> TextTable:
-        """Embed a shard's texts and keep what is about captions; return the table for the rest."""
+        """Embed a shard's texts and store the embeddings of captions; return the table for the rest."""
         split = self._split(samples) if self._plan.needs_sentences else []
         averages = AVERAGING in self._plan.suites
         texts = [sample.caption for sample in samples]
@@ -199,7 +199,7 @@ class _Collector:
     def _looks(
         self, shard: Sequence[tuple[Sample, bytes]], places: Sequence[Sequence[Place]]
     ) -> list[tuple[Look, list[str]]]:
-        """Return a shard's pictures, each once, with the sentences of their pairs."""
+        """Return the distinct images of a shard, with the sentences of their pairs."""
         looks: dict[str, tuple[Look, list[str]]] = {}
         for (sample, jpeg), of in zip(shard, places, strict=True):
             look, sentences = looks.setdefault(sample.image.sha256, (Look(sample, jpeg, len(looks)), []))
@@ -245,7 +245,7 @@ class _Collector:
         return patch_centres(window, encoder.towers.image_size, encoder.towers.patch_size)
 
     def _split(self, samples: Sequence[Sample]) -> list[SplitCaption]:
-        """Return captions with the sentences of their records, or where they have none, split now."""
+        """Return captions with the sentences of their records; captions without any are split now."""
         plain = [sample.caption for sample in samples if sample.matched is None]
         spans = iter(self._splitter.split(plain))
         return [
@@ -254,7 +254,7 @@ class _Collector:
         ]
 
     def _pairs(self, sample: Sample) -> Sequence[MatchedPair]:
-        """Return the pairs of a sample that the joint suite takes."""
+        """Return the pairs of a sample that the joint suite uses."""
         if not self._plan.pairs or sample.matched is None:
             return ()
         return (sample.best,) if self._plan.pairs == "best" else sample.pairs
@@ -262,7 +262,7 @@ class _Collector:
 
 @dataclass(frozen=True, slots=True)
 class TextTask:
-    """Texts to embed; ``shard`` is what they are called in messages."""
+    """Texts to embed; ``shard`` is their name in messages."""
 
     shard: str
     texts: tuple[str, ...]
@@ -270,16 +270,16 @@ class TextTask:
 
 @dataclass(frozen=True, slots=True)
 class EvalPlan:
-    """All a worker needs to know; small and picklable.
+    """Everything a worker needs to know; small and picklable.
 
     Attributes:
         source: URL of the dataset.
-        spec: the model.
-        plan: what is needed of a shard.
-        context_length: tokens of a text that are read.
-        batch_size: images or texts that are computed together.
+        spec: model to load.
+        plan: what to compute on a shard.
+        context_length: number of tokens read per text.
+        batch_size: number of images or texts per batch.
         device: ``cpu`` or ``cuda``.
-        threads: for decoding beside the model.
+        threads: number of threads that decode while the model runs.
     """
 
     source: str
@@ -295,7 +295,7 @@ class EvalWorker:
     """Embeds shards and texts.
 
     Raises:
-        ModelError: the model can't be had, or is of a kind not supported.
+        ModelError: the model is unavailable, or its kind is not supported.
     """
 
     def __init__(self, plan: EvalPlan) -> None:
