@@ -136,7 +136,7 @@ def test_a_stage_that_cannot_begin_after_others_have_written_is_no_wrong_command
     )
     first = here("run", "recipe.yaml", cwd=tmp_path)
     assert first.returncode == 1 and "1 samples" in first.stdout
-    assert "stage 2 (caption): one: its images have captions" in first.stderr
+    assert "stage 2 (caption): one: its images already have captions" in first.stderr
     assert "the stages before this one are finished" in first.stderr
     again = here("run", "recipe.yaml", cwd=tmp_path)  # writes nothing now
     assert again.returncode == 2 and "nothing to do" in again.stdout
@@ -150,4 +150,4 @@ def test_the_home_is_found_where_a_shell_leaves_it(tmp_path: Path, monkeypatch: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
     (tmp_path / "prompt.txt").write_text("")
     words = ["caption", "~/data", *CAPTION[2:], "--prompt=~/prompt.txt"]
-    assert "its images have captions" in here(*words, cwd=tmp_path).stderr
+    assert "its images already have captions" in here(*words, cwd=tmp_path).stderr

@@ -1,1 +1,1 @@
-"""Long captions for images that have none, from a vision model behind an OpenAI-compatible API."""
+"""Stage that has a vision model behind an OpenAI-compatible API write long captions for images without any."""

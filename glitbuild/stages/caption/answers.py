@@ -1,4 +1,4 @@
-"""Which answers are captions, and why others aren't."""
+"""Decides which answers are captions, and why others are not."""
 
 import re
 import unicodedata
@@ -19,33 +19,33 @@ from glitbuild.stages.caption.wrappers import NoCaptionError, unwrapped
 from glitbuild.stages.ingest.accept import Limits, check_caption
 
 SENTENCE_TIMES = 3
-"""A sentence that comes so often makes a loop..."""
+"""Number of times that a sentence must occur to count as a loop..."""
 SENTENCE_WORDS = 4
-"""...if it has at least so many words."""
+"""...if it has at least this many words."""
 
 RUN_TIMES = 4
-"""So does a run of words that follows on itself so often..."""
+"""Number of consecutive repetitions of a run of words that count as a loop..."""
 RUN_WORDS = 16
-"""...if that makes at least so many words together."""
+"""...if they have at least this many words in total."""
 LONGEST_RUN = 60
-"""Words of a run that is looked for."""
+"""Longest run that is looked for, in words."""
 
 COUNTED_TIMES = 6
 COUNTED_WORDS = 24
-"""The same for a run in which only the numbers change: "1. a red car 2. a red car"."""
+"""The same limits for a run in which only the numbers change: "1. a red car 2. a red car"."""
 
 MARK_WORDS = 40
-"""The same for runs of whatever stands between spaces, emojis and marks among it."""
+"""The same limit for runs of whitespace-separated tokens, including emoji and punctuation."""
 
 SAME_CHARACTER = 40
 FILLING = "._-=*\u00b7\u2026\u2500~#+ "
 SAME_FILLING = 120
-"""A character that follows on itself so often makes a loop; lines and dots of forms and tables may be long."""
+"""Number of consecutive equal characters that count as a loop; lines and dots of forms and tables may be longer."""
 
 UNSPACED_RUN = 60
-"""Characters of a run without white space that follows on itself ``RUN_TIMES``: "hahaha..."; ..."""
+"""Minimum length in characters of a loop of ``RUN_TIMES`` repetitions without whitespace ("hahaha...")..."""
 WIDE_RUN = 24
-"""...in scripts that need none, where a character is about half a word."""
+"""...and in scripts without spaces, where a character counts as about half a word."""
 
 _WIDE = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -54,9 +54,9 @@ _ENDS = re.compile(r"[.!?\n\u3002\uff01\uff1f\uff0e\u0964\u061f\u06d4]")
 
 
 def repeated_part(text: str) -> str:
-    """Return what a text says again and again, or an empty string where there is nothing of the kind.
+    """Return the part of a text that is repeated in a loop, or an empty string if there is none.
 
-    Upper and lower case, marks and white space make no difference.
+    Case, punctuation and whitespace are ignored.
     """
     words, tokens = _words(text), text.lower().split()
     return (
@@ -90,7 +90,7 @@ def _repeated_sentence(text: str) -> str:
 
 
 def _repeated_run(words: Sequence[str], times: int, least: int, longest: int = LONGEST_RUN, join: str = " ") -> str:
-    """Return the first run of words that follows on itself so often and makes so many words together."""
+    """Return the first run of words repeated back to back at least ``times`` times and ``least`` words long."""
     for length in range(1, min(longest, len(words) // times) + 1):
         needed = max(times * length, least) - length
         same = 0
@@ -121,7 +121,7 @@ def _repeated_unspaced(text: str) -> str:
 
 
 def _length(words: list[str]) -> float:
-    """Return how many words these are; a character of a script without spaces is half of one."""
+    """Return the number of words; a character of a script without spaces counts as half a word."""
     return sum(len(word) / 2 if _WIDE.search(word) and len(word) > 1 else 1 for word in words)
 
 
@@ -130,10 +130,10 @@ def _words(text: str) -> list[str]:
 
 
 SHOWN = 200
-"""Characters of an answer that a skipped row shows."""
+"""Number of characters of an answer that a skipped row quotes."""
 
 LONGEST_ANSWER = 1_000_000
-"""Characters of an answer that is looked at: a caption with all its reasoning."""
+"""Maximum number of characters of an answer that is examined: a caption with all its reasoning."""
 
 PLACEHOLDERS = (
     "n/a",
@@ -156,21 +156,21 @@ PLACEHOLDERS = (
 NO_WIDTH = " \t\n\u200b\u200e\u200f\u2060\ufeff"
 
 LAYERS = 4
-"""Wrappers of different kinds within each other: tokens around a code block with reasoning in it."""
+"""Maximum nesting of wrappers of different kinds, such as tokens around a code block with reasoning in it."""
 
 
 def check_answer(answer: Answer) -> str:
-    """Return an answer as a caption: all of it, without what is around it.
+    """Return an answer as a caption: the whole text, without the wrappers around it.
 
     Raises:
-        Rejected: it is a refusal, empty, caught in a loop, cut off at the token limit, or something else than a
-            text about a picture.
+        Rejected: it is a refusal, empty, a loop, cut off at the token limit, or anything else that is not a
+            description of an image.
     """
     finish = finish_of(answer, answer.text)
     if answer.refusal or finish == Finish.REFUSED:
         raise Rejected(SkipReason.CAPTION_REFUSED, _shown(answer.refusal) or "the endpoint's content filter")
     if answer.beside and not answer.text.strip():
-        raise Rejected(SkipReason.CAPTION_EMPTY, f"nothing but {answer.beside}")
+        raise Rejected(SkipReason.CAPTION_EMPTY, f"no text, only {answer.beside}")
     whole = check_caption(answer.text, LONGEST_ANSWER)
     try:
         caption = _caption_in(whole)
@@ -184,19 +184,21 @@ def check_answer(answer: Answer) -> str:
     if is_refusal(caption):
         raise Rejected(SkipReason.CAPTION_REFUSED, _shown(caption))
     if part := repeated_part(caption):
-        raise Rejected(SkipReason.CAPTION_REPEATED, f"again and again: {_shown(part)}")
+        raise Rejected(SkipReason.CAPTION_REPEATED, f"repeated in a loop: {_shown(part)}")
     finish = finish_of(answer, caption)
     if finish == Finish.CUT:
         raise _cut(answer, caption)
     if finish == Finish.BROKEN:
-        why = f"ended with finish_reason {_shown(answer.finish_reason)}, behind: {_shown(caption[-SHOWN:])}"
+        why = f"ended with finish_reason {_shown(answer.finish_reason)} after: {_shown(caption[-SHOWN:])}"
         raise Rejected(SkipReason.CAPTION_FAILED, why)
     if "\ufffd" in caption:
-        raise Rejected(SkipReason.CAPTION_ENCODING, f"lost characters: {_shown(caption)}")
+        raise Rejected(
+            SkipReason.CAPTION_ENCODING, f"replacement characters (U+FFFD) for lost text: {_shown(caption)}"
+        )
     if token := leftover(caption):
-        raise Rejected(SkipReason.CAPTION_MALFORMED, f"{token} within: {_shown(caption)}")
+        raise Rejected(SkipReason.CAPTION_MALFORMED, f"token {token} within the text: {_shown(caption)}")
     if thinks_aloud(caption):
-        raise Rejected(SkipReason.CAPTION_MALFORMED, f"reasoning: {_shown(caption)}")
+        raise Rejected(SkipReason.CAPTION_MALFORMED, f"reasoning without a marker: {_shown(caption)}")
     return caption
 
 
@@ -211,7 +213,7 @@ def _caption_in(text: str) -> str:
 
 
 def _says_something(caption: str) -> bool:
-    """Return whether a text has a letter, a digit or a picture character, and isn't a word for nothing."""
+    """Return whether a text has a letter, a digit or a pictograph, and isn't a placeholder."""
     if caption.strip(" .!*_-<>()[]").lower() in PLACEHOLDERS:
         return False
     return any(character.isalnum() or unicodedata.category(character) == "So" for character in caption)
@@ -219,16 +221,16 @@ def _says_something(caption: str) -> bool:
 
 def _empty(answer: Answer, finish: Finish, whole: str) -> Rejected:
     if part := repeated_part(whole[:LOOKED_AT]):
-        return Rejected(SkipReason.CAPTION_REPEATED, f"again and again: {_shown(part)}")
+        return Rejected(SkipReason.CAPTION_REPEATED, f"repeated in a loop: {_shown(part)}")
     if finish == Finish.CUT:
         return _cut(answer, whole)
-    return Rejected(SkipReason.CAPTION_EMPTY, f"reasoning or marks, and no caption: {_shown(whole)}")
+    return Rejected(SkipReason.CAPTION_EMPTY, f"only reasoning or punctuation, no caption: {_shown(whole)}")
 
 
 def _cut(answer: Answer, text: str) -> Rejected:
     said = answer.finish_reason in ("length", "max_tokens") or answer.at_limit
     where = "at the token limit" if said else f"finish_reason {_shown(answer.finish_reason) or 'not given'}"
-    return Rejected(SkipReason.CAPTION_CUT, f"{where}, behind: {_shown(text[-SHOWN:])}")
+    return Rejected(SkipReason.CAPTION_CUT, f"cut off ({where}) after: {_shown(text[-SHOWN:])}")
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The command ``caption``: check, ask for the captions shard by shard, write the manifest."""
+"""The ``caption`` command: check, request the captions shard by shard, write the manifest."""
 
 import logging
 from dataclasses import asdict
@@ -24,20 +24,20 @@ log = logging.getLogger(__name__)
 
 
 def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
-    """Caption a dataset of images alone, in a new dataset directory.
+    """Caption a dataset of images without captions; the result is a new dataset directory.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
+        options: options of the command.
+        plain: whether to report progress as lines even on a terminal.
 
     Raises:
-        ConfigError: the options are wrong; nothing has been written.
-        EndpointError: the endpoint doesn't answer; what is finished stays, and a new run goes on.
+        ConfigError: the options are invalid; nothing has been written.
+        EndpointError: the endpoint doesn't answer; finished shards are kept, and another run resumes.
     """
     source, manifest, out = open_input_and_output(options.dir, options.out)
     if manifest.has_captions:
-        fix = f"to replace them, leave them out first: glitbuild ingest {options.dir} --no-captions --out ..."
-        raise ConfigError(options.dir, "its images have captions", fix)
+        fix = f"to replace them, omit them first: glitbuild ingest {options.dir} --no-captions --out ..."
+        raise ConfigError(options.dir, "its images already have captions", fix)
     prompt = read_prompt(options.prompt)
     require_openai()
     config = _config(options, prompt) | manifest.of_columns
@@ -59,23 +59,23 @@ def run_caption(options: CaptionOptions, plain: bool = False) -> Result:
                     samples, {} if options.overwrite else _captioned_before(out, task.shard)
                 )
                 if not number:
-                    derivation.prepare()  # not before the endpoint has answered: --overwrite removes what is there
+                    derivation.prepare()  # only once the endpoint has answered, as --overwrite removes files
                 write_shard(out, task.shard, outcomes, config, partial(asdict, task))
         return derivation.finish(progress.rate)
 
 
 def _captioned_before(out: Store, shard: str) -> dict[str, Sample]:
-    """Return the samples that a shard had before its input changed, by key; none where it is damaged."""
+    """Return the samples that a shard had before its input changed, by key; none if it is damaged."""
     try:
         sidecar = Sidecar.read(out, shard)
         if sidecar is None:
             return {}
         return {sample.key: sample for sample, _ in read_shard(out, shard, sidecar.files[tar_path(shard)].sha256)}
     except DatasetError as error:
-        log.debug("its captions are asked for again: %s", error)
+        log.debug("requesting its captions again: %s", error)
         return {}
 
 
 def _config(options: CaptionOptions, prompt: Prompt) -> Config:
-    """Return the options that decide the captions; where they come from and how fast is left free."""
+    """Return the options that determine the captions; the endpoint and the request options may change."""
     return {"stage": "caption", "prompt_sha256": prompt.sha256} | content_of(options)

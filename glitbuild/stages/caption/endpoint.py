@@ -1,4 +1,4 @@
-"""The API that the model is asked through, one request per image, and what is asked: prompt and image."""
+"""Client of the API: one request per image, with the prompt and the image as a data URL."""
 
 import base64
 import hashlib
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt's text, without the white space around it."""
+    """A prompt's text, without surrounding whitespace."""
 
     text: str
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of its UTF-8, in hex."""
+        """SHA-256 of its UTF-8 encoding, in hex."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def read_prompt(path: str | None) -> Prompt:
-    """Read the prompt from a file; None takes the package's.
+    """Read the prompt from a file, or the package's prompt if the path is None.
 
     Raises:
-        ConfigError: the file can't be read, isn't UTF-8, or has nothing in it.
+        ConfigError: the file can't be read, isn't UTF-8, or is empty.
     """
     file = files(__package__).joinpath("prompt.txt") if path is None else Path(path)
     try:
@@ -44,7 +44,7 @@ def read_prompt(path: str | None) -> Prompt:
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"--prompt {path}", why, "give a UTF-8 text file") from error
     if not text:
-        raise ConfigError(f"--prompt {path}", "it is empty", "write into it what the model is to do")
+        raise ConfigError(f"--prompt {path}", "the file is empty", "write the instructions for the model into it")
     return Prompt(text)
 
 
@@ -52,11 +52,11 @@ QUALITY = 95
 
 
 def data_url(jpeg: bytes, max_side: int) -> str:
-    """Return a picture as a data URL; the stored bytes themselves where a model can take them as they are.
+    """Return an image as a data URL, with the stored bytes themselves if a model can read them as they are.
 
-    A model sees the pixels as stored, like the detectors and CLIP: of a picture whose EXIF or XMP data ask for a
-    turn, which some servers would make and some not, these data stay behind. Those with a longer side than
-    ``max_side`` are reduced and encoded anew, and other colours become RGB.
+    The model sees the pixels as stored, as the detectors and CLIP do: if an image's EXIF or XMP data ask for a
+    rotation, which some servers apply and others don't, these data are removed. Images with a side longer than
+    ``max_side`` are downscaled and re-encoded, and other colour modes are converted to RGB.
 
     Raises:
         Rejected: the JPEG is damaged.
@@ -69,31 +69,31 @@ def data_url(jpeg: bytes, max_side: int) -> str:
         if max(image.size) <= max_side and image.mode in ("RGB", "L"):
             jpeg = stored.as_stored()
         else:
-            image.draft("RGB", (max_side, max_side))  # decodes at the smallest scale that is still larger
+            image.draft("RGB", (max_side, max_side))  # decodes at the smallest scale that is still large enough
             picture = image.convert("RGB")
             picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
             picture.info = {}
             buffer = BytesIO()
             picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
             jpeg = buffer.getvalue()
-    except Exception as error:  # a hostile file can make a decoder raise almost anything
+    except Exception as error:  # a malicious file can make a decoder raise almost anything
         raise Rejected(SkipReason.IMAGE_CORRUPT, f"damaged JPEG: {error}") from error
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 HOPELESS = (401, 402, 404)
-"""Statuses that every other request would get too: the key, the account, the address or the model is wrong."""
+"""Statuses that every other request would get too: the key, the account, the URL or the model is wrong."""
 
 GIVE_UP = 10
-"""Requests that fail one after another, without an answer in between: the endpoint is gone."""
+"""Number of consecutive failed requests after which the endpoint counts as down."""
 
 CONNECT_SECONDS = 10.0
 NO_KEY = "none"
-"""Local servers want no key, but the client does."""
+"""Placeholder key: local servers need none, but the client does."""
 
 
 def require_openai() -> None:
-    """Refuse to start without the client.
+    """Check that the client is installed.
 
     Raises:
         ConfigError: it is not installed.
@@ -101,19 +101,18 @@ def require_openai() -> None:
     try:
         import openai  # noqa: F401
     except ImportError as error:
-        raise ConfigError("caption", "openai is missing", "pip install 'glitbuild[caption]'") from error
+        raise ConfigError("caption", "openai is not installed", "pip install 'glitbuild[caption]'") from error
 
 
 class Endpoint:
-    """Asks for captions, and knows whether anybody is there.
+    """Requests captions, and detects when the endpoint is down.
 
-    The client tries again by itself: after a status of 408, 409, 429 or 5xx, a connection that breaks, or no
-    answer in time; it waits as long as ``Retry-After`` says, else half a second and then twice as long each time,
-    8 s at most.
+    The client retries by itself after a status of 408, 409, 429 or 5xx, a broken connection, or a timeout. It
+    waits as long as ``Retry-After`` says, otherwise half a second, doubled each time, up to 8 s.
 
     Args:
-        options: of the command.
-        prompt: what to ask.
+        options: options of the command.
+        prompt: text of the prompt.
     """
 
     def __init__(self, options: CaptionOptions, prompt: str) -> None:
@@ -131,15 +130,15 @@ class Endpoint:
         self._failed: list[str] = []
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._client.close()
 
     async def ask(self, picture: str) -> Answer:
-        """Return the model's answer to a picture, given as a data URL.
+        """Return the model's answer for an image, given as a data URL.
 
         Raises:
-            Rejected: there was none, after all retries.
-            EndpointError: there won't be one to other pictures either.
+            Rejected: there was no answer for this image after all retries.
+            EndpointError: requests for other images would fail too.
         """
         import openai
 
@@ -148,17 +147,17 @@ class Endpoint:
             answer = read_answer(body, self._options.max_tokens)
         except (openai.OpenAIError, ValueError) as error:  # ValueError: not a chat completion
             raise self._failure(error) from error
-        except UnreadableError as error:  # somebody is there, but this answer can't be read
+        except UnreadableError as error:  # the endpoint responds, but this answer can't be read
             self._answered, self._failed = True, []
             raise Rejected(SkipReason.CAPTION_FAILED, self._reason(error)) from error
         self._answered, self._failed = True, []
         return answer
 
     def check_alive(self) -> None:
-        """Refuse to go on where nothing but failures has been seen so far.
+        """Raise an error if there have been only failures so far.
 
         Raises:
-            EndpointError: no request has been answered, and some failed.
+            EndpointError: no request has been answered, and at least one failed.
         """
         if self._failed and not self._answered:
             raise self._gone("no request was answered", self._failed[-1])
@@ -170,7 +169,7 @@ class Endpoint:
             {"type": "image_url", "image_url": {"url": picture}},
         ]
         seed: dict[str, Any] = {} if options.seed is None else {"seed": options.seed}
-        # The client's own models check nothing, and fail in odd places on what isn't of the expected type.
+        # The client's own models validate nothing, and fail in odd places if something has an unexpected type.
         response = await self._client.chat.completions.with_raw_response.create(
             model=options.model,
             messages=[{"role": "user", "content": content}],
@@ -187,15 +186,15 @@ class Endpoint:
         if getattr(error, "status_code", None) in HOPELESS:
             return self._gone("every request would fail", reason)
         if len(self._failed) >= GIVE_UP:
-            return self._gone(f"{GIVE_UP} requests failed one after another", reason)
+            return self._gone(f"{GIVE_UP} requests in a row failed", reason)
         return Rejected(SkipReason.CAPTION_FAILED, reason)
 
     def _gone(self, what: str, reason: str) -> EndpointError:
-        fix = "check the address, the model and OPENAI_API_KEY, and run the same command again"
-        return EndpointError(self._options.endpoint, f"{what}; the last: {reason}", fix)
+        fix = "check the URL, the model and OPENAI_API_KEY, then run the same command again"
+        return EndpointError(self._options.endpoint, f"{what}; last error: {reason}", fix)
 
     def _reason(self, error: Exception) -> str:
-        """Return an error in one line, with what caused it, and without the key that some servers repeat."""
+        """Return an error and its cause in one line, without the key, which some servers echo."""
         cause = str(error.__cause__ or "")
         text = " ".join(f"{error} {cause}".split())
         return text.replace(self._key, "***")[:REASON_LENGTH] if self._key != NO_KEY else text[:REASON_LENGTH]

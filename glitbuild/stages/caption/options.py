@@ -1,4 +1,4 @@
-"""The options of ``glitbuild caption``."""
+"""Options of ``glitbuild caption``."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from glitbuild.errors import ConfigError
 from glitbuild.options import OUT, OVERWRITE, Content, Options, about
 
 MOST_REQUESTS = 1000
-"""More than the client opens connections."""
+"""Limit of --concurrency; the client doesn't open more connections than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class CaptionOptions(Options):
     """Have a vision model write long captions for images that have none.
 
     DIR is a dataset directory that `glitbuild ingest --no-captions` finished; the endpoint is any
-    OpenAI-compatible API with vision: vLLM, SGLang, Ollama, ... Its key is read from OPENAI_API_KEY.
+    OpenAI-compatible API with vision: vLLM, SGLang, Ollama, ... The API key is read from OPENAI_API_KEY.
     """
 
     dir: str = field(
@@ -28,24 +28,26 @@ class CaptionOptions(Options):
     model: str = field(metadata=about("Name of the vision model at the endpoint.", content=Content.YES))
     prompt: str | None = field(
         default=None,
-        metadata=about("Text file with the prompt.", absent="the package's", content=Content.DERIVED),
+        metadata=about("Text file with the prompt.", absent="the package's prompt", content=Content.DERIVED),
     )
     max_side: int = field(
         default=1024,
-        metadata=about("Longest side of an image as it is sent, in pixels.", least=32, content=Content.YES),
+        metadata=about("Maximum side of an image as it is sent, in pixels.", least=32, content=Content.YES),
     )
     max_tokens: int = field(
         default=512,
-        metadata=about("Most tokens of an answer; one that reaches it is skipped.", least=1, content=Content.YES),
+        metadata=about(
+            "Maximum tokens per answer; an answer that reaches it is skipped.", least=1, content=Content.YES
+        ),
     )
     temperature: float = field(
         default=0.0,
         metadata=about(
-            "Sampling temperature; 0 always takes the likeliest token.", least=0, most=2, content=Content.YES
+            "Sampling temperature; 0 always takes the most likely token.", least=0, most=2, content=Content.YES
         ),
     )
     seed: int | None = field(
-        default=None, metadata=about("Sampling seed, for endpoints that take one.", content=Content.IF_SET)
+        default=None, metadata=about("Sampling seed, for endpoints that accept one.", content=Content.IF_SET)
     )
     concurrency: int = field(
         default=16, metadata=about("Number of concurrent requests.", least=1, most=MOST_REQUESTS)
@@ -58,7 +60,7 @@ class CaptionOptions(Options):
         Options.__post_init__(self)
         _check_endpoint(self.endpoint)
         if not self.model:
-            raise ConfigError("--model", "it is empty", "name a model of the endpoint")
+            raise ConfigError("--model", "it is empty", "give the name of a model at the endpoint")
 
 
 def _check_endpoint(endpoint: str) -> None:
@@ -69,6 +71,6 @@ def _check_endpoint(endpoint: str) -> None:
         known = False
     if not known:
         fix = "give the base URL of the API, such as http://localhost:8000/v1"
-        raise ConfigError(f"--endpoint {endpoint}", "not an http or https address", fix)
-    if url.username or url.password:  # or error messages would show them
-        raise ConfigError("--endpoint", "it holds a name or a password", "put the key into OPENAI_API_KEY")
+        raise ConfigError(f"--endpoint {endpoint}", "not an http or https URL", fix)
+    if url.username or url.password:  # error messages would show them
+        raise ConfigError("--endpoint", "it contains a user name or a password", "put the key into OPENAI_API_KEY")

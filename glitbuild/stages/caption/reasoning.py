@@ -1,4 +1,4 @@
-"""What reasoning models and templates leave in an answer."""
+"""Removes template tokens and reasoning that models and chat templates leave in an answer."""
 
 import html
 import re
@@ -14,7 +14,7 @@ _NAMES = (
 )
 _TOKEN = (
     r"<\|[^|<>\n]{1,40}\|>"  # <|im_end|>, <|eot_id|>, <|endoftext|>
-    r"|<\uff5c[^\uff5c<>\n]{1,40}\uff5c>"  # DeepSeek's, with wide bars
+    r"|<\uff5c[^\uff5c<>\n]{1,40}\uff5c>"  # DeepSeek's tokens, with full-width bars
     rf"|</?(?:{_NAMES})/?>|\[/?(?:INST|IMG|IMG_END|IMG_BREAK|PAD|UNK|CLS|SEP|MASK|EOS|BOS|gMASK|SYSTEM_PROMPT)\]"
     r"|<</?SYS>>|<\|?end\|?>|<\|>|\|im_end\|>|<\|im_end"
 )
@@ -24,7 +24,7 @@ _LEADING = re.compile(
 )
 _TRAILING = re.compile(rf"\s*(?:{_TOKEN})\s*$")
 _DIALOGUE = re.compile(r"\s{0,9}USER:.{0,5000}?\sASSISTANT:", re.DOTALL)
-"""A server that repeats what it was asked, in the template of LLaVA."""
+"""Echo of the request in LLaVA's template, from servers that repeat what they were asked."""
 
 _ENDS = re.compile(
     r"<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text|return|eos|end_of_turn|END_OF_TURN_TOKEN|end_of_sentence|"
@@ -41,17 +41,17 @@ _LEFT = re.compile(
 _BYTES = re.compile(r"(?:<0x[0-9A-Fa-f]{2}>)+")
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 _PIECES = re.compile(r"(?<=[\w.,])[\u0120\u2581](?=\w)|\u010a")
-"""A space and a line break as byte-level and SentencePiece vocabularies write them."""
+"""Space and line break as byte-level and SentencePiece vocabularies write them."""
 
 MANY_PIECES = 3
 LONGEST_TOKEN = 60
 
 ENTITY_PASSES = 3
-"""Some answers are escaped twice: ``&amp;quot;``."""
+"""Maximum number of decoding passes: some answers are escaped twice, as in ``&amp;quot;``."""
 
 
 def without_template_tokens(text: str) -> str:
-    """Return an answer without the tokens around it; what comes after the end of the model's turn is dropped."""
+    """Return an answer without the tokens around it; anything after the end of the model's turn is dropped."""
     text = _without_leading(text)
     said = re.search(r"[^\W_]", text)
     for end in _ENDS.finditer(text, said.start() if said else len(text)):
@@ -75,9 +75,9 @@ def _without_leading(text: str) -> str:
 
 
 def decoded(text: str) -> str:
-    """Return a text with its byte tokens (``<0x0A>``) and HTML entities (``&quot;``) written out.
+    """Return a text with its byte tokens (``<0x0A>``) and HTML entities (``&quot;``) decoded.
 
-    Those in quotation marks stay: a screen in the picture may show them.
+    Those in quotation marks are kept: they may be on a screen in the image.
     """
     text = _BYTES.sub(lambda found: _bytes_of(found, text), text)
     for _ in range(ENTITY_PASSES):
@@ -89,7 +89,7 @@ def decoded(text: str) -> str:
 
 
 def leftover(text: str) -> str:
-    """Return a token that stands within a text, or an empty string: such a text isn't what the model meant."""
+    """Return a token within a text, or an empty string; a text with such a token isn't what the model meant."""
     for found in _LEFT.finditer(text):
         if not quoted(text, found.start(), found.end()):
             return found[0]
@@ -107,7 +107,7 @@ def _character_of(found: re.Match[str], text: str) -> str:
     return found[0] if quoted(text, found.start(), found.end()) else html.unescape(found[0])
 
 
-# Names of elements that hold reasoning: think, thinking, seed:think, antThinking, begin_of_thought, reasoning, ...
+# Names of elements that contain reasoning: think, thinking, seed:think, antThinking, begin_of_thought, ...
 _NAME = (
     r"(?:[a-z]{1,12}[:_]?)?(?:think(?:ing)?|thoughts?|thought_process|reason(?:ing)?|reflect(?:ion)?|scratchpad|"
     r"rationale|analysis|chain_of_thought|cot|inner_monologue)"
@@ -126,19 +126,19 @@ _PAIRS = (
     (r"<unused94>", r"<unused95>"),
     (r"<\|channel>", r"<channel\|>"),
 )
-"""What opens and closes reasoning."""
+"""Patterns of the markers that open and close reasoning."""
 
 _MARKER = re.compile(
     "|".join([f"(?P<open>{'|'.join(opened for opened, _ in _PAIRS)})", *(closed for _, closed in _PAIRS)]),
     re.IGNORECASE,
 )
 _SURE = re.compile(r"think|thought|reason|[\[|\u25b7\d]", re.IGNORECASE)
-"""The closing markers that are nothing else; others may be seen on a screen that shows code."""
+"""Closing markers that occur nowhere else; others may be on a screen with code in the image."""
 
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,9}(\w+)[^<\n]{0,80}<\|message\|>")
 _NEXT_MESSAGE = re.compile(r"<\|(?:start|end|return|call|channel)\|>")
 
-# The same, from a server that leaves out special tokens and keeps the words between them.
+# The same from a server that omits special tokens but keeps the words between them.
 _BARE_HARMONY = re.compile(r"analysis(?=[A-Z\"'\u201c]|We |The user)")
 _BARE_FINAL = re.compile(r"assistant\s{0,9}final(?![a-z])")
 
@@ -156,10 +156,10 @@ _ANSWER_HEAD = re.compile(
 
 
 def without_reasoning(text: str) -> str:
-    """Return an answer without the reasoning in front of it or in it.
+    """Return an answer without the reasoning before or within it.
 
-    Reasoning whose beginning was left out ends at its closing marker. Where it never ends, or nothing comes
-    after it, the result is empty: it is no answer.
+    Reasoning without an opening marker ends at its closing marker. If it never ends, or nothing follows it, the
+    result is empty: there is no answer.
     """
     if _CHANNEL.search(text):
         return _final_channel(text)
@@ -172,7 +172,7 @@ def without_reasoning(text: str) -> str:
 
 
 def thinks_aloud(text: str) -> bool:
-    """Return whether a text begins as reasoning without any marker does."""
+    """Return whether a text begins with reasoning that has no marker."""
     return bool(phrases()["thinks_aloud"].match(plain(text[:LOOKED_AT])))
 
 
@@ -202,12 +202,12 @@ def _without_marked(text: str) -> str:
             kept.append(text[position:opened])
             position, opened = marker.end(), -1
         elif _SURE.search(marker[0]) or _alone(text, marker):
-            kept, position = [], marker.end()  # what came before was reasoning, its opening marker is lost
+            kept, position = [], marker.end()  # the text before it was reasoning without an opening marker
     if opened >= 0 and not "".join([*kept, text[position:opened]]).strip():
-        return ""  # it never ends
+        return ""  # the reasoning never ends
     return "".join([*kept, text[position:]])
 
 
 def _alone(text: str, marker: re.Match[str]) -> bool:
-    """Return whether a marker ends its line."""
+    """Return whether a marker is the last thing on its line."""
     return text[marker.end() : marker.end() + 20].lstrip(" \t")[:1] in ("", "\n")

@@ -1,4 +1,4 @@
-"""What a refusal looks like in some thirty languages."""
+"""Recognises refusals in some thirty languages."""
 
 import re
 import tomllib
@@ -6,15 +6,15 @@ from functools import cache
 from importlib.resources import files
 
 LOOKED_AT = 1000
-"""Characters at the beginning of a text that are compared."""
+"""Number of characters at the beginning of a text that are compared."""
 
 APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\u00b4`", "'''''")
-"""Of the same length, so that positions stay."""
+"""Replacements of equal length, so that positions don't change."""
 
 
 @cache
 def phrases() -> dict[str, re.Pattern[str]]:
-    """Return each list of phrases as one pattern; those of a table are called ``table.name``."""
+    """Return each list of phrases as one pattern; lists within a table are named ``table.name``."""
     content = tomllib.loads(files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8"))
     lists = {name: value for name, value in content.items() if not isinstance(value, dict)}
     for name, table in content.items():
@@ -27,12 +27,12 @@ def phrases() -> dict[str, re.Pattern[str]]:
 
 
 def plain(text: str) -> str:
-    """Return a text as the phrases are written: lower case, straight apostrophes, single spaces."""
+    """Return a text in the form of the phrases: lower case, straight apostrophes, single spaces."""
     return " ".join(text.translate(APOSTROPHES).lower().split())
 
 
 def quoted(text: str, start: int, end: int) -> bool:
-    """Return whether a part of a text stands between quotation marks: it is what the picture shows."""
+    """Return whether a part of a text is between quotation marks, and thus quotes what the image shows."""
     before, after = text[max(0, start - 1) : start], text[end : end + 1]
     return (
         before != ""
@@ -43,10 +43,10 @@ def quoted(text: str, start: int, end: int) -> bool:
 
 
 CLAUSES = 8
-"""Clauses at the beginning of an answer that may be courtesy before the refusal."""
+"""Number of clauses at the beginning of an answer that may be courtesies before the refusal."""
 
 REACH = 160
-"""Characters behind an apology in which a "not" makes it a refusal, in languages other than English."""
+"""Number of characters after an apology in which a "not" makes it a refusal, in languages other than English."""
 
 _QUOTED = re.compile(
     '"[^"]*"|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb|\u201e[^\u201c\u201d]*[\u201c\u201d]|\u300c[^\u300d]*\u300d|\u300e[^\u300f]*\u300f'
@@ -58,10 +58,10 @@ _MARKS = " \t*_#>\"'\u201c\u201d\u00ab\u00bb\u300c\u300d[](){}\u00bf\u00a1-\u202
 
 
 def is_refusal(text: str) -> bool:
-    """Return whether a text begins as refusals do.
+    """Return whether a text begins like a refusal.
 
-    A caption never speaks of its writer or to its reader, not at its beginning. What is in quotation marks
-    doesn't count: it may be on a sign.
+    A caption never mentions its writer or addresses its reader at its beginning. Text in quotation marks doesn't
+    count: it may be on a sign.
     """
     known = phrases()
     head = _QUOTED.sub(" \u25a1 ", text[:LOOKED_AT])
@@ -71,7 +71,7 @@ def is_refusal(text: str) -> bool:
     sorry = False
     for clause in clauses[:CLAUSES]:
         if sorry and len(clause.split()) == 1:
-            continue  # a name: "I'm sorry, Dave."
+            continue  # followed by a name: "I'm sorry, Dave."
         rest = clause
         apology = known["apologies"].match(clause) or known["apologies_elsewhere"].match(clause)
         if apology:
@@ -88,7 +88,7 @@ def is_refusal(text: str) -> bool:
 
 
 def _without_courtesy(clause: str) -> tuple[str, bool]:
-    """Return a clause without the courtesy and the "it seems that" before it, and whether there were any."""
+    """Return a clause without courtesies and "it seems that" before it, and whether there were any."""
     known, found = phrases(), False
     if seems := known["seems"].match(clause):
         return clause[seems.end() :].lstrip(" ,"), True

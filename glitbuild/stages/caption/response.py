@@ -1,4 +1,4 @@
-"""A response of the endpoint: how it ended, and the text in it."""
+"""Parses a response of the endpoint: its text, and how it ended."""
 
 import json
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model answered.
+    """Answer of a model.
 
     Attributes:
-        text: empty where there was none.
-        finish_reason: why it ended, as the server spells it; empty where it doesn't say.
-        refusal: what the API itself marks as a refusal, or an empty string.
-        at_limit: it has as many tokens as were asked for at most.
-        beside: what there was instead of a text, for people: ``reasoning``, ``a tool call``.
+        text: text of the answer; empty if there was none.
+        finish_reason: why it ended, as the server spells it; empty if the server doesn't say.
+        refusal: text that the API itself marks as a refusal, or an empty string.
+        at_limit: whether it used all the tokens that were requested.
+        beside: what there was instead of a text, for messages: ``reasoning``, ``a tool call``.
     """
 
     text: str
@@ -27,7 +27,7 @@ class Answer:
 
 
 class Finish(Enum):
-    """What a ``finish_reason`` comes to."""
+    """Meaning of a ``finish_reason``."""
 
     DONE = "done"
     CUT = "cut"
@@ -46,7 +46,7 @@ DONE = (
     "complete",
     "completed",
 )
-"""OpenAI's word, and those of text-generation-inference, Together, Anthropic and Cohere."""
+"""Spellings of OpenAI, text-generation-inference, Together, Anthropic and Cohere."""
 
 CUT = (
     *("length", "max_length", "max_tokens", "max_new_tokens", "max_output_tokens", "max_completion_tokens"),
@@ -71,18 +71,18 @@ UNSAID = ("", "null", "none", "unknown", "unspecified")
 
 SENTENCE_ENDS = ".!?\u2026\u3002\uff01\uff1f\uff0e\uff61\u0964\u0965\u061f\u06d4\u0589\u1362"
 CLOSERS = "\"'\u2019\u201d\u00bb\u203a\u300d\u300f)]}\uff09\u3011\u300b*_`"
-"""May stand behind the end of a sentence."""
+"""Characters that may follow the end of a sentence."""
 
 
 def finish_of(answer: Answer, caption: str) -> Finish:
     """Return how an answer ended.
 
-    Where the server doesn't say, or the answer has all the tokens that it may have, the text decides:
-    it is whole if it ends as a sentence does.
+    If the server doesn't say, or the answer used all its tokens, the text decides: it is complete if it ends like
+    a sentence.
 
     Args:
-        answer: as it came.
-        caption: its text, without what is around it.
+        answer: answer as received.
+        caption: text of the answer without wrappers.
     """
     word = answer.finish_reason.strip().lower().replace("-", "_").replace(" ", "_").removeprefix("finish_reason_")
     if word in CUT:
@@ -95,33 +95,33 @@ def finish_of(answer: Answer, caption: str) -> Finish:
 
 
 def ends_a_sentence(text: str) -> bool:
-    """Return whether a text ends with the mark of a sentence's end."""
+    """Return whether a text ends with sentence-ending punctuation."""
     end = text.rstrip().rstrip(CLOSERS).rstrip()
     return bool(end) and end[-1] in SENTENCE_ENDS
 
 
 REASON_LENGTH = 300
-"""Characters of a body that an error shows."""
+"""Number of characters of a body that an error quotes."""
 
 TEXT_PARTS = ("text", "output_text", "")
-"""Types of a content's parts that are the answer; others hold reasoning, pictures or tool calls."""
+"""Types of content parts that hold the answer; others hold reasoning, images or tool calls."""
 
 
 class UnreadableError(Exception):
-    """A chat completion has no text where the text of one is."""
+    """A chat completion has no text where the text should be."""
 
 
 def read_answer(body: bytes, max_tokens: int) -> Answer:
     """Read the first choice of a chat completion.
 
-    A content that is a list of parts is joined; a text completion's ``text`` is read like a message.
+    A content that is a list of parts is joined; the ``text`` of a text completion is read like a message.
 
     Args:
-        body: of a response with a status of success.
-        max_tokens: that were asked for.
+        body: body of a successful response.
+        max_tokens: maximum number of tokens that was requested.
 
     Raises:
-        ValueError: it is no chat completion: a web page, an error.
+        ValueError: it is not a chat completion, but for example a web page or an error.
         UnreadableError: it is one, but has something else where the text should be.
     """
     try:
@@ -155,7 +155,7 @@ def _first_choice(completion: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(content: Any, refusals: list[str]) -> str:
-    """Return a content as text; what it marks as a refusal is added to ``refusals``."""
+    """Return a content as text; refusals that it marks are appended to ``refusals``."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -164,7 +164,7 @@ def _text(content: Any, refusals: list[str]) -> str:
         return join_parts(_parts(content, refusals))
     if isinstance(content, dict):
         return "".join(_parts([content], refusals))
-    raise UnreadableError(f"the answer's content is no text: {_shown(content)}")
+    raise UnreadableError(f"the answer's content is not text: {_shown(content)}")
 
 
 def _parts(parts: list[Any], refusals: list[str]) -> Iterator[str]:
@@ -173,7 +173,7 @@ def _parts(parts: list[Any], refusals: list[str]) -> Iterator[str]:
             yield part
             continue
         if not isinstance(part, dict):
-            raise UnreadableError(f"the answer's content has a part that is no text: {_shown(part)}")
+            raise UnreadableError(f"the answer's content has a part that is not an object or text: {_shown(part)}")
         kind, text = part.get("type") or "", part.get("text")
         if kind == "refusal" and isinstance(part.get("refusal"), str):
             refusals.append(part["refusal"])
@@ -184,9 +184,9 @@ def _parts(parts: list[Any], refusals: list[str]) -> Iterator[str]:
 
 
 def join_parts(parts: Iterator[str]) -> str:
-    """Join a content's parts: as they are where one of them brings white space, else with a space.
+    """Join the parts of a content: directly if one of them brings whitespace, otherwise with a space.
 
-    Scripts that write no spaces get none.
+    No space is inserted in scripts without spaces.
     """
     joined = ""
     for part in parts:
@@ -204,7 +204,7 @@ def _need_space(before: str, after: str) -> bool:
 
 def _finish_reason(choice: dict[str, Any]) -> str:
     reason = choice.get("finish_reason")
-    if isinstance(reason, dict):  # SGLang's own API says more than the word
+    if isinstance(reason, dict):  # SGLang's own API gives an object
         reason = reason.get("type")
     return "" if reason is None else str(reason)
 
@@ -220,5 +220,5 @@ def _beside(message: dict[str, Any]) -> str:
 def _shown(value: Any) -> str:
     try:
         return " ".join(str(value)[: 2 * REASON_LENGTH].split())[:REASON_LENGTH]
-    except (ValueError, RecursionError):  # a number of too many digits, an object that nests too deep
+    except (ValueError, RecursionError):  # a number with too many digits, an object nested too deep
         return type(value).__name__

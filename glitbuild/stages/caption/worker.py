@@ -1,4 +1,4 @@
-"""Captions for the samples of a shard: concurrent requests, outcomes in the order of the samples."""
+"""Captions the samples of a shard: concurrent requests, outcomes in the order of the samples."""
 
 import asyncio
 import logging
@@ -15,21 +15,21 @@ from glitbuild.stages.caption.endpoint import Endpoint, Prompt, data_url
 from glitbuild.stages.caption.options import CaptionOptions
 
 SAME_ANSWERS = 3
-"""Different pictures of a shard that must not get the same caption."""
+"""Number of different images of a shard from which on the same caption is rejected."""
 
 LONGEST_DETAIL = 500
-"""Characters of a skipped row's detail."""
+"""Maximum number of characters of a skipped row's detail."""
 
 log = logging.getLogger(__name__)
 
 
 class Captioner:
-    """Asks for the captions of a shard at a time; a context manager that holds the connections.
+    """Requests the captions of one shard at a time; a context manager that holds the connections.
 
     Args:
-        options: of the command.
-        prompt: what to ask.
-        advance: called with 1 for each picture that is done with.
+        options: options of the command.
+        prompt: prompt of the requests.
+        advance: called with 1 for each image that is done.
     """
 
     def __init__(self, options: CaptionOptions, prompt: Prompt, advance: Callable[[int], None]) -> None:
@@ -50,12 +50,12 @@ class Captioner:
         """Return each sample with its caption, or the reason why it has none.
 
         Args:
-            samples: those of a shard, with their JPEGs.
-            before: captioned samples by key, from an earlier run with the same options. Where the picture is still
-                the same, its caption is taken and nothing is asked.
+            samples: samples of a shard, with their JPEGs.
+            before: captioned samples by key, from an earlier run with the same options. If the image is still the
+                same, its caption is reused and nothing is requested.
 
         Raises:
-            EndpointError: the endpoint is gone; requests that are under way are dropped.
+            EndpointError: the endpoint is down; requests in progress are cancelled.
         """
         outcomes = without_same_answers(self._runner.run(self._caption_all(samples, before)))
         for outcome in outcomes:
@@ -89,7 +89,7 @@ class Captioner:
                 picture = await asyncio.to_thread(data_url, jpeg, self._options.max_side)
                 caption = check_answer(await self._endpoint.ask(picture))
             except Rejected as rejected:
-                # It may show the server's words, in which half of a surrogate pair is possible.
+                # It may quote the server, whose text may contain half of a surrogate pair.
                 detail = rejected.detail[:LONGEST_DETAIL].encode("utf-8", "backslashreplace").decode()
                 return Skip(sample.key, sample.source, rejected.reason, detail[:LONGEST_DETAIL])
             finally:
@@ -100,9 +100,9 @@ class Captioner:
 
 
 def without_same_answers(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Skip what was said of several different pictures: it describes none of them.
+    """Skip captions given to several different images: they describe none of them.
 
-    Copies of a picture may share a caption; a few pictures of one thing taken one after the other, too.
+    Copies of an image may share a caption, and so may two different images, such as consecutive shots.
     """
     pictures: defaultdict[str, set[str]] = defaultdict(set)
     for outcome in outcomes:
@@ -115,5 +115,5 @@ def _unless_said_before(outcome: Outcome, pictures: dict[str, set[str]]) -> Outc
     if isinstance(outcome, Skip) or len(pictures[outcome[0].caption]) < SAME_ANSWERS:
         return outcome
     sample, _ = outcome
-    detail = f"the answer to {len(pictures[sample.caption])} pictures of the shard: {sample.caption[:200]}"
+    detail = f"same answer for {len(pictures[sample.caption])} images of the shard: {sample.caption[:200]}"
     return Skip(sample.key, sample.source, SkipReason.CAPTION_REPEATED, " ".join(detail.split()))

@@ -1,4 +1,4 @@
-"""What models put around a caption: JSON, code fences, elements, preambles, headings, quotation marks."""
+"""Removes what models put around a caption: JSON, code fences, elements, preambles, headings, quotation marks."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from glitbuild.stages.caption.refusals import APOSTROPHES, phrases
 LONGEST_LITERAL = 100_000
 
 ROUNDS = 8
-"""Wrappers within each other that are taken off."""
+"""Maximum number of nested wrappers that are removed."""
 
 CAPTION_KEYS = (
     *(
@@ -33,10 +33,10 @@ CAPTION_KEYS = (
         "desc",
     ),
 )
-"""Keys of an object whose value is the caption."""
+"""Keys of a JSON object whose value is the caption."""
 
 ANSWER_KEYS = ("text", "answer", "final_answer", "response", "output", "result", "content")
-"""Keys that hold it where there is none of those."""
+"""Keys that hold the caption if none of those is present."""
 
 TEXT_LANGUAGES = ("", "text", "txt", "plaintext", "plain", "markdown", "md", "caption", "description", "output")
 STRUCTURED_LANGUAGES = ("yaml", "yml", "xml", "html")
@@ -68,7 +68,7 @@ _QUOTES = dict(
         *("\u00bb \u00ab", "\u2039 \u203a", "\u300c \u300d", "\u300e \u300f", "\u201d \u201d", "\uff02 \uff02"),
     )
 )
-"""Opening quotation marks, and what closes them."""
+"""Opening quotation marks, and the marks that close them."""
 
 _MARKS = r"[*_#=~>\s-]{0,12}"
 _HEAD = 400
@@ -76,11 +76,11 @@ _TAIL = 400
 
 
 class NoCaptionError(Exception):
-    """An answer is code, or structured in a way that doesn't say which part is the caption."""
+    """An answer is code, or its structure doesn't say which part is the caption."""
 
 
 def unwrapped(text: str) -> str:
-    """Return what stands within the wrappers around an answer; all of it where there are none.
+    """Return the text within the wrappers around an answer; the whole text if there are none.
 
     Raises:
         NoCaptionError: it is code, or an object without a caption.
@@ -126,16 +126,16 @@ def _without_json(text: str) -> str:
         if text.startswith("{'") and (caption := _caption_in(_python_literal(text))) is not None:
             return caption
         if _JSON_LIKE.match(text):
-            raise NoCaptionError("JSON that can't be read") from None
+            raise NoCaptionError("invalid JSON") from None
         return text
     caption = _caption_in(value)
     if caption is None:
-        raise NoCaptionError("JSON that doesn't say what is the caption")
+        raise NoCaptionError("JSON that doesn't say which part is the caption")
     return caption
 
 
 def _python_literal(text: str) -> Any:
-    """Return what a dict or list as Python prints it holds, or None."""
+    """Return the value of a dict or list in Python's notation, or None."""
     try:
         return ast.literal_eval(text[:LONGEST_LITERAL])
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -173,7 +173,7 @@ def _without_element(text: str) -> str:
 
 
 def _without_lead(text: str) -> str:
-    """Return a text without "Sure! Here is a description:", "**Caption:**" and the like before it."""
+    """Return a text without a lead such as "Sure! Here is a description:" or "**Caption:**"."""
     head = text[:_HEAD].translate(APOSTROPHES)
     for pattern in _leads():
         found = pattern.match(head)
@@ -198,7 +198,7 @@ def _leads() -> tuple[re.Pattern[str], ...]:
 
 
 def _without_closing(text: str) -> str:
-    """Return a text without "Let me know if you need anything else!" at its end."""
+    """Return a text without a closing sentence such as "Let me know if you need anything else!"."""
     found = _closing().search(text, max(0, len(text) - _TAIL))
     return text[: found.start()] if found and any(map(str.isalnum, text[: found.start()])) else text
 
@@ -210,7 +210,7 @@ def _closing() -> re.Pattern[str]:
 
 
 def _bare(text: str) -> str:
-    """Return a text without emphasis or quotation marks around all of it."""
+    """Return a text without emphasis or quotation marks around the whole of it."""
     text = _RULE_BEFORE.sub("", _RULE_BEHIND.sub("", text))
     if emphasis := _EMPHASIS.fullmatch(text):
         return emphasis[2]
@@ -226,7 +226,7 @@ def _bare(text: str) -> str:
 
 
 def _nested(text: str) -> bool:
-    """Return whether the first quotation mark is closed by the last one, and others lie between them in pairs."""
+    """Return whether the first quotation mark is closed by the last, with any others properly nested between."""
     opening, closing = text[0], text[-1]
     if opening == closing:
         return False

@@ -166,9 +166,7 @@ def captions_of_each_image(image_of: NDArray[np.int64], images: int, captions: i
     """
     if len(image_of) != captions or ((image_of < 0) | (image_of >= images)).any():
         what = f"{captions:,} captions of {images:,} images"
-        raise EvaluationError(
-            what, "a caption refers to an image that is not there", "give each caption its image's number"
-        )
+        raise EvaluationError(what, "a caption has no image among them", "give each caption its image's number")
     counts = np.bincount(image_of, minlength=images)
     if not counts.all():
         why = (

@@ -270,7 +270,7 @@ def test_nobody_there_ends_the_run_and_leaves_an_earlier_dataset_whole(images: M
 def test_an_endpoint_that_dies_on_the_way_ends_the_run_and_keeps_what_is_done(images: MakeImages) -> None:
     options = images(60, 20, concurrency=1)
     with StandIn(lambda asked: describe(asked) if number_of(asked) < 25 else Reply(status=500)) as server:
-        with pytest.raises(EndpointError, match=r"10 requests failed one after another; the last: .*out of order"):
+        with pytest.raises(EndpointError, match=r"10 requests in a row failed; last error: .*out of order"):
             run_caption(replace(options, endpoint=server.url))
         assert len(server.asked) == 35
     assert len(list(Path(options.out).glob("shards/*.json"))) == 1

@@ -91,7 +91,7 @@ def test_one_suite_computes_no_other_and_two_models_can_be_compared(
         (["ViT-X-99", "{scenes}"], 2, "error: MODEL ViT-X-99: unknown architecture"),
         (["ViT-B-16", "{scenes}", "--pretrained", "no.pt"], 2, "error: --pretrained no.pt: no such file"),
         (["RN50", "{scenes}", "--pretrained", "nosuch"], 2, "neither a file nor a tag"),
-        (["{broken}", "{scenes}", "--out", "figures.json"], 1, "8 of 8 hold a NaN"),
+        (["{broken}", "{scenes}", "--out", "figures.json"], 1, "8 of 8 contain a NaN"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_no_file(

@@ -52,7 +52,10 @@ def test_a_dataset_without_samples_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"suite": "retrieval,painting"}, "--suite painting: unknown suite; give some of retrieval, localization"),
+        (
+            {"suite": "retrieval,painting"},
+            "--suite painting: unknown suite; give one or more of retrieval, localization",
+        ),
         ({"suite": ","}, "unknown suite"),
         ({"context_length": 100}, "give 77 or 248"),
         ({"batch_size": 0}, "--batch-size 0"),

@@ -38,7 +38,7 @@ def test_json_holds_all_but_the_hits() -> None:
 
 def test_markdown_is_a_table_with_a_cell_for_every_column() -> None:
     text = as_markdown(REPORT)
-    assert "runs/[one] on data: 5,100 captions, 1,020 images, 12 captions cut at 77 tokens" in text
+    assert "runs/[one] on data: 5,100 captions, 1,020 images, 12 captions truncated at 77 tokens" in text
     assert (
         "|  | R@1 | drop low |\n| --- | ---: | ---: |\n| text to image | 58.53 | 8.00 |\n| mean | 7.00 |  |" in text
     )

@@ -103,13 +103,17 @@ def test_nothing_as_large_as_all_similarities_is_made() -> None:
 def test_what_is_not_finite_is_an_error(value: float, where: str) -> None:
     parts = {"image": random_embeddings(np.random.default_rng(0), 3), "caption": np.eye(3, 8, dtype=np.float32)}
     parts[where][1, 2] = value
-    with pytest.raises(EvaluationError, match=f"{where} embeddings: 1 of 3 hold a NaN"):
+    with pytest.raises(EvaluationError, match=f"{where} embeddings: 1 of 3 contain a NaN"):
         retrieve(parts["image"], parts["caption"], np.arange(3))
 
 
 @pytest.mark.parametrize(
     ("image_of", "says"),
-    [([0, 0, 2], "1 of 3 have no caption, the first is number 1"), ([0, 1, 3], "not among"), ([0, 1], "not among")],
+    [
+        ([0, 0, 2], "1 of 3 have no caption; the first one is number 1"),
+        ([0, 1, 3], "among them"),
+        ([0, 1], "among them"),
+    ],
 )
 def test_captions_and_images_must_fit(image_of: list[int], says: str) -> None:
     vectors = exact([[True] * 4] * 3)

@@ -54,5 +54,5 @@ def test_the_lower_number_comes_first_among_equals() -> None:
 
 def test_a_gallery_without_a_querys_image_is_an_error() -> None:
     vectors = exact([[True] * 4, [False] * 4])
-    with pytest.raises(EvaluationError, match="nothing of a query's image"):
+    with pytest.raises(EvaluationError, match="no item of a query's image"):
         average_precision(vectors, np.array([0, 2]), vectors, np.array([0, 1]))

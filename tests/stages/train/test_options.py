@@ -44,7 +44,7 @@ def test_what_cannot_be_is_refused_by_its_option(wrong: dict[str, object]) -> No
 
 
 def test_a_folder_that_tensorboard_cannot_write_to_is_refused() -> None:
-    with pytest.raises(ConfigError, match="its name is not UTF-8"):
+    with pytest.raises(ConfigError, match="not valid UTF-8, which TensorBoard requires"):
         TrainOptions("data", "run\udcff")
 
 
