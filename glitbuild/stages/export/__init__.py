@@ -1,1 +1,1 @@
-"""A model as a folder that another library reads, compared with what it was made from."""
+"""Stage that writes a model as a folder for another library, and compares it with its source."""

@@ -1,4 +1,4 @@
-"""The command ``export``: a model in the layout of another library, written whole and read back."""
+"""The ``export`` command: write a model in another library's layout, as a whole, and read it back."""
 
 import logging
 import shutil
@@ -30,61 +30,67 @@ WRITTEN = frozenset(
         "vocab.json",
     }
 )
-"""Every file that an export may consist of: a folder with any other is not replaced."""
+"""Names of all files that an export may contain; a folder with any other file is not replaced."""
 
 
 def check_target(target: Path, source: Path | None, overwrite: bool) -> None:
-    """See that a folder may be written.
+    """Check that a folder may be written.
 
     Args:
-        target: resolved.
-        source: the folder of what is exported, resolved; None where it is not in a folder.
-        overwrite: an earlier export may be replaced.
+        target: resolved path of the folder.
+        source: resolved path of the folder with the exported model; None if it is not in a folder.
+        overwrite: whether an earlier export may be replaced.
 
     Raises:
-        ConfigError: something else is there.
+        ConfigError: the folder holds something else.
     """
     if source and target in (source, *source.parents):
-        raise ConfigError(f"--to {target}", "this is where the source is", "give another folder")
+        raise ConfigError(f"--to {target}", "this folder contains the source", "give another folder")
     if not target.exists():
         return
     if not target.is_dir():
         raise ConfigError(f"--to {target}", "not a folder", "give another path")
     names = {path.name for path in target.iterdir()}
     if names and not overwrite:
-        fix = "give another folder, or --overwrite where it is an earlier export"
+        fix = "give another folder, or --overwrite if it is an earlier export"
         raise ConfigError(f"--to {target}", "not empty", fix)
     if others := sorted(names - WRITTEN):
-        raise ConfigError(f"--to {target}", f"it holds {others[0]}, which no export wrote", "give another folder")
+        raise ConfigError(
+            f"--to {target}", f"it contains {others[0]}, which no export writes", "give another folder"
+        )
 
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """Give a folder beside the target to write into; it gets the target's name when all went well.
+    """Yield a folder beside the target to write into; it is renamed to the target if all goes well.
 
-    Whatever ends the writing before that, an interrupt too, leaves everything as it was. What an earlier process
-    left beside the target when it was killed is removed.
+    If the writing ends earlier for any reason, an interrupt included, everything stays as it was. Leftovers of an
+    earlier process that was killed are removed.
 
     Args:
-        target: absent, empty, or to be replaced.
+        target: folder that is absent, empty, or to be replaced.
 
     Raises:
-        ConfigError: nothing can be written there.
+        ConfigError: the folder can't be written to.
         ExportError: the disk failed or is full.
     """
-    made = [folder for folder in target.parents if not folder.exists()]  # the deepest is the first
+    made = [folder for folder in target.parents if not folder.exists()]  # deepest first
     partial = target.with_name(f".{target.name}.part")
     try:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         except OSError as error:
-            raise ConfigError(f"--to {target}", f"can't be written to ({error.strerror})", "check it") from error
+            raise ConfigError(
+                f"--to {target}", f"can't be written to ({error.strerror})", "check the path and its permissions"
+            ) from error
         try:
             yield partial
             _replace(partial, target)
         except OSError as error:
-            raise ExportError(str(target), f"writing failed ({error})", "see that the disk has room") from error
+            raise ExportError(
+                str(target), f"writing failed ({error})", "make sure that the disk has room"
+            ) from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         for folder in made:
@@ -95,7 +101,7 @@ def appearing(target: Path) -> Iterator[Path]:
 
 def _replace(partial: Path, target: Path) -> None:
     if not (target.exists() and any(target.iterdir())):
-        partial.rename(target)  # also over an empty folder
+        partial.rename(target)  # this also replaces an empty folder
         return
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -115,8 +121,8 @@ EXPORT_FORMATS = ("hf", "open_clip")
 class ExportOptions(Options):
     """Write the model of a RUN as a folder that other libraries read.
 
-    What was written is read back and compared with the model before it appears. RUN is the folder of
-    a run, or demo.
+    The export is read back and compared with the model before it appears. RUN is the folder of a run,
+    or demo.
     """
 
     run: str = field(metadata=about("Folder of a run, or demo.", argument=True))
@@ -136,7 +142,7 @@ class ExportOptions(Options):
             raise ConfigError(f"--to {self.to}", "not a local folder", fix)
         if writable(self.to) != self.to:
             raise ConfigError(
-                f"--to {self.to}", "its name is not UTF-8, as tokenizers needs", "choose another --to"
+                f"--to {self.to}", "its name is not valid UTF-8, which tokenizers requires", "choose another --to"
             )
 
 
@@ -147,13 +153,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        folder: the target.
-        context_length: tokens that the model reads.
-        cosine: the least between an embedding of the source and the export's of the same input.
-        bytes: size of all files.
+        folder: target folder.
+        context_length: number of tokens that the model reads.
+        cosine: smallest cosine between the embeddings of the source and of the export for the same input.
+        bytes: total size of the files.
     """
 
     folder: Path
@@ -163,16 +169,16 @@ class Exported:
 
 
 def run_export(options: ExportOptions, plain: bool = False) -> Exported:
-    """Write a run's model as a folder for another library.
+    """Write the model of a run as a folder for another library.
 
     Args:
-        options: of the command.
-        plain: for all commands are run alike; there is no progress to show.
+        options: options of the command.
+        plain: unused, as there is no progress to report; all commands have this parameter.
 
     Raises:
-        ModelError: there is no model, or none that the format can express.
+        ModelError: there is no model, or the format can't express it.
         ConfigError: the target can't be written to, or is not empty.
-        ExportError: what was written is not the model; the target is as it was.
+        ExportError: the export differs from the model; the target is unchanged.
     """
     spec = parse_run(options.run)
     target = Path(options.to).expanduser().resolve()
@@ -185,7 +191,7 @@ def run_export(options: ExportOptions, plain: bool = False) -> Exported:
     with appearing(target) as folder:
         _log.info("writing %s", target)
         format.write(folder, model, model_cfg)
-        _log.info("reading it back and comparing")
+        _log.info("reading it back and comparing it with the model")
         exported = _read(format, folder, str(target))
         cosine = verify(source, exported, model.visual.image_size[0], str(target))
         size = sum(path.stat().st_size for path in folder.iterdir())
@@ -193,18 +199,18 @@ def run_export(options: ExportOptions, plain: bool = False) -> Exported:
 
 
 def parse_run(run: str) -> ClipSpec:
-    """Name the model of a run's folder, or the embedded one.
+    """Return the model of a run's folder, or the embedded one.
 
     Raises:
-        ModelError: there is no such folder, or no model in it.
+        ModelError: there is no such folder, or it contains no model.
     """
     folder = Path(run).expanduser()
     if run == DEMO or saved.is_saved(folder):
         return ClipSpec.parse(run)
     fix = f"give the folder of a finished run, or {DEMO}"
     if not folder.exists():
-        raise ModelError(run, "no such folder", fix)
-    raise ModelError(run, f"no model there ({saved.CONFIG} and {saved.WEIGHTS})", fix)
+        raise ModelError(run, "there is no such folder", fix)
+    raise ModelError(run, f"it contains no model ({saved.CONFIG} and {saved.WEIGHTS})", fix)
 
 
 def _read(format: ModuleType, folder: Path, name: str) -> Encoder:
@@ -212,7 +218,7 @@ def _read(format: ModuleType, folder: Path, name: str) -> Encoder:
         encoder: Encoder = format.read(folder)
     except GlitbuildError:
         raise
-    except Exception as error:  # whatever the library raises at a folder it can't read
+    except Exception as error:  # the library may raise anything for a folder it can't read
         why = f"it can't be read back ({str(error).partition(chr(10))[0] or type(error).__name__})"
         raise ExportError(name, why, "nothing was written; please report it") from error
     return encoder

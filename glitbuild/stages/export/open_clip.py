@@ -1,4 +1,4 @@
-"""``--format open_clip``: a folder for ``local-dir:`` here and ``hf-hub:`` once it is on the Hub."""
+"""``--format open_clip``: a folder for ``local-dir:`` and, once it is on the Hub, for ``hf-hub:``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +17,8 @@ class OpenClipEncoder:
     """An open_clip model with its own preprocessing and tokenizer.
 
     Args:
-        model: in evaluation mode.
-        name: its architecture, as open_clip knows it, for the tokenizer.
+        model: model in evaluation mode.
+        name: open_clip's name of the architecture, for the tokenizer.
     """
 
     def __init__(self, model: Any, name: str) -> None:
@@ -31,7 +31,7 @@ class OpenClipEncoder:
             self._tokenizer = open_clip.get_tokenizer(name)
 
     def images(self, images: "Sequence[Image]") -> "Tensor":
-        """Return the projected embeddings of RGB pictures, B x D."""
+        """Return the projected embeddings of RGB images, B x D."""
         import torch
 
         pixels = torch.stack([self._transform(image) for image in images])
@@ -46,21 +46,21 @@ class OpenClipEncoder:
 
 
 def check(model: Any, model_cfg: dict[str, Any]) -> None:
-    """See that a folder can hold all of the model.
+    """Check that a folder can hold the whole model.
 
     Raises:
-        ModelError: its tokenizer is one of Hugging Face's, whose files open_clip would look for in the folder.
+        ModelError: its tokenizer is a Hugging Face one, whose files open_clip would look for in the folder.
     """
     if name := model_cfg["text_cfg"].get("hf_tokenizer_name"):
-        why = f"the model's tokenizer {name} can't be part of it"
-        raise ModelError("--format open_clip", why, "take a model with CLIP's own tokenizer, such as ViT-B-16")
+        why = f"the model's tokenizer {name} can't be part of the export"
+        raise ModelError("--format open_clip", why, "choose a model with CLIP's own tokenizer, such as ViT-B-16")
 
 
 def write(folder: Path, model: Any, model_cfg: dict[str, Any]) -> None:
-    """Write a model into a folder: its configuration, with the length of its context, and its weights."""
+    """Write a model to a folder: its configuration, including its context length, and its weights."""
     save_model(folder, model, model_cfg)
 
 
 def read(folder: Path) -> OpenClipEncoder:
-    """Return what was written, as open_clip reads it."""
+    """Return an exported model as open_clip reads it."""
     return OpenClipEncoder(load_saved(folder, "cpu"), architecture(folder))

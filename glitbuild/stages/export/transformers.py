@@ -1,4 +1,4 @@
-"""A CLIP as transformers writes and reads it."""
+"""``--format hf``: a CLIP as transformers writes and reads it."""
 
 import json
 import re
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 END_OF_TEXT = 49407
-"""Of CLIP's own vocabulary. No id is higher: open_clip's argmax finds the first of them, as transformers does."""
+"""End-of-text id of CLIP, its highest id: open_clip's argmax finds the first one, as transformers does."""
 
 START_OF_TEXT = 49406
 
 
 def obstacle(model: Any, model_cfg: dict[str, Any]) -> str | None:
-    """Return why transformers' ``CLIPModel`` can't express a model, as a clause; None where it can.
+    """Return why transformers' ``CLIPModel`` can't express a model, as a clause; None if it can.
 
     Args:
-        model: an open_clip model.
-        model_cfg: its architecture, as open_clip's own files describe one.
+        model: open_clip model.
+        model_cfg: architecture of the model, in the form of open_clip's own files.
     """
     return next(_obstacles(model, model_cfg), None)
 
 
 def clip_config(model: Any) -> Any:
-    """Return the ``CLIPConfig`` of a model that has no obstacle."""
+    """Return the ``CLIPConfig`` of a model without obstacles."""
     from transformers import CLIPConfig
 
     visual, projection = model.visual, int(model.visual.proj.shape[1])
@@ -39,7 +39,7 @@ def clip_config(model: Any) -> Any:
         "vocab_size": model.token_embedding.num_embeddings,
         "max_position_embeddings": model.context_length,
         "bos_token_id": START_OF_TEXT,
-        "eos_token_id": END_OF_TEXT,  # any but 2, for which CLIPModel pools at the highest id
+        "eos_token_id": END_OF_TEXT,  # must not be 2, for which CLIPModel pools at the highest id
         "pad_token_id": END_OF_TEXT,
     }
     vision = _tower(visual.transformer, visual.ln_post) | {
@@ -85,7 +85,7 @@ def _obstacles(model: Any, model_cfg: dict[str, Any]) -> Iterator[str]:
     from open_clip.transformer import VisionTransformer
 
     if type(model) is not CLIP:
-        yield f"its text tower is a module of its own ({type(getattr(model, 'text', model)).__name__})"
+        yield f"its text tower is a separate module ({type(getattr(model, 'text', model)).__name__})"
     elif not isinstance(model.visual, VisionTransformer):
         yield f"its image tower is not a vision transformer ({type(model.visual).__name__})"
     else:
@@ -94,7 +94,7 @@ def _obstacles(model: Any, model_cfg: dict[str, Any]) -> Iterator[str]:
         yield from _of_blocks("image", model.visual.transformer)
         yield from _of_blocks("text", model.transformer)
         if model.logit_bias is not None:
-            yield "it has a bias of logits"
+            yield "it has a logit bias"
 
 
 def _of_images(visual: Any) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _of_images(visual: Any) -> Iterator[str]:
         if height != width:
             yield f"its image tower's {what} of {width}x{height} pixels are not square"
     if (mode := visual.preprocess_cfg["resize_mode"]) not in ("shortest", "squash"):
-        yield f"its pictures are padded (resize mode {mode})"
+        yield f"its preprocessing pads images (resize mode {mode})"
 
 
 def _of_texts(model: Any, text_cfg: dict[str, Any]) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _of_texts(model: Any, text_cfg: dict[str, Any]) -> Iterator[str]:
     if name := text_cfg.get("hf_tokenizer_name"):
         yield f"its tokenizer is not CLIP's own ({name})"
     if options := text_cfg.get("tokenizer_kwargs"):
-        yield f"its tokenizer has options of its own ({', '.join(options)})"
+        yield f"its tokenizer has custom options ({', '.join(options)})"
     if model.attn_mask is None:
         yield "its text tower is not causal"
     if len(model.positional_embedding) != model.context_length:
@@ -141,11 +141,11 @@ def _of_blocks(tower: str, transformer: Any) -> Iterator[str]:
 
     for block in transformer.resblocks:
         if type(block) is not ResidualAttentionBlock:
-            yield f"its {tower} tower is made of other blocks ({type(block).__name__})"
+            yield f"its {tower} tower has unsupported blocks ({type(block).__name__})"
         elif not isinstance(block.ls_1, nn.Identity):
             yield f"its {tower} tower has a layer scale"
         elif _activation(block.mlp.gelu) is None:
-            yield f"its {tower} tower has another activation ({type(block.mlp.gelu).__name__})"
+            yield f"its {tower} tower has an unsupported activation ({type(block.mlp.gelu).__name__})"
 
 
 NAMES = {
@@ -158,7 +158,7 @@ NAMES = {
     "visual.class_embedding": "vision_model.embeddings.class_embedding",
     "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
     "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-    "visual.ln_pre.weight": "vision_model.pre_layrnorm.weight",  # the name is theirs
+    "visual.ln_pre.weight": "vision_model.pre_layrnorm.weight",  # transformers spells the name this way
     "visual.ln_pre.bias": "vision_model.pre_layrnorm.bias",
     "visual.ln_post.weight": "vision_model.post_layernorm.weight",
     "visual.ln_post.bias": "vision_model.post_layernorm.bias",
@@ -174,18 +174,18 @@ IN_BLOCK = {
 }
 
 MATRICES = ("text_projection", "visual.proj")
-"""In open_clip embeddings are multiplied with these from the left; theirs are linear layers: the transpose."""
+"""Matrices in open_clip that are linear layers in transformers, whose weights are their transposes."""
 
 BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+?)[._](weight|bias)")
 
 
 def renamed(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
-    """Return the state of an open_clip ``CLIP`` as a ``CLIPModel``'s.
+    """Return the state dict of an open_clip ``CLIP`` in the names of a ``CLIPModel``.
 
-    Queries, keys and values, which open_clip has in one matrix one above the other, become three.
+    open_clip stacks the query, key and value weights in one matrix; they become three.
 
     Raises:
-        ModelError: there is a weight that a ``CLIPModel`` doesn't have.
+        ModelError: a weight has no counterpart in ``CLIPModel``.
     """
     found: dict[str, Tensor] = {}
     for name, value in state.items():
@@ -195,7 +195,7 @@ def renamed(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
             continue
         parts = BLOCK.fullmatch(name)
         if parts is None or parts[3] not in (*IN_BLOCK, "attn.in_proj"):
-            why = "transformers' CLIPModel has no place for this weight"
+            why = "transformers' CLIPModel has no counterpart of this weight"
             raise ModelError(f"--format hf: {name}", why, "use --format open_clip")
         tower = "vision_model" if parts[1] else "text_model"
         layer = f"{tower}.encoder.layers.{parts[2]}"
@@ -209,15 +209,15 @@ def renamed(state: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 
 SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-"""What open_clip calls the last two tokens of the vocabulary, and what transformers does."""
+"""open_clip's and transformers' spellings of the last two tokens of the vocabulary."""
 
 
 def save_tokenizer(folder: Path, context_length: int) -> None:
-    """Write a CLIP tokenizer, made from the vocabulary that open_clip ships.
+    """Write a CLIP tokenizer, created from the vocabulary that open_clip ships.
 
     Args:
-        folder: where to.
-        context_length: texts are cut off there when it is asked to truncate.
+        folder: folder to write to.
+        context_length: length at which the tokenizer truncates texts when asked to.
     """
     import transformers
     from open_clip.tokenizer import SimpleTokenizer
@@ -225,7 +225,7 @@ def save_tokenizer(folder: Path, context_length: int) -> None:
     known = SimpleTokenizer()
     vocabulary = {SPECIAL.get(token, token): number for token, number in known.encoder.items()}
     merges = sorted(known.bpe_ranks, key=known.bpe_ranks.__getitem__)
-    # From these three files every version of transformers makes this tokenizer; the fourth is for fast loading.
+    # Every version of transformers creates this tokenizer from these three files; the fourth speeds up loading.
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", "utf-8")
@@ -239,11 +239,11 @@ def save_tokenizer(folder: Path, context_length: int) -> None:
 
 
 def save_image_processor(folder: Path, preprocess_cfg: dict[str, Any]) -> None:
-    """Write an image processor that does what open_clip's evaluation transform does.
+    """Write an image processor that does the same as open_clip's evaluation transform.
 
     Args:
-        folder: where to.
-        preprocess_cfg: of open_clip's image tower, with resize mode ``shortest`` or ``squash``.
+        folder: folder to write to.
+        preprocess_cfg: preprocessing of open_clip's image tower, with resize mode ``shortest`` or ``squash``.
     """
     from PIL.Image import Resampling
     from transformers import CLIPImageProcessor
@@ -252,7 +252,7 @@ def save_image_processor(folder: Path, preprocess_cfg: dict[str, Any]) -> None:
     edge = int(size if isinstance(size, int) else size[0])
     square = {"height": edge, "width": edge}
     squash = preprocess_cfg["resize_mode"] == "squash"
-    bilinear = preprocess_cfg["interpolation"] == "bilinear"  # with any other word open_clip takes bicubic
+    bilinear = preprocess_cfg["interpolation"] == "bilinear"  # open_clip uses bicubic for any other value
     CLIPImageProcessor(
         size=square if squash else {"shortest_edge": edge},
         do_center_crop=not squash,
@@ -267,21 +267,21 @@ WEIGHTS = "model.safetensors"
 
 
 class TransformersEncoder:
-    """A ``CLIPModel`` with the tokenizer and the image processor of its folder.
+    """A ``CLIPModel`` with the tokenizer and image processor of its folder.
 
     Args:
-        folder: as ``write`` leaves it.
+        folder: folder written by ``write``.
 
     Raises:
-        ExportError: transformers' network has other weights than the file.
+        ExportError: the weights that transformers expects differ from those in the file.
     """
 
     def __init__(self, folder: Path) -> None:
         import transformers
 
-        library: Any = transformers  # its types change with its versions
+        library: Any = transformers  # its type hints differ between versions
         model, report = library.CLIPModel.from_pretrained(folder, output_loading_info=True, local_files_only=True)
-        # transformers fills what is missing at random, with only a warning.
+        # transformers initialises missing weights at random, with only a warning.
         if wrong := [name for names in report.values() for name in names]:
             fix = "nothing was written; please report it with the version of transformers"
             raise ExportError(str(wrong[0]), "transformers' CLIPModel and the exported weights differ here", fix)
@@ -290,7 +290,7 @@ class TransformersEncoder:
         self._tokenizer = library.CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
 
     def images(self, images: "Sequence[Image]") -> "Tensor":
-        """Return the projected embeddings of RGB pictures, B x D."""
+        """Return the projected embeddings of RGB images, B x D."""
         import torch
 
         pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
@@ -307,32 +307,32 @@ class TransformersEncoder:
 
 
 def check(model: Any, model_cfg: dict[str, Any]) -> None:
-    """See that transformers is there and can express the model.
+    """Check that transformers is installed and can express the model.
 
     Raises:
-        ModelError: it is not, or can't.
+        ModelError: it is not installed, or can't.
     """
     try:
         import transformers.utils.logging as log
     except ImportError as error:
-        raise ModelError("--format hf", "transformers is missing", "pip install 'glitbuild[hf]'") from error
-    log.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for a second's reading, amid the log
+        raise ModelError("--format hf", "transformers is not installed", "pip install 'glitbuild[hf]'") from error
+    log.disable_progress_bar()  # type: ignore[no-untyped-call]  # a progress bar of one second would only clutter the log
     if why := obstacle(model, model_cfg):
         what = f"transformers' CLIPModel can't express this model: {why}"
         raise ModelError("--format hf", what, "use --format open_clip")
 
 
 def write(folder: Path, model: Any, model_cfg: dict[str, Any]) -> None:
-    """Write a model into a folder: configuration, weights, tokenizer, image processor."""
+    """Write a model to a folder: configuration, weights, tokenizer, image processor."""
     from safetensors.torch import save
 
     clip_config(model).save_pretrained(folder)
-    # Its save_file would make a file that only its owner may read.
+    # safetensors' save_file would create a file that only its owner may read.
     (folder / WEIGHTS).write_bytes(save(renamed(model.state_dict()), metadata={"format": "pt"}))
     save_tokenizer(folder, model.context_length)
     save_image_processor(folder, model.visual.preprocess_cfg)
 
 
 def read(folder: Path) -> TransformersEncoder:
-    """Return what was written, as transformers reads it."""
+    """Return an exported model as transformers reads it."""
     return TransformersEncoder(folder)

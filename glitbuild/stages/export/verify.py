@@ -1,4 +1,4 @@
-"""Whether an exported model, read by the library it is for, gives what its source gives."""
+"""Compares an exported model, as read by the target library, with its source."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -19,16 +19,16 @@ TEXTS = (
     " ".join(f"In row {number} there are {number + 3} small stones, all of them grey." for number in range(10)),
     " ".join(f"The sign number {number} is blue, and beside it stands a tree." for number in range(40)),
 )
-"""Two short ones, so that there is padding; one longer than 77 tokens, and one that must be cut off."""
+"""Two short texts, so that there is padding; one longer than 77 tokens, and one that must be truncated."""
 
 IMAGES = 3
 
 
 class Encoder(Protocol):
-    """A model with all that belongs to it: what turns pictures and texts into its inputs."""
+    """A model together with its preprocessing of images and texts."""
 
     def images(self, images: "Sequence[Image]") -> "Tensor":
-        """Return the projected embeddings of RGB pictures, B x D."""
+        """Return the projected embeddings of RGB images, B x D."""
         ...
 
     def texts(self, texts: Sequence[str]) -> "Tensor":
@@ -37,13 +37,13 @@ class Encoder(Protocol):
 
 
 def verify(source: Encoder, exported: Encoder, image_size: int, name: str) -> float:
-    """Compare embeddings of random pictures and of fixed texts; return the least cosine.
+    """Compare embeddings of random images and fixed texts; return the smallest cosine.
 
     Args:
-        source: the model that was exported.
-        exported: what was written, as its library reads it.
-        image_size: edge of the models' input in pixels.
-        name: of what was written, for the error.
+        source: model that was exported.
+        exported: exported model, as its library reads it.
+        image_size: side of the models' input in pixels.
+        name: name of the export, for the error.
 
     Raises:
         ExportError: the embeddings differ.
@@ -58,7 +58,7 @@ def verify(source: Encoder, exported: Encoder, image_size: int, name: str) -> fl
             ("texts", source.texts(TEXTS), exported.texts(TEXTS)),
         ):
             cosine = float(torch.nn.functional.cosine_similarity(ours.double(), theirs.double()).min())
-            if not cosine > LEAST_COSINE:  # not a number is no agreement either
+            if not cosine > LEAST_COSINE:  # "not >" so that NaN fails too
                 why = f"its embeddings of {what} differ from the source's (cosine {cosine:.5f})"
                 fix = "nothing was written; please report it with the versions of open_clip and transformers"
                 raise ExportError(name, why, fix)
@@ -67,10 +67,10 @@ def verify(source: Encoder, exported: Encoder, image_size: int, name: str) -> fl
 
 
 def random_images(size: int) -> "list[Image]":
-    """Return smooth random pictures, the same every time.
+    """Return smooth random images, the same every time.
 
-    They are a little wider than the input, by a multiple of 4: libraries round the place of the centre crop
-    differently, and that is no error of the export.
+    They are wider than the input by a small multiple of 4: libraries round the position of the centre crop
+    differently, which is not an error of the export.
     """
     from PIL import Image
 

@@ -63,13 +63,13 @@ def test_only_what_an_export_wrote_is_replaced(tmp_path: Path) -> None:
         check_target(tmp_path, None, False)
     check_target(tmp_path, None, True)
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match=r"it holds thesis\.tex"):
+    with pytest.raises(ConfigError, match=r"it contains thesis\.tex"):
         check_target(tmp_path, None, True)
 
 
 def test_a_run_is_not_written_over(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "glit"
     for target in (run, tmp_path / "runs", tmp_path):
-        with pytest.raises(ConfigError, match="where the source is"):
+        with pytest.raises(ConfigError, match="contains the source"):
             check_target(target, run, True)
     check_target(run / "hf", run, False)

@@ -85,13 +85,13 @@ def test_every_file_may_be_read_by_others(exported: Callable[[str, str], Path]) 
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"custom_text": True}, "text tower is a module of its own"),
+    ({"custom_text": True}, "text tower is a separate module"),
     ({"vision_cfg": {"layers": [1, 1, 1, 1]}}, "not a vision transformer"),
     ({"vision_cfg": {"attentional_pool": True}}, "pools by attention"),
     ({"vision_cfg": {"pool_type": "avg"}}, "doesn't pool at the class token"),
     ({"vision_cfg": {"no_ln_pre": True}}, "no layer norm before"),
     ({"vision_cfg": {"ls_init_value": 0.1}}, "image tower has a layer scale"),
-    ({"vision_cfg": {"qk_norm": True}}, "image tower is made of other blocks"),
+    ({"vision_cfg": {"qk_norm": True}}, "image tower has unsupported blocks"),
     ({"vision_cfg": {"image_size": [64, 96]}}, "input of 96x64 pixels"),
     ({"text_cfg": {"ls_init_value": 0.1}}, "text tower has a layer scale"),
     ({"text_cfg": {"no_causal_mask": True}}, "not causal"),
@@ -100,8 +100,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"text_cfg": {"proj_type": "none"}}, "text tower has no projection"),
     ({"text_cfg": {"proj_bias": True}}, "projection has a bias"),
     ({"text_cfg": {"hf_tokenizer_name": "bert-base-uncased"}}, "bert-base-uncased"),
-    ({"text_cfg": {"tokenizer_kwargs": {"clean": "canonicalize"}}}, "options of its own"),
-    ({"init_logit_bias": -10.0}, "bias of logits"),
+    ({"text_cfg": {"tokenizer_kwargs": {"clean": "canonicalize"}}}, "custom options"),
+    ({"init_logit_bias": -10.0}, "logit bias"),
     ({"preprocess": {"resize_mode": "longest"}}, "padded"),
 ]
 

@@ -151,7 +151,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 
     cache = make(tmp_path, 10**9, store, entries)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(TrainingError, match="the disk is full; .* --cache-size"):
+    with pytest.raises(TrainingError, match=r"the disk is full; .* --cache-size"):
         cache.open(store, entries[0])
     assert kept(cache) == set()
 
