@@ -1,1 +1,1 @@
-"""What others see of a dataset or a model: a page to look at, the Hub."""
+"""Publishing a dataset or a model: HTML pages and repositories on the Hugging Face Hub."""

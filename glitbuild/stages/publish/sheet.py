@@ -1,4 +1,4 @@
-"""A contact sheet: pictures with their regions, and below each the sentence of its best pair, or its caption."""
+"""Draws a contact sheet: images with their regions, each above its best pair's sentence or its caption."""
 
 import io
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST = 12
 COLUMNS = 4
 CELL = (360, 270)
-"""Width and height in pixels of the room for a picture."""
+"""Width and height of the space for an image, in pixels."""
 
 TEXT_HEIGHT = 76
 MARGIN = 12
@@ -35,15 +35,15 @@ class Example:
 
 
 def contact_sheet(path: Path, examples: Sequence[Example]) -> Path:
-    """Write the sheet of up to twelve examples as a file."""
+    """Write a sheet of up to twelve examples to a file."""
     write_whole(path, sheet_png(examples))
     return path
 
 
 def sheet_png(examples: Sequence[Example]) -> bytes:
-    """Return a PNG with up to twelve examples, four in a row.
+    """Return a PNG with up to twelve examples, four per row.
 
-    Green: what is known to be there. Yellow: the regions that sentences were given. Red: the best pair's region.
+    Green: boxes known to be true. Yellow: regions matched to sentences. Red: the best pair's region.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -96,7 +96,7 @@ def _text(sample: Sample) -> str:
 def _lines(
     text: str, draw: "ImageDraw.ImageDraw", font: "ImageFont.ImageFont | ImageFont.FreeTypeFont"
 ) -> list[str]:
-    """Break a text into at most four lines that fit below a picture."""
+    """Break a text into at most four lines that fit below an image."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

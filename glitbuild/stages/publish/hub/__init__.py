@@ -1,1 +1,1 @@
-"""A dataset or a model as a repository on the Hugging Face Hub."""
+"""Datasets and models as repositories on the Hugging Face Hub."""

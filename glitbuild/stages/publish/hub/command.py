@@ -1,4 +1,4 @@
-"""The command ``push``: what is sent, sending it, and what came of it."""
+"""The ``push`` command: collect the files, upload them, report the result."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from glitbuild.stages.publish.hub.upload import Sent, Upload, lacking, stale
 
 @dataclass(frozen=True, slots=True)
 class PushOptions(Options):
-    """Send a dataset or a model to the Hugging Face Hub, with a card.
+    """Upload a dataset or a model to the Hugging Face Hub, with a card.
 
     PATH is a finished dataset directory, or the folder of a run or of an export. The token comes from HF_TOKEN or
-    from the file that `hf auth login` writes. Interrupted, the same command sends what is still lacking.
+    from the file that `hf auth login` writes. After an interruption, the same command uploads what is missing.
     """
 
     path: str = field(metadata=about("Finished dataset directory, or folder of a run or an export.", argument=True))
@@ -29,11 +29,11 @@ class PushOptions(Options):
     create_pr: bool = field(default=False, metadata=about("Upload to a pull request, which others can merge."))
     license: str = field(
         default="",
-        metadata=about("License under its name on the Hub.", absent="those of the samples"),
+        metadata=about("License, as the Hub's identifier.", absent="those of the samples"),
     )
     eval: str = field(
         default="",
-        metadata=about("Metrics for the model card: the file of `glitbuild eval --out`."),
+        metadata=about("Metrics for the model card: a file written by `glitbuild eval --out`."),
     )
     message: str = field(default="", metadata=about("Message of the last commit, and title of the pull request."))
     dry_run: bool = field(
@@ -51,19 +51,19 @@ class PushOptions(Options):
         except HFValidationError as error:
             raise ConfigError(self.repo, str(error), fix) from error
         if "/" not in self.repo:
-            raise ConfigError(self.repo, "not the name of a repository", fix)
+            raise ConfigError(self.repo, "not a repository name", fix)
         if self.message and not 3 <= len(self.message.strip()) <= 200:
-            raise ConfigError("--message", "a title has 3 to 200 characters", "give another one")
+            raise ConfigError("--message", "it must have 3 to 200 characters", "give another message")
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push came to.
+    """Result of a push.
 
     Attributes:
-        url: of the repository, or of the pull request.
-        contents: what is there now.
-        sent: what this push sent of it.
+        url: URL of the repository, or of the pull request.
+        contents: contents of the repository after the push.
+        sent: what this push uploaded.
     """
 
     url: str
@@ -72,19 +72,19 @@ class Pushed:
 
 
 def run_push(options: PushOptions, plain: bool = False) -> Pushed | Contents:
-    """Make a repository on the Hub equal to a folder; what an earlier call sent is not sent again.
+    """Make a repository on the Hub equal to a folder; files that are already there are not uploaded again.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
+        options: options of the command.
+        plain: whether to report progress as lines even on a terminal.
 
     Returns:
-        What was pushed; with ``dry_run`` what the repository would hold.
+        Result of the push; with ``dry_run``, the contents that the repository would have.
 
     Raises:
-        ConfigError: there is nothing to push, no token, or the token may not write there.
+        ConfigError: there is nothing to push, there is no token, or the token lacks write access.
         DatasetError: the folder is damaged.
-        PushError: the Hub can't be reached, or refuses something.
+        PushError: the Hub can't be reached, or refuses the upload.
     """
     if options.dry_run:
         return plan_push(options, plain)
@@ -101,7 +101,7 @@ def run_push(options: PushOptions, plain: bool = False) -> Pushed | Contents:
 
 
 def plan_push(options: PushOptions, plain: bool = False) -> Contents:
-    """Return what the repository would hold; neither the network nor a token is needed.
+    """Return the contents that the repository would have; needs neither the network nor a token.
 
     Raises:
         ConfigError: there is nothing to push.
@@ -133,7 +133,7 @@ def _push(options: PushOptions, contents: Contents, token: str, plain: bool) -> 
 
 
 def _token() -> str:
-    """Return the token of the environment or of the login file.
+    """Return the token from the environment or the login file.
 
     Raises:
         ConfigError: there is none.
@@ -142,17 +142,17 @@ def _token() -> str:
 
     token = get_token()
     if not token:
-        fix = "log in with hf auth login, or set HF_TOKEN to one from the Hub's settings that may write"
-        raise ConfigError("push", "there is no token for the Hub", fix)
+        fix = "log in with hf auth login, or set HF_TOKEN to a token with write access from the Hub's settings"
+        raise ConfigError("push", "there is no token for the Hub, which it needs to upload", fix)
     return token
 
 
 def print_plan(contents: Contents, options: PushOptions) -> None:
-    """Print what a push would send, and the card."""
+    """Print what a push would upload, and the card."""
     entries = list(contents)
     visibility = "private" if options.private else "public"
     where = "a pull request to " if options.create_pr else ""
-    click.echo(f"{where}the {contents.kind} {options.repo} ({visibility} if it is new) would hold")
+    click.echo(f"{where}the {contents.kind} {options.repo} ({visibility} if it is new) would contain")
     for folder, number in Counter(_folder(entry) for entry in entries).items():
         size = sum(entry.size for entry in entries if _folder(entry) == folder)
         click.echo(f"  {folder}: " + (f"{number:,} files, " if folder.endswith("/") else "") + f"{size:,} bytes")
@@ -165,11 +165,11 @@ def print_plan(contents: Contents, options: PushOptions) -> None:
 
 
 def print_pushed(pushed: Pushed) -> None:
-    """Print what a push came to."""
+    """Print the result of a push."""
     number, sent = sum(1 for _ in pushed.contents), pushed.sent
     what = f"{pushed.url}: {number:,} files, {pushed.contents.size:,} bytes"
     if not sent.commits:
-        click.echo(f"{what}; all were there")
+        click.echo(f"{what}; all files were already there")
         return
     removed = f", {sent.removed:,} removed" if sent.removed else ""
     how = f"{sent.files:,} files, {sent.bytes:,} bytes sent in {sent.commits:,} commits"

@@ -1,4 +1,4 @@
-"""A finished dataset on the Hub: its files, its card, and an image of samples."""
+"""Contents of a dataset's repository on the Hub: its files, its card, and an image of samples."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ from glitbuild.stages.publish.sheet import MOST, Example, sheet_png
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table; ``""`` without rows."""
+    """Return a Markdown table, or ``""`` if there are no rows."""
     header, cells = list(header), [[_cell(cell) for cell in row] for row in rows]
     if not cells:
         return ""
@@ -28,7 +28,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def options_table(options: Mapping[str, Any]) -> str:
-    """Return options as a table; those that are unset are left out."""
+    """Return options as a table, omitting those that are unset."""
     rows = [(name, _value(value)) for name, value in options.items() if name != "stage" and value not in (None, "")]
     return table(("option", "value"), rows)
 
@@ -42,10 +42,10 @@ def _cell(text: str) -> str:
 
 
 MADE_BY = {
-    "ingest": "Images and long captions, checked and gathered with glitbuild.",
-    "match": "Images with long captions. Every sentence of a caption is paired with the region of its picture that "
-    "it is most like, among detections, the quadrants and the centre.",
-    "scenes": "Drawn scenes with long captions; `truth/` says what each sentence is about, and where that is.",
+    "ingest": "Images and long captions, checked and collected with glitbuild.",
+    "match": "Images with long captions. Every sentence of a caption is paired with the region of its image that "
+    "is most similar to it, among detections, the quadrants and the centre.",
+    "scenes": "Drawn scenes with long captions; `truth/` says what each sentence describes, and where that is.",
 }
 
 TEMPLATE = """---
@@ -58,7 +58,7 @@ TEMPLATE = """---
 
 {{ figures }}
 {% if picture %}
-![Samples: pictures with their regions, and below each a sentence]({{ picture }})
+![Samples: images with their regions, and below each a sentence]({{ picture }})
 {% endif %}
 ## Load it
 
@@ -67,7 +67,7 @@ With [datasets](https://github.com/huggingface/datasets):
 ```python
 from datasets import load_dataset
 
-samples = load_dataset("{{ repo }}", split="train")  # streaming=True reads it without a copy on the disk
+samples = load_dataset("{{ repo }}", split="train")  # streaming=True reads it without a local copy
 print(samples[0]["jpg"].size, samples[0]["json"]["caption"])
 {%- if matched %}
 
@@ -98,7 +98,7 @@ pairs = pandas.read_parquet("hf://datasets/{{ repo }}/pairs")
 print(pairs[["key", "text", "similarity"]].head())
 ```
 {% else %}
-With nothing but Python, a shard at a time:
+With Python alone, one shard at a time:
 
 ```python
 import json
@@ -116,16 +116,16 @@ with tarfile.open(hf_hub_download("{{ repo }}", "{{ first }}", repo_type="datase
 
 `shards/*.tar` are WebDataset shards. A sample is `KEY.jpg`
 {%- if has_text %}, `KEY.txt`, its caption,{% endif %} and
-`KEY.json`: the caption, the picture's size and SHA-256, and where it is from.
+`KEY.json`: the caption, the image's size and SHA-256, and its source.
 {%- if matched %} Its `sentences` are character spans of the caption, its `regions` have boxes in pixels
-(x right, y down), its `pairs` are one per sentence, and `best_pair` is the best of them. `pairs/*.parquet` has one
-row per pair, without pixels.{% endif %} `manifest.json` has the totals, the options and the SHA-256 of every shard;
-`skipped/` lists each input that was left out, with the reason.
+(x to the right, y down), its `pairs` are one per sentence, and `best_pair` is the most similar of them.
+`pairs/*.parquet` has one row per pair, without pixels.{% endif %} `manifest.json` has the totals, the options and
+the SHA-256 of every shard; `skipped/` lists each input that was skipped, with the reason.
 {% if boxes is not none %}
 People marked {{ "{:,}".format(boxes) }} regions{% if left_out %} ({{ "{:,}".format(left_out) }} more were empty or
-outside of their pictures){% endif %}: `boxes` of a record is JSON, a list of objects with `box`, `label` and
+outside their images){% endif %}: `boxes` of a record is a JSON list of objects with `box`, `label` and
 `sentence`.
-{%- if matched %} They are candidates of kind `given`, with these as their `label` and `sentence`.{% endif %}
+{%- if matched %} They are candidates of kind `given`, with these values as their `label` and `sentence`.{% endif %}
 {% endif %}{% if columns %}
 Columns of the input that were kept, in `source.extra` of a record
 {%- if matched %} and as `extra_...` in `pairs/`{% endif %}:
@@ -146,11 +146,11 @@ Columns of the input that were kept, in `source.extra` of a record
 
 {{ sources }}
 {% endif %}{% if origins %}
-What the pictures came from, as their records say:
+What the images were derived from, according to their records:
 
 {{ origins }}
 {% endif %}{% if splits %}
-The parts of these datasets that the samples are from; in this dataset they are all one split:
+Splits of the source datasets that the samples are from; in this dataset they form a single split:
 
 {{ splits }}
 {% endif %}"""
@@ -170,17 +170,17 @@ SIZE_CATEGORIES = (
     (10**11, "10B<n<100B"),
     (10**12, "100B<n<1T"),
 )
-"""The Hub's categories of size, each with the number that is too large for it."""
+"""Size categories of the Hub, each with its exclusive upper limit."""
 
 
 def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, picture: str) -> str:
-    """Return a dataset's card.
+    """Return the card of a dataset.
 
     Args:
-        options: of the command.
-        manifest: of the dataset.
-        survey: of its records.
-        picture: path of the picture of samples in the repository, or ``""``.
+        options: options of the command.
+        manifest: manifest of the dataset.
+        survey: survey of its records.
+        picture: path of the image of samples in the repository, or ``""``.
     """
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -192,8 +192,8 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         size_categories=size_category(manifest.totals["samples"]),
         task_categories=["zero-shot-image-classification", "image-to-text"],
         tags=tags,
-        # datasets takes the format of the first configuration for all of them (its issue 6447), so the pairs, which
-        # are Parquet, can't be one of their own.
+        # datasets uses the format of the first configuration for all of them (its issue 6447), so the pairs, which
+        # are Parquet, can't be a configuration of their own.
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "shards/*.tar"}]}],
         **metadata([options.license] if options.license else (licence for _, licence in survey.sources)),
     )
@@ -211,7 +211,7 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         has_text=manifest.has_text,
         pattern=_pattern(shards),
         first=tar_path(shards[0]) if shards else "",
-        skipped=table(("left out because", "inputs"), [(why, f"{n:,}") for why, n in manifest.skipped.items()]),
+        skipped=table(("reason skipped", "inputs"), [(why, f"{n:,}") for why, n in manifest.skipped.items()]),
         stage=manifest.config["stage"],
         options=options_table(manifest.config),
         versions=table(("package", "version"), manifest.versions.items()),
@@ -226,12 +226,12 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
 
 
 def size_category(samples: int) -> str:
-    """Return the Hub's name for a number of samples, such as ``10K<n<100K``."""
+    """Return the Hub's size category for a number of samples, such as ``10K<n<100K``."""
     return next((name for limit, name in SIZE_CATEGORIES if samples < limit), "n>1T")
 
 
 def _add_types(card_data: Any, manifest: Manifest, survey: Survey) -> None:
-    """Add what ``datasets`` would otherwise guess from the first five samples, and the number that it checks."""
+    """Add the types that ``datasets`` would otherwise guess from five samples, and the totals that it checks."""
     import pyarrow as pa
     from datasets import DatasetInfo, Features, Image, SplitDict, SplitInfo, Value
     from datasets.info import DatasetInfosDict
@@ -256,12 +256,12 @@ def _figures(manifest: Manifest) -> Iterable[tuple[str, int]]:
 
 
 def _pattern(shards: list[str]) -> str:
-    """Return the paths of all tars in braces, as webdataset expands them."""
+    """Return the paths of all tars as a brace expression, which webdataset expands."""
     return f"shards/{{{shards[0]}..{shards[-1]}}}.tar" if shards else "shards/*.tar"
 
 
 def _counted(manifest: Manifest, field: str) -> str:
-    """Return how many samples have which value of a field of their sources; ``""`` where none has any."""
+    """Return the number of samples per value of a source field; ``""`` if no sample has one."""
     counts = (manifest.sources or {}).get(field, {})
     rows = [(value or "not stated", f"{n:,}") for value, n in counts.items()]
     more = [("...", f"{len(rows) - MOST_SOURCES:,} more")] if len(rows) > MOST_SOURCES else []
@@ -280,16 +280,16 @@ log = logging.getLogger(__name__)
 
 
 def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
-    """Return what the repository of a dataset is to hold.
+    """Return the contents of a dataset's repository.
 
-    A ``README.md`` in the dataset directory is taken as the card; otherwise one is made.
+    A ``README.md`` in the dataset directory is used as the card; otherwise one is generated.
 
     Raises:
-        ConfigError: there is no dataset, it isn't finished, or an option doesn't belong to one.
-        DatasetError: a file is missing or is not the one that was written.
+        ConfigError: there is no dataset, it isn't finished, or an option doesn't apply to datasets.
+        DatasetError: a file is missing or differs from what was written.
     """
     if options.eval:
-        raise ConfigError("--eval", "these are figures of a model, and this is a dataset", "omit it")
+        raise ConfigError("--eval", "these are metrics of a model, but this is a dataset", "omit it")
     store, manifest = open_dataset(options.path)
     files = tuple(_files(store, manifest, plain))
     last = [Entry.stored(store, sizes_path(manifest.schema)), Entry.stored(store, MANIFEST)]
@@ -301,17 +301,17 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
 
 
 def _files(store: Store, manifest: Manifest, plain: bool) -> list[Entry]:
-    """Return the files of all shards, a shard after the other, once their content has been checked."""
+    """Return the files of all shards, shard by shard, after verifying their content."""
     names = [entry.name for entry in manifest.shards]
     entries: list[Entry] = []
     for entry, sidecar in zip(manifest.shards, finished_sidecars(store, names), strict=True):
         if sidecar.files[tar_path(entry.name)].sha256 != entry.sha256:
-            raise _wrong(store, sidecar_path(entry.name), "it is not about the shard that the manifest lists")
+            raise _wrong(store, sidecar_path(entry.name), "it does not describe the shard that the manifest lists")
         entries += [Entry(name, file.bytes, file.sha256) for name, file in sidecar.files.items()]
         entries.append(Entry.stored(store, sidecar_path(entry.name)))
     sizes = sizes_path(manifest.schema)
     if not store.exists(sizes) or store.read(sizes) != sizes_json(manifest.shards):
-        raise _wrong(store, sizes, "missing, or not the numbers of samples in the manifest")
+        raise _wrong(store, sizes, "it is missing, or its sample counts differ from the manifest")
     with Progress("push: checking files", len(entries), plain, "files") as progress:
         written = {entry.name: StoredFile(entry.size, entry.sha256) for entry in entries}
         check_files(store, written, progress.advance)
@@ -327,7 +327,7 @@ def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -
     with Progress("push: reading records", manifest.totals["samples"], plain, "samples") as progress:
         found = survey(store, manifest, count_sources, progress.advance)
     if count_sources and not any(licence for _, licence in found.sources):
-        log.warning("push: no sample says its licence, so the card says none; --license gives it one")
+        log.warning("push: no sample states its licence, so the card states none; set it with --license")
     if picture := _picture(store, manifest):
         yield Entry.made(PICTURE, picture)
     card = dataset_card(options, manifest, found, PICTURE if picture else "")

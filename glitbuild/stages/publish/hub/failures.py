@@ -1,4 +1,4 @@
-"""What can go wrong between here and the Hub: what is transient, what isn't, and how it is said without secrets."""
+"""Failures of requests to the Hub: which are transient, and error messages without secrets."""
 
 import logging
 import re
@@ -13,24 +13,24 @@ from glitbuild.errors import ConfigError, GlitbuildError, PushError
 T = TypeVar("T")
 
 TRIES = 6
-"""Failures in a row, without progress between them, after which a push gives up."""
+"""Number of consecutive failures without progress after which a push gives up."""
 
 PASSING = (408, 409, 412, 429, 500, 502, 503, 504)
-"""Answers that may be others a moment later; 409 and 412 are a commit of somebody else at the same time."""
+"""Statuses that may change a moment later; 409 and 412 mean a concurrent commit by somebody else."""
 
 log = logging.getLogger("glitbuild.push")
 
 
 def patiently(call: Callable[[], T], progress: Callable[[], int] = lambda: 0, reached: bool = True) -> T:
-    """Call again after failures that pass: limits of rate, an overloaded Hub, dropped connections.
+    """Retry after transient failures: rate limits, an overloaded Hub, dropped connections.
 
-    The client itself repeats most requests, but not those that change a repository, lest they happen twice. So
-    ``call`` has to look first what is already done.
+    The client itself retries most requests, but not those that change a repository, because they might be applied
+    twice. ``call`` must therefore first check what has already been done.
 
     Args:
-        call: what to do.
-        progress: grows when something was done; failures are then counted anew.
-        reached: whether the Hub has answered before; otherwise it isn't waited for.
+        call: function to call.
+        progress: function whose value grows when something was done, which resets the count of failures.
+        reached: whether the Hub has answered before; if not, an unreachable Hub is not retried.
     """
     failures, before = 0, progress()
     while True:
@@ -42,56 +42,66 @@ def patiently(call: Callable[[], T], progress: Callable[[], int] = lambda: 0, re
             if not passes(error, reached) or failures == TRIES:
                 raise
             pause = _pause(error, failures)
-            log.warning("push: %s; trying again in %d s", _first_line(error), pause)
+            log.warning("push: %s; retrying in %d s", _first_line(error), pause)
             time.sleep(pause)
 
 
 def passes(error: BaseException, reached: bool = True) -> bool:
-    """Whether it may go well when it is tried again."""
-    from huggingface_hub.errors import HTTPError  # httpx's, of whichever version
+    """Return whether an error is transient, so that a retry may succeed."""
+    from huggingface_hub.errors import HTTPError  # whichever version of httpx is installed
 
     for cause in _causes(error):
         if status := _status(cause):
             return status in PASSING
         if isinstance(cause, HTTPError | ConnectionError | TimeoutError) and not _offline(cause):
             return reached or type(cause).__name__ != "ConnectError"
-        if isinstance(cause, JSONDecodeError):  # the page of a gateway, which the client took for the Hub's answer
+        if isinstance(cause, JSONDecodeError):  # a gateway's page instead of the Hub's answer
             return True
     return False
 
 
 def explained(error: Exception, repo: str) -> GlitbuildError | None:
-    """Return an error that says what to do; None for one that isn't the Hub's."""
-    if isinstance(error, ValueError) and not passes(error):  # the client's own words for what the Hub answered
-        return PushError(repo, f"the Hub refused it ({error})", "see what it says")
+    """Return an error that says what to do; None if it isn't an error of the Hub."""
+    if isinstance(error, ValueError) and not passes(error):  # the client's wording of the Hub's answer
+        return PushError(
+            repo, f"the Hub refused it ({error})", "fix what the message names, then run the same command again"
+        )
     for cause in _causes(error):
         if _offline(cause):
-            return PushError(repo, "HF_HUB_OFFLINE is set", "unset it, or see what would be sent with --dry-run")
+            return PushError(
+                repo, "HF_HUB_OFFLINE is set", "unset it, or use --dry-run to see what would be uploaded"
+            )
         status, said = _status(cause), _said(cause)
         if status == 401:
-            return ConfigError(repo, f"the Hub doesn't accept the token ({said})", "log in anew with hf auth login")
+            return ConfigError(
+                repo, f"the Hub doesn't accept the token ({said})", "log in again with hf auth login"
+            )
         if status == 403:
-            fix = "take a namespace that is yours and a token that may write"
+            fix = "use a namespace of yours and a token with write access"
             return ConfigError(repo, f"the token may not do this ({said})", fix)
         if status == 404:
-            return ConfigError(repo, f"the Hub doesn't find it ({said})", "check the name")
+            return ConfigError(repo, f"the Hub doesn't find it ({said})", "check the name and the token's access")
         if status in PASSING:
             return PushError(repo, f"the Hub is busy ({said})", "run the same command later to resume")
         if status:
-            return PushError(repo, f"the Hub refused it ({said})", "see what it says")
+            return PushError(
+                repo, f"the Hub refused it ({said})", "fix what the message names, then run the same command again"
+            )
     if passes(error):
         fix = "check the network (and HF_ENDPOINT), then run the same command again to resume"
         return PushError(repo, f"the Hub can't be reached ({_first_line(error)})", fix)
-    if isinstance(error, RuntimeError | OSError):  # what hf_xet raises, and the disk
-        return PushError(repo, f"sending failed ({error})", "see what it says, then run the same command again")
+    if isinstance(error, RuntimeError | OSError):  # raised by hf_xet, or for the local disk
+        return PushError(
+            repo, f"the upload failed ({error})", "fix what the message names, then run the same command again"
+        )
     return None
 
 
 @contextmanager
 def client_through_our_log(token: str) -> Iterator[None]:
-    """Let what the client says of waiting go through this package's log, and its bars be silent.
+    """Route the client's messages through this package's log, and silence its progress bars.
 
-    Its lines and errors have addresses with signatures that allow an upload; these, and the token, are left out.
+    Its messages and errors contain URLs with signatures that allow uploads; these, and the token, are removed.
     """
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -118,7 +128,7 @@ def client_through_our_log(token: str) -> Iterator[None]:
 
 
 def without_secrets(text: str, token: str) -> str:
-    """Return a text without the token, and addresses in it without what follows their question mark."""
+    """Return a text without the token, and with the query strings of its URLs removed."""
     text = re.sub(r"(https?://[^\s?'\"]*)\?[^\s'\"]*", r"\1?...", text)
     return text.replace(token, "<token>") if token else text
 
@@ -131,9 +141,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int:
-    """Return the status of the answer that is to blame; 0 where there was none."""
+    """Return the HTTP status that caused an error; 0 if there was none."""
     if isinstance(error, ConnectionError) and (said := re.search(r"HTTP status \w+ error \((\d{3}) ", str(error))):
-        return int(said[1])  # hf_xet keeps it in its text alone
+        return int(said[1])  # hf_xet has the status only in its message
     return int(getattr(getattr(error, "response", None), "status_code", 0))
 
 
@@ -151,7 +161,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _pause(error: Exception, failures: int) -> int:
-    """Return the seconds to wait: as long as the Hub says, or twice as long as the last time."""
+    """Return the seconds to wait: as long as the Hub says, otherwise twice as long as the last time."""
     from huggingface_hub.utils import parse_ratelimit_headers
 
     for cause in _causes(error):

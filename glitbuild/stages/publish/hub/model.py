@@ -1,4 +1,4 @@
-"""A run or an export on the Hub: the files that are of use to others, and the card."""
+"""Contents of a model's repository on the Hub: the files that others need, and its card."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ TEMPLATE = """---
 # {{ name }}
 
 A CLIP
-{%- if trained %} that was fine-tuned with glitbuild on images with long captions: whole pictures and captions,
+{%- if trained %} that was fine-tuned with glitbuild on images with long captions: whole images and captions,
 together with the regions and sentences in them{% endif %}. It reads texts of up to {{ context_length }} tokens.
 {% if open_clip %}
 ## Load it with open_clip
@@ -36,7 +36,7 @@ from PIL import Image
 model, preprocess = open_clip.create_model_from_pretrained("hf-hub:{{ repo }}")
 tokenizer = open_clip.get_tokenizer("hf-hub:{{ repo }}")
 image = model.encode_image(preprocess(Image.new("RGB", (640, 480)))[None], normalize=True)
-text = model.encode_text(tokenizer(["A grey picture. " * 40]), normalize=True)
+text = model.encode_text(tokenizer(["A grey image. " * 40]), normalize=True)
 print(image @ text.T)
 ```
 {% endif %}{% if hf %}
@@ -48,15 +48,15 @@ from transformers import AutoProcessor, CLIPModel
 
 model = CLIPModel.from_pretrained("{{ repo }}")
 processor = AutoProcessor.from_pretrained("{{ repo }}")
-texts = ["A grey picture. " * 40]
+texts = ["A grey image. " * 40]
 image = Image.new("RGB", (640, 480))
 inputs = processor(text=texts, images=image, padding=True, truncation=True, return_tensors="pt")
 print(model(**inputs).logits_per_image)
 ```
 {% endif %}{% if figures %}
-## Figures
+## Metrics
 
-In per cent, by `glitbuild eval`.
+In percent, computed by `glitbuild eval`.
 {% for headline, tables in figures %}
 {{ headline }}
 {% for one in tables %}
@@ -71,21 +71,21 @@ In per cent, by `glitbuild eval`.
 
 
 Figures = dict[str, Any]
-"""What ``glitbuild eval --out`` writes."""
+"""Content of the files written by ``glitbuild eval --out``."""
 
 METRICS = {"R": "recall", "mAP": "map"}
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is known of a model.
+    """Facts about a model.
 
     Attributes:
-        config: open_clip's or transformers' configuration.
-        options: of its training; empty for an export.
-        done: what the training came to, same as above.
+        config: configuration in the form of open_clip or transformers.
+        options: options of its training; empty for an export.
+        done: results of its training; empty for an export.
         open_clip: whether open_clip can load it.
-        hf: whether transformers can.
+        hf: whether transformers can load it.
     """
 
     config: dict[str, Any]
@@ -96,19 +96,19 @@ class Model:
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text that it reads."""
+        """Number of tokens that the model reads per text."""
         if self.open_clip:
             return int(self.config["model_cfg"]["text_cfg"].get("context_length", 77))
         return int(self.config.get("text_config", {}).get("max_position_embeddings", 77))
 
 
 def model_card(options: PushOptions, model: Model, figures: list[Figures]) -> str:
-    """Return a model's card.
+    """Return the card of a model.
 
     Args:
-        options: of the command.
-        model: what is known of it.
-        figures: those of its evaluations.
+        options: options of the command.
+        model: facts about the model.
+        figures: contents of its evaluation files.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -141,10 +141,10 @@ def model_card(options: PushOptions, model: Model, figures: list[Figures]) -> st
 
 
 def base_model(options: dict[str, Any]) -> str | None:
-    """Return the repository of the model that a training began with, if open_clip got it from the Hub.
+    """Return the repository of the model that a training started from, if open_clip downloaded it from the Hub.
 
     Args:
-        options: of the training.
+        options: options of the training.
     """
     pretrained = options.get("pretrained", "")
     if not pretrained or pretrained.startswith("sha256:"):
@@ -197,33 +197,35 @@ def _tables(content: Figures) -> list[str]:
 HF_CONFIG, HF_WEIGHTS = "config.json", "model.safetensors"
 
 GIVEN_FIGURES = "eval.json"
-"""The name that ``--eval`` gets in the repository."""
+"""Name of the ``--eval`` file in the repository."""
 
 log = logging.getLogger(__name__)
 
 
 def holds_model(store: Store) -> bool:
-    """Whether a folder is a run's or an export's."""
+    """Return whether a folder is a run or an export."""
     return any(store.exists(name) for name in (RUN, WEIGHTS, HF_WEIGHTS))
 
 
 def model_contents(options: PushOptions) -> Contents:
-    """Return what the repository of a model is to hold: no checkpoints, no TensorBoard files.
+    """Return the contents of a model's repository, without checkpoints and TensorBoard files.
 
-    A ``README.md`` in the folder is taken as the card; otherwise one is made.
+    A ``README.md`` in the folder is used as the card; otherwise one is generated.
 
     Raises:
-        ConfigError: there is no whole model, or its training isn't finished.
-        DatasetError: a file is not what its name says.
+        ConfigError: there is no complete model, or its training isn't finished.
+        DatasetError: a file doesn't contain what its name says.
     """
     store = Store(options.path)
     present = store.sizes("")
     run = _json(store, RUN) if RUN in present else {}
     if RUN in present and "done" not in run:
-        raise ConfigError(options.path, "the training isn't finished", "run the same glitbuild train again")
+        raise ConfigError(
+            options.path, "the training isn't finished", "run the same `glitbuild train` command again"
+        )
     open_clip, hf = {CONFIG, WEIGHTS} <= present.keys(), {HF_CONFIG, HF_WEIGHTS} <= present.keys()
     if not (open_clip or hf):
-        raise ConfigError(options.path, "no model there", "give the folder of a finished run or of an export")
+        raise ConfigError(options.path, "it contains no model", "give the folder of a finished run or of an export")
     figures = {name: _json(store, name) for name in present if name.endswith(".json") and name not in WRITTEN}
     figures = {name: content for name, content in figures.items() if content.get("schema") == EVAL_SCHEMA}
     entries = [Entry.stored(store, name) for name in present if name in WRITTEN | {RUN, LINES} | figures.keys()]
@@ -234,7 +236,7 @@ def model_contents(options: PushOptions) -> Contents:
         card = Entry.stored(store, CARD)
     else:
         if not options.license:
-            log.warning("push: the card says no licence; --license gives it one")
+            log.warning("push: the card states no licence; set it with --license")
         config = _json(store, CONFIG if open_clip else HF_CONFIG)
         model = Model(config, run.get("config", {}), run.get("done", {}), open_clip, hf)
         card = Entry.made(CARD, model_card(options, model, list(figures.values())).encode())
@@ -247,10 +249,12 @@ def _given(path: str) -> tuple[Figures, Entry]:
     folder, _, name = path.rpartition("/")
     store = Store(folder or ("/" if path.startswith("/") else "."))
     if not store.exists(name):
-        raise ConfigError(f"--eval {path}", "no such file", "give one that glitbuild eval --out wrote")
+        raise ConfigError(f"--eval {path}", "no such file", "give a file written by `glitbuild eval --out`")
     content = _json(store, name)
     if content.get("schema") != EVAL_SCHEMA:
-        raise ConfigError(f"--eval {path}", "not figures of glitbuild eval", "give one that its --out wrote")
+        raise ConfigError(
+            f"--eval {path}", "not a file of metrics", "give a file written by `glitbuild eval --out`"
+        )
     return content, Entry.made(GIVEN_FIGURES, store.read(name))
 
 
@@ -258,5 +262,5 @@ def _json(store: Store, name: str) -> dict[str, Any]:
     try:
         content = json.loads(store.read(name))
     except ValueError as error:
-        raise DatasetError(store.path(name), f"not JSON ({error})", "remove it or make it again") from error
+        raise DatasetError(store.path(name), f"not JSON ({error})", "remove it or recreate it") from error
     return content if isinstance(content, dict) else {}

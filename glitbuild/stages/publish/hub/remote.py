@@ -1,4 +1,4 @@
-"""A repository on the Hub, or a pull request to one: its contents, and the Hub's own client."""
+"""A repository on the Hub, or a pull request to it, accessed through the Hub's own client."""
 
 import hashlib
 import logging
@@ -24,11 +24,11 @@ CARD = "README.md"
 
 COMMIT_FILES = 200
 COMMIT_BYTES = 2 * 10**9
-"""What a commit holds at most, if it has more than one file."""
+"""Maximum number of files and bytes of a commit, if it has more than one file."""
 
 GROUP_BYTES = 256 * 10**6
-"""What the Hub's Xet storage gets at once, if it is more than one file. It knows nothing of a group until all of it
-has arrived, so this much is sent again after an interruption."""
+"""Maximum number of bytes passed to the Hub's Xet storage at once, if it is more than one file. Xet stores a group
+only when all of it has arrived, so this much is uploaded again after an interruption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Entry:
     """A file of a repository.
 
     Attributes:
-        name: its path there, and where it is read from in the folder that is pushed.
-        size: in bytes.
-        sha256: of its content, in hex.
-        data: its content, where it isn't read from that folder.
+        name: path in the repository, and in the pushed folder if it is read from there.
+        size: size in bytes.
+        sha256: SHA-256 of its content, in hex.
+        data: content of the file, if it isn't read from the pushed folder.
     """
 
     name: str
@@ -49,31 +49,31 @@ class Entry:
 
     @classmethod
     def made(cls, name: str, data: bytes) -> "Entry":
-        """Return one that was made for the repository and is in no folder."""
+        """Return an entry for a generated file that is in no folder."""
         return cls(name, len(data), hashlib.sha256(data).hexdigest(), data)
 
     @classmethod
     def stored(cls, store: Store, name: str) -> "Entry":
-        """Return one of a folder, whose content is read to hash it."""
+        """Return an entry for a file of a folder; its content is read to compute the hash."""
         file = store.stored(name)
         return cls(name, file.bytes, file.sha256)
 
     def blob_id(self, store: Store) -> str:
-        """Return the id that git gives its content; all of it is read, so it should be small."""
+        """Return the git blob id of the content; the whole file is read, so it should be small."""
         data = store.read(self.name) if self.data is None else self.data
         return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a repository is to hold.
+    """Target contents of a repository.
 
     Attributes:
-        kind: of the repository.
-        store: the folder that is pushed.
-        first: most of the files, in the order they are sent.
-        last: those that say what it is and that it is whole; one commit, when all others are there.
-        marks: what an earlier version says that it is whole with, and loses before anything else of it changes.
+        kind: type of the repository.
+        store: folder that is pushed.
+        first: most of the files, in the order of the upload.
+        last: files that describe the rest and mark it as complete; one commit, after all others.
+        marks: files that mark an earlier version as complete, removed before anything else of it changes.
     """
 
     kind: Kind
@@ -88,21 +88,21 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """The bytes of all files."""
+        """Total size of all files in bytes."""
         return sum(entry.size for entry in self)
 
     @property
     def names(self) -> frozenset[str]:
-        """The paths of all files."""
+        """Paths of all files."""
         return frozenset(entry.name for entry in self)
 
 
 def chunks(entries: Iterable[Entry], most: int) -> Iterator[list[Entry]]:
-    """Divide files into lists of at most ``COMMIT_FILES``, in order.
+    """Split files into lists of at most ``COMMIT_FILES``, in order.
 
     Args:
-        entries: the files.
-        most: bytes of a list that has more than one.
+        entries: files to split.
+        most: maximum number of bytes of a list with more than one file.
     """
     chunk: list[Entry] = []
     for entry in entries:
@@ -116,18 +116,18 @@ def chunks(entries: Iterable[Entry], most: int) -> Iterator[list[Entry]]:
 
 
 SECONDS = 600.0
-"""A connection that is silent for so long counts as dropped; a commit may take minutes."""
+"""Seconds of silence after which a connection counts as dropped; a commit may take minutes."""
 
 log = logging.getLogger(__name__)
 
 
 class Remote:
-    """A repository that files are sent to.
+    """A repository that files are uploaded to.
 
     Args:
-        repo: its name.
-        kind: of repository.
-        token: of the user.
+        repo: name of the repository.
+        kind: type of the repository.
+        token: token of the user.
     """
 
     def __init__(self, repo: str, kind: Kind, token: str) -> None:
@@ -139,40 +139,40 @@ class Remote:
 
     @property
     def revision(self) -> str:
-        """The branch, or the pull request's reference, that is committed to."""
+        """Branch, or reference of the pull request, that is committed to."""
         return str(self._pull_request.git_reference) if self._pull_request else "main"
 
     @property
     def url(self) -> str:
-        """Where people look at it."""
+        """URL of its page for people."""
         if self._pull_request:
             return str(self._pull_request.url)
         prefix = "datasets/" if self._at["repo_type"] == "dataset" else ""
         return f"{self._api.endpoint}/{prefix}{self._at['repo_id']}"
 
     def create(self, private: bool) -> None:
-        """Make the repository if it isn't there.
+        """Create the repository if it doesn't exist.
 
         Raises:
-            ConfigError: it is to be private, and it is there and public.
+            ConfigError: it should be private, but it exists and is public.
         """
         patiently(lambda: self._api.create_repo(**self._at, private=private or None, exist_ok=True), reached=False)
         if private and not patiently(lambda: self._api.repo_info(**self._at)).private:
             fix = "make it private in its settings, or omit --private"
-            raise ConfigError(self._at["repo_id"], "the repository is there, and it is public", fix)
+            raise ConfigError(self._at["repo_id"], "the repository exists, and it is public", fix)
 
     def tree(self) -> dict[str, "RepoFile"]:
-        """Return all files that are committed, by path, with their sizes and hashes."""
+        """Return all committed files by path, with their sizes and hashes."""
         from huggingface_hub.hf_api import RepoFile
 
         found = self._api.list_repo_tree(**self._at, recursive=True, revision=self.revision)
         return {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
 
     def check_card(self) -> None:
-        """See that the card is one that a push made, or says nothing yet.
+        """Check that the card was made by a push, or is still empty.
 
         Raises:
-            ConfigError: somebody wrote it, so the repository holds something else.
+            ConfigError: somebody else wrote it, so the repository holds something else.
         """
         from huggingface_hub.repocard import RepoCard
 
@@ -180,11 +180,11 @@ class Remote:
             found = patiently(lambda: self._api.hf_hub_download(filename=CARD, local_dir=folder, **self._at))
             card = RepoCard(Path(found).read_text(encoding="utf-8"), ignore_metadata_errors=True)
         if card.text.strip() and "glitbuild" not in (card.data.get("tags") or []):
-            fix = f"give another name; or, to keep that {CARD}, put it into the folder that you push"
+            fix = f"give another name or, to keep that {CARD}, copy it into the folder that you push"
             raise ConfigError(self._at["repo_id"], f"it has a {CARD} that glitbuild didn't make", fix)
 
     def open_pull_request(self, title: str) -> None:
-        """Commit to a pull request from now on: an own one of this title that is open, or a new draft."""
+        """Commit to a pull request from now on: the user's open one with this title, or a new draft."""
         self._pull_request = patiently(lambda: self._own_pull_request(title) or self._new_pull_request(title))
         log.info("push: %s", self._pull_request.url)
 
@@ -194,29 +194,29 @@ class Remote:
         return next((each for each in found if each.title == title and each.status in ("draft", "open")), None)
 
     def _new_pull_request(self, title: str) -> Any:
-        description = "A draft until all files are here. Made with glitbuild push."
+        description = "A draft until all files are uploaded. Made with glitbuild push."
         return self._api.create_pull_request(**self._at, title=title, description=description)
 
     @property
     def is_xet(self) -> bool:
-        """Whether objects go to the Hub's Xet storage, by a library that the client has on most machines."""
+        """Whether files go to the Hub's Xet storage, through a library that the client usually installs."""
         from huggingface_hub import constants
 
         return not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
 
     def store(self, additions: Sequence[Any]) -> None:
-        """Send of some files what belongs into the Hub's storage and isn't there."""
+        """Upload the files that belong in the Hub's object storage and aren't there yet."""
         from huggingface_hub import get_session
 
         get_session().timeout = SECONDS
         self._api.preupload_lfs_files(**self._at, additions=additions, revision=self.revision)
 
     def commit(self, operations: Sequence[Any], message: str) -> None:
-        """Commit files whose stored parts were sent, with the content of those that are small."""
+        """Commit files whose large contents are already stored; small ones are sent with the commit."""
         self._api.create_commit(**self._at, operations=operations, commit_message=message, revision=self.revision)
 
     def publish(self) -> None:
-        """Make the pull request, if that is where files went, one that can be merged."""
+        """If the upload went to a draft pull request, mark it as ready to merge."""
         if self._pull_request and self._pull_request.status == "draft":
             change = {"discussion_num": self._pull_request.num, "new_status": "open"}
             patiently(lambda: self._api.change_discussion_status(**self._at, **change))

@@ -1,4 +1,4 @@
-"""What a card says that the manifest doesn't know: types of the records, and licences under the Hub's names."""
+"""Facts for a card that the manifest doesn't have: types of the records, and licences as Hub identifiers."""
 
 import json
 import re
@@ -35,16 +35,16 @@ _OTHERS = (
 IDENTIFIERS = frozenset(
     [f"{name}-{version}" for name, versions in _VERSIONED.items() for version in versions.split()] + _OTHERS.split()
 )
-"""Those of the Hub's list that a dataset or a CLIP may have; a licence of a family of language models may not."""
+"""Identifiers from the Hub's list that may apply to a dataset or a CLIP; those of language models may not."""
 
 _DEED = re.compile(r"creativecommons\.org/(?:licenses/([a-z-]+)|publicdomain/(zero))/(\d\.\d)")
 _SAME = {"cc0": "cc0-1.0", "apache": "apache-2.0", "apache-license-2.0": "apache-2.0", "mit-license": "mit"}
 
 
 def identifier(licence: str) -> str | None:
-    """Return the Hub's identifier of a licence, such as ``cc-by-4.0`` for ``CC BY 4.0`` or for the deed's address.
+    """Return the Hub's identifier of a licence: ``cc-by-4.0`` for ``CC BY 4.0`` and for the URL of its deed.
 
-    None where the Hub has no such licence.
+    None if the Hub has no such licence.
     """
     if deed := _DEED.search(licence.lower()):
         name = "cc0-1.0" if deed[2] else f"cc-{deed[1]}-{deed[3]}"
@@ -55,10 +55,10 @@ def identifier(licence: str) -> str | None:
 
 
 def metadata(licences: Iterable[str]) -> dict[str, Any]:
-    """Return what a card's front matter says of the licences of its samples; empty where none says one.
+    """Return the front matter of a card on the licences of its samples; empty if no sample states one.
 
     Args:
-        licences: as the samples have them, ``""`` where one has none.
+        licences: licences of the samples, ``""`` for a sample without one.
     """
     found = sorted(set(licences))
     if not any(found):
@@ -75,16 +75,16 @@ def _slug(text: str) -> str:
 
 
 RECORDS = 1000
-"""So many records, of the first shard that has any, decide the types."""
+"""Number of records, from the first shard that has any, that decide the types."""
 
 
 @dataclass(slots=True)
 class Survey:
-    """What the records say.
+    """Results of reading the records.
 
     Attributes:
-        sources: how many samples are from which dataset under which licence, as the samples call both.
-        records: some of them.
+        sources: number of samples per source dataset and licence, as the samples name them.
+        records: some of the records.
     """
 
     sources: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -94,13 +94,13 @@ class Survey:
 def survey(
     store: Store, manifest: Manifest, all_of_it: bool, progress: Callable[[int], None] = lambda samples: None
 ) -> Survey:
-    """Read the records of a dataset, not its pictures, which are passed over where the file system can.
+    """Read the records of a dataset; images are skipped if the file system allows it.
 
     Args:
-        store: the dataset directory.
-        manifest: of the dataset.
-        all_of_it: count the sources; otherwise only the first shard with samples is read.
-        progress: called with the number of samples read, a shard at a time.
+        store: dataset directory.
+        manifest: manifest of the dataset.
+        all_of_it: whether to count the sources; otherwise only the first shard with samples is read.
+        progress: called after each shard with the number of samples read.
 
     Raises:
         DatasetError: a shard is damaged.
@@ -131,4 +131,4 @@ def _records(store: Store, shard: str) -> Iterator[dict[str, Any]]:
                     yield record
     except (tarfile.TarError, KeyError, TypeError, ValueError) as error:
         why = f"its records can't be read ({error!r})"
-        raise DatasetError(store.path(tar_path(shard)), why, "see glitbuild validate") from error
+        raise DatasetError(store.path(tar_path(shard)), why, "run `glitbuild validate` on the dataset") from error

@@ -1,4 +1,4 @@
-"""Make a repository equal to a folder: send what it lacks, see that it arrived, then say that it is whole."""
+"""Makes a repository equal to a folder: upload missing files, verify them, then mark the whole as complete."""
 
 import logging
 import shutil
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Sent:
-    """What a push sent: files and their bytes, in how many commits; and files of an earlier version it removed."""
+    """What a push did: files and bytes uploaded, number of commits, and files of an earlier version removed."""
 
     files: int = 0
     bytes: int = 0
@@ -36,12 +36,12 @@ class Sent:
 
 
 def lacking(contents: Contents, entries: Iterable[Entry], tree: Tree) -> list[Entry]:
-    """Return those files that a repository doesn't have, or has with another content."""
+    """Return the files that a repository lacks or has with different content."""
     return [entry for entry in entries if not _is_there(contents, entry, tree.get(entry.name))]
 
 
 def stale(contents: Contents, tree: Tree) -> list[str]:
-    """Return the files that an earlier version of a dataset had, and this one hasn't."""
+    """Return the files of an earlier version of a dataset that this version doesn't have."""
     if contents.kind != "dataset":
         return []
     return sorted(name for name in tree.keys() - contents.names if shard_of(name) or name in contents.marks)
@@ -56,13 +56,13 @@ def _is_there(contents: Contents, entry: Entry, found: "RepoFile | None") -> boo
 
 
 class Upload:
-    """Sends files in commits of many; what is committed or in the Hub's storage already is not sent.
+    """Uploads files in commits of many; files already committed or in the Hub's storage are not sent again.
 
     Args:
-        remote: the repository.
-        contents: what it is to hold.
-        message: of the last commit; the others say which files they bring.
-        plain: progress as lines, also on a terminal.
+        remote: repository to upload to.
+        contents: target contents of the repository.
+        message: message of the last commit; the other messages name their files.
+        plain: whether to report progress as lines even on a terminal.
     """
 
     def __init__(self, remote: Remote, contents: Contents, message: str, plain: bool) -> None:
@@ -71,11 +71,11 @@ class Upload:
         self.sent = Sent()
 
     def run(self) -> None:
-        """Send until the repository is what it should be.
+        """Upload until the repository is as it should be.
 
         Raises:
-            DatasetError: a file is not the one that its sidecar describes.
-            PushError: something else arrived than was sent.
+            DatasetError: a file differs from what its sidecar describes.
+            PushError: what arrived differs from what was sent.
         """
         total = sum(1 for _ in self._contents)
         with Progress("push", total, self._plain, "files") as self._progress:
@@ -103,8 +103,8 @@ class Upload:
         from huggingface_hub import CommitOperationDelete
 
         size = sum(entry.size for entry in entries)
-        log.info("push: sending %d files, %.1f MB", len(entries), size / 1e6)
-        local = self._contents.store.is_local  # nothing to copy, and nothing that a kill leaves behind
+        log.info("push: uploading %d files, %.1f MB", len(entries), size / 1e6)
+        local = self._contents.store.is_local  # no copies are needed, so a kill leaves nothing behind
         with nullcontext("") if local else TemporaryDirectory(prefix="glitbuild-push-") as folder:
             operations: list[Any] = [CommitOperationDelete(name, is_folder=False) for name in removed]
             for group in chunks(entries, GROUP_BYTES if self._remote.is_xet else COMMIT_BYTES):
@@ -116,18 +116,18 @@ class Upload:
                 operations += additions
             self._remote.commit(operations, message)
         for entry in entries:
-            log.debug("push: %s is there", entry.name)
+            log.debug("push: %s has arrived", entry.name)
         self.sent.files += len(entries)
         self.sent.bytes += size
         self.sent.commits += 1
         self._show(self._shown + len(entries))
 
     def _addition(self, entry: Entry, copy: Path) -> Any:
-        """Return what the client needs of a file.
+        """Return a file in the form that the client needs.
 
         Args:
-            entry: the file.
-            copy: where a file that isn't local may be copied to.
+            entry: file to upload.
+            copy: path to which a file that isn't local may be copied.
         """
         from huggingface_hub import CommitOperationAdd
 
@@ -142,7 +142,7 @@ class Upload:
         return CommitOperationAdd(entry.name, path)
 
     def _check_sent(self, entries: Sequence[Entry], additions: Sequence[Any]) -> None:
-        """See that files are still those that were checked before; the client has hashed what it sent."""
+        """Check that the files have not changed since they were verified; the client has hashed what it sent."""
         for entry, addition in zip(entries, additions, strict=True):
             if addition.upload_info.sha256.hex() != entry.sha256:
                 why = "its content is not the one that was written (SHA-256)"
@@ -152,7 +152,7 @@ class Upload:
         if wrong := lacking(self._contents, entries, tree):
             more = f" and {len(wrong) - 1:,} more files" if len(wrong) > 1 else ""
             why = f"{wrong[0].name}{more} did not arrive as sent"
-            raise PushError(self._remote.url, why, "run the same command again to send that alone")
+            raise PushError(self._remote.url, why, "run the same command again, which uploads only what is missing")
 
     def _show(self, done: int) -> None:
         if done > self._shown:

@@ -1,1 +1,1 @@
-"""Pages to look at: a dataset's pairs, and its statistics; each one self-contained HTML file."""
+"""Self-contained HTML pages: a dataset's pairs, and its statistics."""

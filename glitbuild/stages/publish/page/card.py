@@ -1,4 +1,4 @@
-"""A sample as a page shows it, and the page: one HTML file that needs nothing beside it."""
+"""Renders samples, and the page around them, as one self-contained HTML file."""
 
 import math
 import re
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 QUALITY = 80
 LEAST_BYTES = 1500
-"""Below this a JPEG is little more than its tables."""
+"""Size in bytes below which a JPEG is little more than its tables."""
 
 
 def thumbnail(jpeg: bytes, side: int) -> bytes:
-    """Return a picture, as stored, so that neither edge is longer than ``side`` pixels; never enlarged.
+    """Return an image as stored, downscaled to at most ``side`` pixels on its longer side; never enlarged.
 
     Raises:
         OSError: the JPEG is damaged.
@@ -37,39 +37,41 @@ def thumbnail(jpeg: bytes, side: int) -> bytes:
 
 
 def crop(jpeg: bytes, box: Box, side: int) -> bytes:
-    """Return a region of a picture likewise: the pixels that the box touches."""
+    """Return a region of an image, downscaled in the same way: all pixels that the box touches."""
     image = open_rgb(jpeg)
     return _encoded(image.crop(pixels(box, *image.size)), side)
 
 
 def fit(pictures: Sequence[bytes], room: int) -> tuple[list[bytes], int]:
-    """Shrink the largest pictures until all of them together fit as data URLs.
+    """Shrink the largest images until all of them together fit as data URLs.
 
     Args:
-        pictures: JPEGs.
-        room: bytes that all data URLs may take.
+        pictures: JPEGs of the images.
+        room: maximum total size of the data URLs in bytes.
 
     Returns:
-        The pictures, and how many of them were shrunk.
+        The images, and the number of those that were shrunk.
 
     Raises:
-        ConfigError: there is no room for that many.
+        ConfigError: that many images don't fit.
     """
     most = _level([len(picture) for picture in pictures], room * 3 // 4 - 24 * len(pictures))
     if most < LEAST_BYTES and max(map(len, pictures), default=0) > most:
         fix = "give fewer --samples"
-        raise ConfigError(f"{len(pictures):,} samples", "more than fit on a page, however small", fix)
+        raise ConfigError(
+            f"{len(pictures):,} samples", "too many for one page, even if their images are shrunk", fix
+        )
     fitting = [picture if len(picture) <= most else _shrunk(picture, most) for picture in pictures]
     return fitting, sum(len(picture) > most for picture in pictures)
 
 
 def data_url(jpeg: bytes) -> str:
-    """Return a JPEG as a URL that holds it."""
+    """Return a JPEG as a data URL."""
     return "data:image/jpeg;base64," + b64encode(jpeg).decode()
 
 
 def _level(sizes: Sequence[int], room: int) -> int:
-    """Return the size to which all larger ones must be cut so that the sum fits; the largest if it does already."""
+    """Return the size to which larger images must be cut so that the sum fits; the maximum if it fits already."""
     for index, size in enumerate(ordered := sorted(sizes)):
         share = room // (len(ordered) - index)
         if size > share:
@@ -96,16 +98,16 @@ FOLDER = files("glitbuild.stages.publish.page") / "templates"
 
 
 def render(template: str, styles: Sequence[str], script: str = "", **values: Any) -> bytes:
-    """Return a page.
+    """Render a page.
 
-    All values are escaped, and a Content-Security-Policy allows the page's own style and script by their hashes,
-    and pictures that it holds: nothing in a caption can become markup, and nothing is fetched.
+    All values are escaped, and a Content-Security-Policy allows only the page's own style and script by their
+    hashes, and embedded images: nothing in a caption can become markup, and nothing is fetched.
 
     Args:
-        template: its file's name.
-        styles: names of the style sheets, in order.
-        script: name of the script, if it has one.
-        **values: what the template shows.
+        template: file name of the template.
+        styles: file names of the style sheets, in order.
+        script: file name of the script, if there is one.
+        **values: values for the template.
     """
     style, code = "".join(map(_read, styles)), _read(script) if script else ""
     policy = (
@@ -113,7 +115,7 @@ def render(template: str, styles: Sequence[str], script: str = "", **values: Any
         "base-uri 'none'; form-action 'none'"
     )
     page = _environment().get_template(template).render(style=style, script=code, policy=policy, **values)
-    return page.encode(errors="replace")  # half a surrogate pair, which no encoding has, must not cost the page
+    return page.encode(errors="replace")  # half a surrogate pair, which can't be encoded, must not fail the page
 
 
 @cache
@@ -124,7 +126,7 @@ def _environment() -> "Environment":
 
 
 def _template(name: str) -> str:
-    """Return a template without what only indents it: a browser makes a node of each line break between tags."""
+    """Return a template without indentation: browsers create a node for each line break between tags."""
     return re.sub(r"\s*\n\s*(?=[<{]|$)", "", _read(name))
 
 
@@ -139,25 +141,25 @@ def _hash(text: str) -> str:
 
 
 COLOURS = 10
-"""Of regions; with more of them on a picture they come again. See ``templates/preview.css``."""
+"""Number of colours of regions; further regions of an image reuse them. See ``templates/preview.css``."""
 
 NOMINAL_SIDE = 620
-"""Labels on a picture have the size they would have if its longer edge were as many pixels."""
+"""Length of an image's longer side, in pixels, at which labels have their nominal size."""
 
 BAR_WIDTH = 44
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A region on the picture.
+    """A region drawn on an image.
 
     Attributes:
-        number: its index in the sample.
-        region: its box, in pixels of the stored image, kind and score.
-        name: its label, or which default region it is.
+        number: index of the region in the sample.
+        region: box in pixels of the stored image, kind and score.
+        name: label of the region, or which default region it is.
         colour: 0 to COLOURS - 1; the same for all sentences of the region.
-        sentences: numbers, from 1, of those it is best for; none where it is best for no sentence.
-        best: whether it is the best pair's.
+        sentences: numbers, from 1, of the sentences that it is best for; empty if there are none.
+        best: whether it is the best pair's region.
     """
 
     number: int
@@ -169,22 +171,22 @@ class Mark:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is a quadrant or the centre."""
+        """Whether the region is a quadrant or the centre."""
         return self.region.kind in ("quadrant", "center")
 
     @property
     def style(self) -> str:
-        """How it is drawn beside its colour: as a default region, as one that people marked, or as any other."""
+        """Style in addition to the colour: of a default region, of one that people marked, or of any other."""
         return "default" if self.is_default else "given" if self.region.kind == "given" else ""
 
     @property
     def tag(self) -> str:
-        """What stands in its corner."""
+        """Text in the corner of the region."""
         few = [str(number) for number in self.sentences[:3]] + ["…"] * (len(self.sentences) > 3)
         return ("★ " if self.best else "") + " ".join(few)
 
     def rectangle(self, inset: float = 0.0) -> dict[str, float]:
-        """Return the box as SVG wants it, moved inwards by some pixels."""
+        """Return the box as SVG attributes, moved inwards by ``inset`` pixels."""
         left, top, right, bottom = self.region.box
         sides = {"width": right - left - 2 * inset, "height": bottom - top - 2 * inset}
         place = {"x": left + inset, "y": top + inset} | {name: max(side, 0.0) for name, side in sides.items()}
@@ -193,7 +195,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence: its number from 1, its text, its region, its cosine similarity with it, and this as a bar."""
+    """A sentence: number from 1, text, region, cosine similarity to the region, and length of the bar for it."""
 
     number: int
     text: str
@@ -205,14 +207,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A sample.
+    """A sample as the page shows it.
 
     Attributes:
-        sample: its record.
-        picture: its thumbnail as a URL.
-        unit: pixels of the stored image that make one unit of a label on it.
-        marks: its regions, the largest first, so that smaller ones lie on top.
-        lines: its sentences; none before ``match``.
+        sample: record of the sample.
+        picture: thumbnail as a data URL.
+        unit: pixels of the stored image per unit of a label.
+        marks: regions, largest first, so that smaller ones are drawn on top.
+        lines: sentences; empty before ``match``.
     """
 
     sample: Sample
@@ -226,10 +228,10 @@ def card(sample: Sample, picture: str, low: float, high: float) -> Card:
     """Prepare a sample for the page.
 
     Args:
-        sample: matched or not.
-        picture: its thumbnail as a URL.
-        low: the lowest similarity on the page, where bars begin.
-        high: the highest, where they are full.
+        sample: sample, matched or not.
+        picture: thumbnail as a data URL.
+        low: lowest similarity on the page, at which bars are empty.
+        high: highest similarity on the page, at which bars are full.
     """
     image = sample.image
     unit = max(image.width, image.height) / NOMINAL_SIDE
@@ -247,7 +249,7 @@ def card(sample: Sample, picture: str, low: float, high: float) -> Card:
 
 
 def region_name(region: Region) -> str:
-    """Return a region's label, or which of the default regions it is."""
+    """Return a region's label, or the name of the default region."""
     if region.kind in ("object", "given"):
         return region.label or ("object" if region.kind == "object" else "given region")
     if region.kind == "center":

@@ -1,4 +1,4 @@
-"""Histograms and counts as a template draws them: all in the units of the drawing."""
+"""Layout of histograms and counts for the templates, in the units of the drawing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from glitbuild.shards.stats import Histogram
 
 WIDTH, HEIGHT = 400, 190
 LEFT, TOP, RIGHT, BOTTOM = 46, 20, 14, 26
-"""Around the bars: room for what stands beside the axes."""
+"""Margins around the bars, with room for the labels of the axes."""
 
 MOST_BARS = 40
 MOST_TICKS = 8
 STEPS = tuple(number * 10**power for power in range(5) for number in (1, 2, 5))
-"""Narrow bins that one bar may stand for."""
+"""Numbers of narrow bins that one bar may combine."""
 
 Format = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar: its place, from where to where its values go, and how many these are."""
+    """A bar: position and size, range of its values, and their number."""
 
     x: float
     y: float
@@ -33,7 +33,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on an axis and what stands there."""
+    """Position and text of a tick on an axis."""
 
     at: float
     text: str
@@ -44,12 +44,12 @@ class Chart:
     """A histogram.
 
     Attributes:
-        title: what is counted.
+        title: title of the chart.
         of: what the bars count: captions, pairs, ...
-        mean, low, high: of the values.
-        bars: from left to right, empty ones included.
-        x_ticks, y_ticks: of the axes.
-        marks: values of interest, as lines from top to bottom.
+        mean, low, high: mean, minimum and maximum of the values.
+        bars: bars from left to right, including empty ones.
+        x_ticks, y_ticks: ticks of the axes.
+        marks: values of interest, drawn as vertical lines.
     """
 
     title: str
@@ -64,14 +64,14 @@ class Chart:
 
 
 def chart(title: str, of: str, values: Histogram, text: Format, marks: Sequence[int] = ()) -> Chart:
-    """Lay out a histogram that has values, in at most ``MOST_BARS`` bars without empty ends.
+    """Lay out a histogram that has values, with at most ``MOST_BARS`` bars and without empty ends.
 
     Args:
-        title: what is counted.
+        title: title of the chart.
         of: what the bars count.
-        values: in bins of equal width, narrower than a bar may be.
-        text: writes a value.
-        marks: values to mark, where they are among the bars.
+        values: values in bins of equal width, narrower than the bars.
+        text: formats a value.
+        marks: values to mark, if they are within the bars.
     """
     bins = [index for index, count in enumerate(values.counts) if count]
     step = next(step for step in STEPS if bins[-1] // step - bins[0] // step < MOST_BARS)
@@ -95,7 +95,7 @@ def chart(title: str, of: str, values: Histogram, text: Format, marks: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line with a bar: a name, its number, its share of the whole, its bar in per cent of the longest."""
+    """A line with a bar: name, count, share of the total, and length of the bar in percent of the longest."""
 
     name: str
     count: int
@@ -104,7 +104,7 @@ class Row:
 
 
 def rows(counts: dict[str, int], most: int = 60) -> tuple[Row, ...]:
-    """Return counts as lines, the highest first; those beyond ``most`` are one line together, without a bar."""
+    """Return counts as lines, highest first; lines beyond ``most`` are combined into one without a bar."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     whole, highest = sum(counts.values()), max(counts.values())
     shown = [Row(name, count, count / whole, round(100 * count / highest, 1)) for name, count in ordered[:most]]

@@ -1,4 +1,4 @@
-"""The page of a preview: which samples it shows, and writing it."""
+"""The ``preview`` command: choose samples and write them as an HTML page."""
 
 import logging
 import random
@@ -20,7 +20,7 @@ from glitbuild.stages.publish.page.card import BAR_WIDTH, card, data_url, fit, r
 class PreviewOptions(Options):
     """Write one HTML file with images, their regions and their sentences, to look at.
 
-    It needs nothing beside it and no network. Pointing at a sentence lights its region and the other way round.
+    The file is self-contained and needs no network. Pointing at a sentence highlights its region and vice versa.
     """
 
     dir: str = field(metadata=about("Dataset directory.", argument=True))
@@ -32,12 +32,12 @@ class PreviewOptions(Options):
     )
     max_side: int = field(
         default=512,
-        metadata=about("Longest side of an image in pixels.", least=64, most=2048),
+        metadata=about("Maximum side of an image in pixels.", least=64, most=2048),
     )
 
 
 def choose(total: int, count: int, seed: int | None) -> list[int]:
-    """Return the numbers of at most ``count`` of ``total`` samples, rising: spread evenly, or drawn by a seed."""
+    """Return the ascending numbers of at most ``count`` of ``total`` samples: spread evenly, or drawn by a seed."""
     count = min(total, count)
     if seed is None:
         return [number * total // count for number in range(count)]
@@ -45,14 +45,14 @@ def choose(total: int, count: int, seed: int | None) -> list[int]:
 
 
 def read_chosen(store: Store, manifest: Manifest, numbers: Sequence[int]) -> Iterator[tuple[Sample, bytes]]:
-    """Yield the samples of these numbers with their JPEGs.
+    """Yield the samples with the given numbers, and their JPEGs.
 
-    A shard with one of them is read to its end, which shows whether it is the manifest's.
+    A shard with any of them is read to its end, which verifies it against the manifest.
 
     Args:
-        store: the dataset directory.
-        manifest: of the dataset.
-        numbers: running numbers of samples over all shards, rising.
+        store: dataset directory.
+        manifest: manifest of the dataset.
+        numbers: numbers of samples counted over all shards, ascending.
 
     Raises:
         DatasetError: a shard is damaged.
@@ -67,14 +67,14 @@ def read_chosen(store: Store, manifest: Manifest, numbers: Sequence[int]) -> Ite
 
 
 MOST_BYTES = 20_000_000
-"""Of a page; pictures are shrunk until it holds."""
+"""Maximum size of a page in bytes; images are shrunk until it fits."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A page that was written: where, how many samples of how many it shows, its bytes, pictures shrunk to fit."""
+    """A written page: location, samples shown, samples of the dataset, size in bytes, and images shrunk to fit."""
 
     out: str
     samples: int
@@ -84,15 +84,15 @@ class Preview:
 
 
 def run_preview(options: PreviewOptions, plain: bool = False) -> Preview:
-    """Write a page with some of a dataset's samples; the same dataset and options give the same bytes.
+    """Write a page with samples of a dataset; the same dataset and options give the same bytes.
 
     Args:
-        options: of the command.
-        plain: progress as lines, also on a terminal.
+        options: options of the command.
+        plain: whether to report progress as lines even on a terminal.
 
     Raises:
-        ConfigError: there is no finished dataset, or the page can't be written, or would be too large.
-        DatasetError: a shard or a picture is damaged.
+        ConfigError: there is no finished dataset, or the page can't be written or would be too large.
+        DatasetError: a shard or an image is damaged.
     """
     store, manifest = open_dataset(options.dir)
     check_writable(options.out, [options.dir])
@@ -105,13 +105,13 @@ def run_preview(options: PreviewOptions, plain: bool = False) -> Preview:
             progress.advance(1)
     room = MOST_BYTES - len(_page(options, store.name, manifest, samples, [""] * len(samples)))
     if room < 0:
-        why = f"their captions alone are more than a page's {MOST_BYTES / 1e6:.0f} MB"
+        why = f"their captions alone exceed a page's {MOST_BYTES / 1e6:.0f} MB"
         raise ConfigError(f"{len(samples):,} samples", why, "give fewer --samples")
     fitting, shrunk = fit(pictures, room)
     page = _page(options, store.name, manifest, samples, [data_url(picture) for picture in fitting])
     write_file(options.out, page)
     if shrunk:
-        log.info(f"{shrunk:,} pictures were made smaller to keep the page below {MOST_BYTES / 1e6:.0f} MB")
+        log.info(f"{shrunk:,} images were shrunk to keep the page below {MOST_BYTES / 1e6:.0f} MB")
     return Preview(options.out, len(samples), manifest.totals["samples"], len(page), shrunk)
 
 
@@ -119,7 +119,7 @@ def _thumbnail(options: PreviewOptions, sample: Sample, jpeg: bytes) -> bytes:
     try:
         return thumbnail(jpeg, options.max_side)
     except OSError as error:
-        fix = "glitbuild validate lists all that is damaged"
+        fix = "run `glitbuild validate`, which lists all damage"
         raise DatasetError(f"sample {sample.key} of {options.dir}", str(error), fix) from error
 
 

@@ -1,4 +1,4 @@
-"""``glitbuild stats --html``: distributions as charts, the worst and the best pairs, in one pass over a dataset."""
+"""``glitbuild stats --html``: distributions as charts and the worst and best pairs, in one pass over a dataset."""
 
 import heapq
 from collections.abc import Callable
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 MOST_PAIRS = 12
-"""Shown of the worst pairs, and of the best."""
+"""Number of worst pairs shown, and of best pairs."""
 
 
 def _fine() -> Stats:
-    """Return statistics whose bins are narrow enough for a chart to choose its own."""
+    """Return statistics with bins narrow enough that a chart can choose its own bars."""
     return Stats(
         words=Histogram(np.arange(0, 5001)),
         sentences=Histogram(np.arange(0, 501)),
@@ -44,7 +44,7 @@ def _fine() -> Stats:
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
-    """A pair with its sample, and the sample's JPEG."""
+    """A pair with its sample and the sample's JPEG."""
 
     pair: MatchedPair
     sample: Sample
@@ -53,10 +53,10 @@ class Extreme:
 
 @dataclass(slots=True)
 class Highest:
-    """The pairs with the highest figures so far; of equals the first stay.
+    """The pairs with the highest similarities so far; ties go to the earlier ones.
 
     Attributes:
-        sign: 1, or -1 for the lowest.
+        sign: 1, or -1 for the lowest similarities.
     """
 
     sign: int
@@ -64,7 +64,7 @@ class Highest:
     _seen: int = 0
 
     def add(self, found: Extreme) -> None:
-        """Add one, and forget the least where there are too many."""
+        """Add a pair, and drop the least extreme one if there are too many."""
         self._seen += 1
         entry = (self.sign * found.pair.similarity, -self._seen, found)
         if len(self._heap) < MOST_PAIRS:
@@ -73,26 +73,26 @@ class Highest:
             heapq.heappushpop(self._heap, entry)
 
     def merge(self, other: "Highest") -> None:
-        """Add those of another, which come behind these."""
+        """Add the pairs of another object, as if they came after these."""
         for *_, found in sorted(other._heap, key=lambda entry: -entry[1]):
             self.add(found)
 
     def in_order(self) -> list[Extreme]:
-        """Return them, the extreme one first."""
+        """Return the pairs, most extreme first."""
         return [found for *_, found in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
 
 
 @dataclass(slots=True)
 class Figures:
-    """The distributions of a dataset.
+    """Distributions of a dataset.
 
     Attributes:
-        stats: as ``glitbuild stats`` prints them.
-        fine: the same, in narrow bins.
-        tokens: of CLIP a caption, start and end of text included.
-        beyond: captions of more tokens than a CLIP reads, by its context length.
-        worst: the pairs with the lowest similarity, one per image; a few of them.
-        best: with the highest.
+        stats: statistics as ``glitbuild stats`` prints them.
+        fine: the same statistics in narrow bins.
+        tokens: number of CLIP tokens per caption, start and end of text included.
+        beyond: number of captions with more tokens than a CLIP reads, by its context length.
+        worst: some of the pairs with the lowest similarity, one per image.
+        best: some of the pairs with the highest similarity, one per image.
     """
 
     stats: Stats = field(default_factory=Stats)
@@ -116,7 +116,7 @@ class Figures:
             self.best.add(Extreme(sample.best, sample, jpeg))
 
     def merge(self, other: "Figures") -> None:
-        """Add the figures of what comes behind these."""
+        """Add the distributions of the data that follows."""
         self.stats.merge(other.stats)
         self.fine.merge(other.fine)
         self.tokens.merge(other.tokens)
@@ -126,14 +126,14 @@ class Figures:
 
 
 def figures_of_shard(store: Store, entry: ShardEntry) -> Figures:
-    """Read a shard and count; in memory are one sample and those of the worst and best pairs.
+    """Collect the distributions of a shard, with only one sample and the extreme pairs in memory.
 
     Raises:
         DatasetError: the shard is damaged.
     """
     from glitbuild.clip.text import clip_tokenizer
 
-    tokenizer, figures = clip_tokenizer("ViT-B-16"), Figures()  # all of OpenAI's architectures have the same
+    tokenizer, figures = clip_tokenizer("ViT-B-16"), Figures()  # all OpenAI architectures share this tokenizer
     for sample, jpeg in read_shard(store, entry.name, entry.sha256):
         figures.add(sample, jpeg, tokenizer)
     return figures
@@ -142,13 +142,13 @@ def figures_of_shard(store: Store, entry: ShardEntry) -> Figures:
 def collect_figures(
     store: Store, manifest: Manifest, progress: Callable[[int], None], cluster: Cluster | None = None
 ) -> Figures:
-    """Read a dataset and count.
+    """Collect the distributions of a dataset.
 
     Args:
-        store: the dataset directory.
-        manifest: of the dataset.
-        progress: called with the number of samples done, a shard at a time.
-        cluster: where to read shards in parallel; None for this process.
+        store: dataset directory.
+        manifest: manifest of the dataset.
+        progress: called after each shard with the number of samples done.
+        cluster: Ray cluster that reads shards in parallel; None for this process.
 
     Raises:
         DatasetError: a shard is damaged.
@@ -169,15 +169,15 @@ TOTALS = {
     "objects": "detected regions",
     "boxes": "given regions",
 }
-"""Of the manifest, and what the page calls them."""
+"""Totals of the manifest, and their names on the page."""
 
 CROP_SIDE = 320
-"""Longer edge, in pixels, of a region's picture."""
+"""Longer side of a region's image, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A pair on the page: the region's crop as a URL, which region it is, and the sentence."""
+    """A pair on the page: crop of the region as a data URL, name of the region, and sentence."""
 
     crop: str
     name: str
@@ -192,21 +192,21 @@ class Shown:
 def write_statistics(
     store: Store, manifest: Manifest, out: str, plain: bool = False, cluster: Cluster | None = None
 ) -> Stats:
-    """Count what is in a dataset and write the page.
+    """Collect the distributions of a dataset and write the page.
 
     Args:
-        store: the dataset directory.
-        manifest: of the dataset.
-        out: the HTML file, a local path or an fsspec URL.
-        plain: progress as lines, also on a terminal.
-        cluster: where to read shards in parallel; None for this process.
+        store: dataset directory.
+        manifest: manifest of the dataset.
+        out: HTML file to write, a local path or an fsspec URL.
+        plain: whether to report progress as lines even on a terminal.
+        cluster: Ray cluster that reads shards in parallel; None for this process.
 
     Returns:
-        What ``glitbuild stats`` prints.
+        Statistics that ``glitbuild stats`` prints.
 
     Raises:
         ConfigError: the file can't be written.
-        DatasetError: a shard or a picture is damaged.
+        DatasetError: a shard or an image is damaged.
     """
     check_writable(out, [store.url], option="--html")
     with Progress("stats", manifest.totals["samples"], plain) as progress:
@@ -219,12 +219,12 @@ def statistics_page(name: str, manifest: Manifest, figures: Figures) -> bytes:
     """Return the page.
 
     Args:
-        name: of the dataset.
-        manifest: of the dataset.
-        figures: of the dataset.
+        name: name of the dataset.
+        manifest: manifest of the dataset.
+        figures: distributions of the dataset.
 
     Raises:
-        DatasetError: a picture is damaged.
+        DatasetError: an image is damaged.
     """
     stats = figures.stats
     return render(
@@ -291,7 +291,7 @@ def _shown(extreme: Extreme) -> Shown:
     try:
         picture = data_url(crop(extreme.jpeg, pair.box, CROP_SIDE))
     except OSError as error:
-        fix = "glitbuild validate lists all that is damaged"
+        fix = "run `glitbuild validate`, which lists all damage"
         raise DatasetError(f"sample {sample.key}", str(error), fix) from error
     image, name = sample.image, region_name(pair.region)
     return Shown(picture, name, pair.region, image.width, image.height, pair.text, pair.similarity, sample.key)

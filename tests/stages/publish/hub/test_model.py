@@ -108,7 +108,7 @@ def test_figures_that_are_none(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         plan_push(PushOptions(str(run), REPO, eval=str(tmp_path / "figures.json")))
     (tmp_path / "figures.json").write_text("[]")
-    with pytest.raises(ConfigError, match="not figures"):
+    with pytest.raises(ConfigError, match="not a file of metrics"):
         plan_push(PushOptions(str(run), REPO, eval=str(tmp_path / "figures.json")))
     (tmp_path / "figures.json").write_text("{")
     with pytest.raises(DatasetError, match="not JSON"):
@@ -121,7 +121,7 @@ def test_a_run_that_is_not_finished(run: Path) -> None:
         plan_push(PushOptions(str(run), REPO))
     (run / "run.json").write_text(json.dumps(RUN))
     (run / "open_clip_config.json").unlink()
-    with pytest.raises(ConfigError, match="no model there"):
+    with pytest.raises(ConfigError, match="contains no model"):
         plan_push(PushOptions(str(run), REPO))
 
 
@@ -142,7 +142,7 @@ def test_an_export_for_transformers(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_arrives(hub: Hub, run: Path) -> None:
-    for said in ("verified", "all were there"):
+    for said in ("verified", "all files were already there"):
         result = here("push", run, REPO, cwd=run)
         assert said in result.stdout, result.stderr
     files = hub.repos["model", REPO].refs["main"].files

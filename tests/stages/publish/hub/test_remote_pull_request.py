@@ -47,7 +47,7 @@ def test_it_is_a_draft_until_all_is_there_and_is_found_again(
     assert [each["status"] for each in repo.discussions] == ["draft", "open"]
     assert set(hub.received.values()) == {1}
     assert set(repo.written.values()) == {1}
-    assert "all were there" in here(*command, cwd=dataset).stdout
+    assert "all files were already there" in here(*command, cwd=dataset).stdout
     assert len(repo.discussions) == 2
 
 
@@ -62,5 +62,5 @@ def test_a_lost_answer_makes_no_second_pull_request(
 
 def test_where_nothing_is_lacking_there_is_no_pull_request(hub: Hub, dataset: Path) -> None:
     assert here("push", dataset, REPO, cwd=dataset).returncode == 0
-    assert "all were there" in here("push", dataset, REPO, "--create-pr", cwd=dataset).stdout
+    assert "all files were already there" in here("push", dataset, REPO, "--create-pr", cwd=dataset).stdout
     assert not hub.repos["dataset", REPO].discussions

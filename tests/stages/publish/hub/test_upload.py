@@ -67,7 +67,7 @@ def test_the_repository_is_the_folder_with_a_card_and_a_picture(hub: Hub, datase
 def test_a_second_push_sends_nothing(hub: Hub, dataset: Path) -> None:
     push(dataset)
     commits, received = len(repo_of(hub).commits), dict(hub.received)
-    assert "all were there" in push(dataset)
+    assert "all files were already there" in push(dataset)
     assert (len(repo_of(hub).commits), hub.received) == (commits, received)
 
 
@@ -206,7 +206,7 @@ def test_an_object_of_several_parts(hub: Hub, dataset: Path) -> None:
 def test_a_listing_of_several_pages(hub: Hub, dataset: Path) -> None:
     hub.page_size = 3
     push(dataset)
-    assert "all were there" in push(dataset)
+    assert "all files were already there" in push(dataset)
 
 
 def test_a_dataset_that_is_not_local_is_sent_as_well(
@@ -219,7 +219,7 @@ def test_a_dataset_that_is_not_local_is_sent_as_well(
     finally:
         remote.rm("/push-test", recursive=True)
     assert held(repo_of(hub).refs["main"]) == tree(dataset)
-    assert "all were there" in push(dataset)
+    assert "all files were already there" in push(dataset)
 
 
 def test_a_file_that_changed_on_the_disk_is_not_sent(hub: Hub, dataset: Path, tmp_path: Path) -> None:

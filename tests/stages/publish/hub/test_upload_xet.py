@@ -24,7 +24,7 @@ def test_the_repository_is_the_folder_and_everything_is_sent_once(xet: Hub, data
     assert xet.requests["xorb"]
     assert not xet.requests["put"]
     assert xet.signature not in result.stdout + result.stderr
-    assert "all were there" in here("push", dataset, REPO, cwd=dataset).stdout
+    assert "all files were already there" in here("push", dataset, REPO, cwd=dataset).stdout
 
 
 def test_a_pull_request(xet: Hub, dataset: Path) -> None:

@@ -55,8 +55,8 @@ def test_a_page_is_never_larger_than_its_limit(
     caplog.set_level("INFO")
     page = page_of(tmp_path, data)
     assert whole // 3 < len(page) <= whole // 2
-    assert "4 pictures were made smaller" in caplog.text
-    for most, says in ((texts + 3000, "however small"), (500, "captions alone")):
+    assert "4 images were shrunk" in caplog.text
+    for most, says in ((texts + 3000, "too many for one page"), (500, "captions alone")):
         monkeypatch.setattr(preview, "MOST_BYTES", most)
         with pytest.raises(ConfigError, match=says):
             page_of(tmp_path, data)

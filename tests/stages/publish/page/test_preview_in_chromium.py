@@ -175,7 +175,7 @@ def test_filters_leave_samples_with_such_a_pair(page_file: Path, open_page: Open
     text.fill("000000002")
     assert left(page) == ["2"]
     text.fill("no such words")
-    expect(page.get_by_text("No sample has such a pair.")).to_be_visible()
+    expect(page.get_by_text("No sample matches the filter.")).to_be_visible()
     assert left(page) == []
     text.press("Enter")  # nothing is sent anywhere
     assert page.url.startswith(page_file.as_uri())
@@ -198,7 +198,7 @@ def test_the_address_keeps_the_filter(page_file: Path, open_page: Open) -> None:
     again.goto(f"{page_file.as_uri()}#text=cat")
     assert left(again) == ["1"]
     again.keyboard.press("Tab")
-    again.get_by_role("link", name="Go to the samples").press("Enter")
+    again.get_by_role("link", name="Skip to the samples").press("Enter")
     assert left(again) == ["1"]
 
 

@@ -1,13 +1,13 @@
 "use strict";
 
-// All text is in the page already; this script only shows, hides and lights what is there.
+// All text is already in the page; this script only shows, hides and highlights it.
 
 const form = document.querySelector("form");
 const main = document.querySelector("main");
 const head = document.querySelector(".head");
 const samples = [...document.querySelectorAll(".sample")];
 
-// Pointing: what the pointer is on comes before what has the focus, and that before what a click has kept.
+// Highlighting: the element under the pointer wins over the focused one, and that over the one kept by a click.
 
 const pointed = { hover: null, focus: null, kept: null };
 let lit = null;
@@ -30,7 +30,7 @@ function light(target, on) {
   }
 }
 
-/** Dim the picture but for a region. */
+/** Dim the image except for a region. */
 function leaveOut(sample, region) {
   const value = (element, name) => Number(element.getAttribute(name));
   const outline = (x, y, width, height) => `M${x} ${y}h${width}v${height}h${-width}z`;
@@ -78,7 +78,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-/** Go to the next sample, or the one before, of those that the filter leaves. */
+/** Go to the next or previous sample among those that match the filter. */
 function go(step) {
   const left = samples.filter((sample) => !sample.hidden);
   const inside = left.indexOf(document.activeElement.closest(".sample"));
@@ -90,7 +90,7 @@ function go(step) {
   sample?.scrollIntoView({ block: "start" });
 }
 
-// The filter: samples stay that have a pair of the wanted kind, similarity and text.
+// The filter: only samples with a pair of the wanted kind, similarity and text are shown.
 
 const plain = (text) => text.normalize("NFKC").toLowerCase();
 const texts = new WeakMap();
@@ -134,7 +134,7 @@ function filter() {
   document.querySelector(".none").hidden = count > 0;
 }
 
-/** Do what the form says. */
+/** Apply the form's settings. */
 function apply() {
   filter();
   const given = new FormData(form);
@@ -142,7 +142,7 @@ function apply() {
   main.classList.toggle("show-unused", given.has("unused"));
 }
 
-/** Keep what the form says in the address, so that it can be passed on. */
+/** Store the form's settings in the URL, so that it can be shared. */
 function remember() {
   const given = new FormData(form);
   const state = new URLSearchParams([...given].filter(([, value]) => value)).toString();
@@ -163,7 +163,7 @@ head.addEventListener("input", () => { apply(); remember(); });
 form.querySelector("button").addEventListener("click", () => { form.reset(); apply(); remember(); });
 addEventListener("hashchange", () => { restore(); apply(); });
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // or the address would lose the filter
+  event.preventDefault(); // otherwise the URL would lose the filter
   main.focus();
 });
 
