@@ -94,7 +94,7 @@ def caption(options: CaptionOptions) -> Result:
         ...     glitbuild.caption("data/pairs", out="data/again", **server)
         ... except glitbuild.errors.ConfigError as error:
         ...     print(error.why)
-        its images have captions
+        its images already have captions
     """
     from glitbuild.stages.caption.command import run_caption
 

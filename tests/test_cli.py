@@ -140,7 +140,7 @@ def test_a_damaged_dataset_is_not_valid(folder: Path, tmp_path: Path) -> None:
         (["match", "{raw}", "--out", "{out}", "--detector", "./no/such.pt"], "no such file"),
         (["match", "{raw}", "--out", "{out}", "--detector", "{pickle}", "--workers", "0"], "--trust-detector"),
         (["match", "nowhere", "--out", "{out}", "--detector-sha256", "ab"], "not a SHA-256"),
-        (["match", "nowhere", "--out", "{out}", "--detector", "none", "--detector-sha256", "0" * 64], "no file"),
+        (["match", "nowhere", "--out", "{out}", "--detector", "none", "--detector-sha256", "0" * 64], "not a file"),
         (["match", "{raw}", "--out", "{out}", "--clip-model", "ViT-X-99", *LOCAL], "unknown architecture"),
         (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch", *LOCAL], "neither a file nor a tag"),
         (["match", "{raw}", "--out", "{out}", "--clip-pretrained", "nosuch.pt"], "no such file"),

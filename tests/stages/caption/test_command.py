@@ -384,7 +384,7 @@ def test_the_prompt_can_be_a_file(images: MakeImages, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "No such file"), (b"\xff", "can't decode"), (b" \n", "it is empty")]
+    ("content", "says"), [(None, "No such file"), (b"\xff", "can't decode"), (b" \n", "is empty")]
 )
 def test_a_prompt_that_is_none_is_refused(content: bytes | None, says: str, tmp_path: Path) -> None:
     if content is not None:
@@ -397,7 +397,7 @@ def test_a_dataset_that_has_captions_is_refused(images: MakeImages, tmp_path: Pa
     options = images(1)
     (tmp_path / "photos" / "000.txt").write_text("A caption.")
     run_ingest(IngestOptions((str(tmp_path / "photos"),), options.dir, overwrite=True))
-    with pytest.raises(ConfigError, match=r"its images have captions; .*--no-captions"):
+    with pytest.raises(ConfigError, match=r"its images already have captions; .*--no-captions"):
         run_caption(options)
 
 

@@ -123,7 +123,7 @@ def test_what_is_wrong_is_one_line_and_leaves_no_file(
         (["ViT-B-32", "scenes", "--pretrained", "no/such.pt"], "no such file"),
         (["RN50", "scenes", "--pretrained", "nosuchtag"], "nosuchtag"),
         (["damaged", "scenes"], "damaged"),
-        (["model", "scenes", "--markdown", "new/folder/figures.json"], "one file for both"),
+        (["model", "scenes", "--markdown", "new/folder/figures.json"], "the same file"),
         (["model", "scenes", "--markdown", "file/figures.md"], "can't be written to"),
     ],
 )

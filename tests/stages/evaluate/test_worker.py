@@ -176,7 +176,7 @@ def test_damaged_parts_are_named(encoder: ClipEncoder, scenes: Path, write_datas
     store = Store(str(copy))
     sidecar = Sidecar.read(store, "00001")
     assert sidecar
-    for content, says in ((lines[1:], "not about the samples"), ([b"{}\n"], "must contain")):
+    for content, says in ((lines[1:], "do not match the samples"), ([b"{}\n"], "must contain")):
         path.write_bytes(b"".join(content))
         with pytest.raises(DatasetError, match="not the one in the sidecar"):
             collect(encoder, copy, Plan((LOCALIZATION,), "truth", ""))

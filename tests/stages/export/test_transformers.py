@@ -102,7 +102,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"text_cfg": {"hf_tokenizer_name": "bert-base-uncased"}}, "bert-base-uncased"),
     ({"text_cfg": {"tokenizer_kwargs": {"clean": "canonicalize"}}}, "custom options"),
     ({"init_logit_bias": -10.0}, "logit bias"),
-    ({"preprocess": {"resize_mode": "longest"}}, "padded"),
+    ({"preprocess": {"resize_mode": "longest"}}, "pads images"),
 ]
 
 

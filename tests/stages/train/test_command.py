@@ -224,7 +224,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(
 def test_a_run_of_another_schema_is_refused(whole: Path, world: Path, tmp_path: Path) -> None:
     content = json.loads((whole / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps(content | {"schema": "glit-run/9"}))
-    with pytest.raises(DatasetError, match=r"glit-run/9, this version writes glit-run/1"):
+    with pytest.raises(DatasetError, match=r"glit-run/9, but this version writes glit-run/1"):
         run_train(options(world, tmp_path), plain=True)
 
 

@@ -105,7 +105,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no file": (lambda data: (data / "pairs" / "00001.parquet").unlink(), 1, "pairs/00001.parquet: missing"),
     "cut": (lambda data: (data / "shards" / "00000.tar").write_bytes(b"x"), 1, "it has 1 bytes instead of 10,240"),
     "no sidecar": (lambda data: (data / "shards" / "00002.json").unlink(), 1, "00002.json"),
-    "no sizes": (lambda data: (data / SIZES).unlink(), 1, f"{SIZES}: missing"),
+    "no sizes": (lambda data: (data / SIZES).unlink(), 1, f"{SIZES}: it is missing"),
     "another": (lambda data: shutil.rmtree(data), 2, "no such dataset directory"),
 }
 

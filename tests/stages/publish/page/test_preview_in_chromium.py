@@ -225,7 +225,7 @@ def test_a_screen_reader_hears_which_sentence_has_which_region(page_file: Path, 
     for name in names:
         expect(sample_of(page, 0).get_by_role("button", name=name)).to_have_count(1)
     expect(page.get_by_role("article", name="Sample 000000001")).to_have_count(1)
-    expect(page.get_by_role("img", name="Picture 000000001")).to_have_count(1)
+    expect(page.get_by_role("img", name="Image 000000001")).to_have_count(1)
     assert page.locator("output").get_attribute("aria-live") == "polite"
 
 

@@ -144,7 +144,7 @@ def test_pairs_come_with_the_crop_of_their_region_and_their_sentence(page_file: 
     expect(worst.first).to_contain_text("Nothing stirs.")
     expect(worst.first).to_contain_text("-0.10")
     expect(best.first).to_contain_text("Dog number 15 sits.")
-    picture = best.first.get_by_role("img", name="dog in picture 000000015")
+    picture = best.first.get_by_role("img", name="dog in image 000000015")
     url = picture.get_attribute("src") or ""
     assert Image.open(BytesIO(b64decode(url.partition(",")[2]))).size == (41, 50)
     assert page.get_by_text("onerror=alert(1)").text_content() == HOSTILE
