@@ -78,7 +78,10 @@ def read_pairs(file: IO[bytes]) -> list[dict[str, Any]]:
     """Read the rows of one shard's pairs table."""
     import pyarrow.parquet as pq
 
-    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    # `read_table` would leave a thread that still holds the file when it returns; if Python exits at that moment,
+    # the process aborts (arrow issues 33975 and 34314).
+    with pq.ParquetFile(file, pre_buffer=False) as table:
+        rows: list[dict[str, Any]] = table.read(use_threads=False).to_pylist()
     return rows
 
 

@@ -1,5 +1,7 @@
+import io
 import itertools
 import json
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +19,7 @@ from glitbuild.shards.manifest import remove_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import HashingFile, Store
-from glitbuild.shards.writer import Outcome, pair_rows, read_pairs, write_shard
+from glitbuild.shards.writer import Outcome, pair_rows, read_pairs, write_pairs, write_shard
 from tests.factories import jpeg, matched_sample_with_jpeg, matched_samples, samples
 
 INGEST, MATCH = {"stage": "ingest"}, {"stage": "match"}
@@ -183,3 +185,13 @@ def test_any_number_of_skipped_rows_takes_no_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert (sidecar.skipped, read) == ({"image_empty": count}, 1000 * count)
     assert peak < 8 << 20 < sidecar.files["skipped/00000.jsonl"].bytes
+
+
+def test_nothing_holds_a_pairs_table_once_it_is_read() -> None:
+    """A thread that still held the file when Python exits would abort the process."""
+    content = io.BytesIO()
+    write_pairs(content, [], {"stage": "match"})
+    for _ in range(50):
+        file = io.BytesIO(content.getvalue())
+        read_pairs(file)
+        assert sys.getrefcount(file) == 2  # the variable and the argument
