@@ -26,6 +26,8 @@ def report_training(done: "Trained", out: str) -> None:
     click.echo(f"{out}: {what}, {done.images_per_second:.1f} images/s")
     click.echo(f"  sentences beyond the last token: {done.sentences_beyond:,}")
     click.echo(f"  regions outside the model's crop: {done.boxes_outside:,}")
+    if done.best_step is not None:
+        click.echo(f"  best on --val: step {done.best_step:,}, recall@1 {done.best_recall:.2f} %, in {out}/best")
 
 
 def report_export(done: "Exported", to: str) -> None:

@@ -1,5 +1,6 @@
 """The manifest of a dataset: written last, it marks the dataset as complete and lists its contents."""
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
@@ -155,6 +156,11 @@ def open_dataset(url: str) -> tuple[Store, Manifest]:
         why = "the dataset isn't finished: it has no manifest.json" if unfinished else "not a dataset directory"
         raise ConfigError(url, why, "complete the command that makes it (glitbuild ingest or match)")
     return store, manifest
+
+
+def identity(manifest: Manifest) -> str:
+    """Return the SHA-256 over the checksums of a dataset's shards, which stands for all its samples."""
+    return hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()
 
 
 def require_captions(url: str, manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.records import Box
-from glitbuild.stages.evaluate.retrieval import Ranks, hit_probability
+from glitbuild.retrieval import Ranks, hit_probability
 
 KS = (5, 10, 15)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.errors import EvaluationError
+from glitbuild.retrieval import DEPTH, Hits, Retrieval, average_precision, retrieve
 from glitbuild.stages.evaluate.embedded import Embedded
 from glitbuild.stages.evaluate.localization import KS as PATCHES
 from glitbuild.stages.evaluate.options import (
@@ -19,7 +20,6 @@ from glitbuild.stages.evaluate.options import (
     EvalOptions,
     Plan,
 )
-from glitbuild.stages.evaluate.retrieval import DEPTH, Hits, Retrieval, average_precision, retrieve
 from glitbuild.stages.evaluate.robustness import disturb
 
 RESAMPLES = 10_000

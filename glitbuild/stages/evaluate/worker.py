@@ -17,6 +17,7 @@ from glitbuild.errors import DatasetError
 from glitbuild.flism.regions import pixels
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.records import Box, MatchedPair, Sample
+from glitbuild.retrieval import average_sentences
 from glitbuild.shards.layout import parse, truth_path
 from glitbuild.shards.manifest import ShardEntry
 from glitbuild.shards.reader import read_listed, read_shard
@@ -24,7 +25,6 @@ from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.embedded import Embedded, Gathering
 from glitbuild.stages.evaluate.localization import patch_centres, patches_in_boxes
 from glitbuild.stages.evaluate.options import AVERAGING, TRUTH, Plan
-from glitbuild.stages.evaluate.retrieval import average_sentences
 from glitbuild.stages.evaluate.robustness import SplitCaption
 
 

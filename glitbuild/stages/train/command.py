@@ -1,6 +1,5 @@
 """The ``train`` command: check, start or resume, train in one or more processes, return the result."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.options import TRAIN, content_of
-from glitbuild.shards.manifest import Manifest, open_dataset, require_captions
+from glitbuild.shards.manifest import Manifest, identity, open_dataset, require_captions
 from glitbuild.shards.output import locked
 from glitbuild.shards.reader import check_shards
 from glitbuild.shards.sidecar import Config
@@ -35,6 +34,8 @@ class Trained:
         boxes_outside: number of regions that the model's centre crop removed, summed over all steps.
         done_before: whether the run was already done.
         images_per_second: throughput of this call.
+        best_step: step of the best model on the validation dataset, in the run's ``best`` folder; None without one.
+        best_recall: its recall@1 in percent, the mean of both directions.
     """
 
     steps: int
@@ -44,6 +45,8 @@ class Trained:
     boxes_outside: int
     done_before: bool = False
     images_per_second: float = 0.0
+    best_step: int | None = None
+    best_recall: float = 0.0
 
 
 def run_train(options: TrainOptions, plain: bool = False) -> Trained:
@@ -59,9 +62,9 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
         TrainingError: a loss is NaN or infinite, memory is too small, or a process died.
     """
     store, manifest = open_dataset(options.dir)
-    require_captions(options.dir, manifest)
-    if manifest.config.get("stage") != "match":
-        raise DatasetError(options.dir, "its records have no best_pair", "run `glitbuild match` on it first")
+    require_matched(options.dir, manifest)
+    if options.val:
+        require_validation(options.val)
     clip = ClipSpec.parse(options.model, options.pretrained, options.facts, TRAIN)
     sizes = tuple(entry.samples for entry in manifest.shards)
     plan = Plan(sizes, options.seed, options.batch_size, options.world_size)
@@ -73,7 +76,7 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
     if store.is_local and (options.cache or options.cache_size):
         name = "--cache" if options.cache else "--cache-size"
         raise ConfigError(name, f"{options.dir} is local, so no shard is downloaded", f"omit {name}")
-    reads = [options.dir, *([str(cache.folder)] if cache else [])]
+    reads = [options.dir, *filter(None, [options.val]), *([str(cache.folder)] if cache else [])]
     folder.check([*reads, *(name for name in (clip.model, clip.pretrained) if Path(name).is_absolute())])
     with locked(folder.path, options.out):
         if done := folder.done():  # another process finished the run in the meantime
@@ -88,8 +91,42 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
         state, rate = _train(options, source, cache, clip, plan, folder, plain)
         done = {"steps": total, "epochs": options.epochs, "samples": count}
         done |= {"sentences_beyond": state.sentences_beyond, "boxes_outside": state.boxes_outside}
+        if state.step < total:
+            log.warning("train: asked to end, so step %d of %d was saved as a checkpoint", state.step, total)
+            raise KeyboardInterrupt
+        if options.val:
+            from glitbuild.stages.train.validation import MEAN, Best
+
+            best = Best(folder.path, identity(open_dataset(options.val)[1]))
+            done |= {"best_step": best.step, "best_recall": best.metrics[MEAN]}
         folder.finish(done)
         return Trained(**done, images_per_second=rate)
+
+
+def require_matched(url: str, manifest: Manifest) -> None:
+    """Check that a dataset was made by ``match``.
+
+    Raises:
+        DatasetError: it was not.
+    """
+    require_captions(url, manifest)
+    if manifest.config.get("stage") != "match":
+        raise DatasetError(url, "its records have no best_pair", "run `glitbuild match` on it first")
+
+
+def require_validation(url: str) -> None:
+    """Check that a dataset can be validated on.
+
+    Raises:
+        ConfigError: it doesn't exist or has no samples.
+        DatasetError: it is not matched, or a shard is damaged.
+    """
+    store, manifest = open_dataset(url)
+    require_matched(url, manifest)
+    if not manifest.totals["samples"]:
+        raise ConfigError(f"--val {url}", "it has no samples", "give a dataset that has some")
+    if store.is_local:
+        check_shards(store, manifest.shards)
 
 
 def _train(
@@ -126,5 +163,9 @@ def _train(
 def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
     # What is compared is how the checkpoint is read, not which option or file decided it.
     config = content_of(options) | clip.changes
-    shards = hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()
-    return config | {"stage": "train", "dir": f"sha256:{shards}", "model": clip.name, "pretrained": clip.identity}
+    return config | {
+        "stage": "train",
+        "dir": f"sha256:{identity(manifest)}",
+        "model": clip.name,
+        "pretrained": clip.identity,
+    }

@@ -203,6 +203,10 @@ class Batches(Dataset[Batch]):
         """Return the keys of the samples at the given places."""
         return tuple(self._shards.read(place)[0].key for place in places)
 
+    def digests(self, places: Iterable[Place]) -> list[str]:
+        """Return the SHA-256 of the image of each sample at the given places."""
+        return [self._shards.read(place)[0].image.sha256 for place in places]
+
     def _example(self, place: Place) -> Example:
         sample, jpeg = self._shards.read(place)
         return self._maker.make(sample, jpeg, (self._seed, place.epoch, place.shard, place.row))

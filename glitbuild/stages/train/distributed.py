@@ -1,8 +1,11 @@
 """Training in several processes through Ray Train."""
 
 import json
+import logging
+import math
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -12,11 +15,12 @@ from typing import Any, TypeVar
 from glitbuild.engine.cluster import Cluster, connected, no_gpus
 from glitbuild.engine.lifeline import Lifeline
 from glitbuild.errors import ClusterError, ConfigError, GlitbuildError, TrainingError
-from glitbuild.stages.train.folder import LINES, State, last_step
+from glitbuild.stages.train.folder import LINES, RAY, State, last_step
 from glitbuild.stages.train.loop import Job, prepare, train
 from glitbuild.stages.train.losses import Group
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.stopping import STOP, StopRequest
 
 Result = TypeVar("Result")
 
@@ -29,8 +33,13 @@ DEATHS = frozenset(
 
 GO_ON = "run the same command again to resume from its checkpoint"
 
-RAY, STATE = "ray", "state.json"
-"""Name of the folder in which Ray Train keeps its own files during a run, and of the progress file in it."""
+STATE = "state.json"
+"""Name of the progress file in the folder with Ray Train's own files."""
+
+STOP_SECONDS = 45.0
+"""Time that the processes have for their checkpoint once the run was asked to end."""
+
+log = logging.getLogger(__name__)
 
 
 def check_gpus(options: TrainOptions) -> None:
@@ -46,7 +55,10 @@ def check_gpus(options: TrainOptions) -> None:
 
 
 def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Callable[[int], None]) -> State:
-    """Train in as many processes as the options ask for.
+    """Train in as many processes as the options ask for; restart them if one dies.
+
+    After a restart the training continues from its last checkpoint with the same samples in the same order. Ray
+    Train's own ``FailureConfig`` would restart after any error, also after one that will occur again.
 
     Args:
         job: description of the training.
@@ -65,7 +77,21 @@ def train_with_ray(job: Job, plan: Plan, begin: Callable[[], None], report: Call
         with connected(Cluster(options.world_size + 1, address=options.ray_address)) as lifeline:
             _check_room(job)
             begin()
-            return _fit(job, plan, lifeline, report)
+            images = _images(Path(job.run), plan)
+            for left in reversed(range(options.restarts + 1)):
+                try:
+                    return _fit(job, lifeline, report, images)
+                except Exception as error:
+                    if not left or not _died(error):
+                        raise
+                step = last_step(Path(job.run)) or 0
+                log.warning("train: a process died; starting again from step %d (%d restarts left)", step, left - 1)
+                shutil.rmtree(Path(job.run) / RAY, ignore_errors=True)
+                try:
+                    _check_room(job)
+                except ConfigError as error:
+                    raise TrainingError(job.run, f"a node of the cluster is lost: {error}", GO_ON) from error
+            raise AssertionError("the last attempt returns or raises")
     except (ConfigError, ClusterError):
         raise
     except Exception as error:
@@ -86,7 +112,8 @@ def _check_room(job: Job) -> None:
         raise ConfigError(f"--workers {options.workers}", why, "ask for fewer")
 
 
-def _fit(job: Job, plan: Plan, lifeline: Lifeline, report: Callable[[int], None]) -> State:
+def _fit(job: Job, lifeline: Lifeline, report: Callable[[int], None], images: Iterator[int]) -> State:
+    """Train until the end, an error, or a request to end."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -98,19 +125,26 @@ def _fit(job: Job, plan: Plan, lifeline: Lifeline, report: Callable[[int], None]
         run_config=RunConfig(name=RAY, storage_path=job.run),
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
     )
-    images = _images(run, plan)
-    # Calls to a dead Ray may never return, so another thread makes this one.
-    fitted = _in_background(trainer.fit)
-    while True:
-        try:
-            fitted.result(SECONDS_BETWEEN_LOOKS)
-            break
-        except TimeoutError:
-            if fitted.done():  # the error came from the training, not from Ray
-                raise
-        finally:
-            report(next(images))
-        lifeline.check()
+    stop, latest = run / RAY / STOP, math.inf
+    with StopRequest(stop) as request:
+        # Calls to a dead Ray may never return, so another thread makes this one.
+        fitted = _in_background(trainer.fit)
+        while True:
+            try:
+                fitted.result(SECONDS_BETWEEN_LOOKS)
+                break
+            except TimeoutError:
+                if fitted.done():  # the error came from the training, not from Ray
+                    raise
+            finally:
+                report(next(images))
+            lifeline.check()
+            if request.asked and latest == math.inf:
+                latest = time.monotonic() + STOP_SECONDS
+                stop.parent.mkdir(exist_ok=True)
+                stop.touch()
+            if time.monotonic() > latest:
+                raise KeyboardInterrupt
     return State(**json.loads((run / RAY / STATE).read_text()))
 
 
@@ -158,6 +192,13 @@ def _cause(error: BaseException, run: str) -> GlitbuildError:
     return TrainingError(run, f"a process failed: {why}", GO_ON)
 
 
+def _died(error: BaseException) -> bool:
+    """Return whether an error of Ray Train says that a process died, and not that one failed."""
+    every = list(_causes(error))
+    failed = any(isinstance(found, GlitbuildError) for found in every)
+    return not failed and any(type(found).__name__ in DEATHS for found in every)
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes, for all failed processes: one may have failed because another one died."""
     seen: BaseException | None = error
@@ -172,7 +213,7 @@ def _images(run: Path, plan: Plan) -> Iterator[int]:
     """Yield the number of images trained on since the last call, according to the run's log."""
     known = last_step(run) or 0
     while True:
-        step = max(known, _last_logged(run / LINES, known))
+        step = max(known, _last_logged(run / LINES, known))  # after a restart, not before where it was
         yield plan.images(step) - plan.images(known)
         known = step
 

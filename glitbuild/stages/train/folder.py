@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-FOLDER = "checkpoints"
+FOLDER, RAY = "checkpoints", "ray"
+"""Names of the folders with the checkpoints, and with Ray Train's own files during a run of several processes."""
+
 KEPT = 2
 """Number of checkpoints kept: the last one and the one before it."""
 
@@ -158,7 +160,8 @@ class RunLog:
 
         path = run / LINES
         before = path.read_text().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in before if line.endswith("\n") and json.loads(line)["step"] <= step]
+        # Line 0, the validation before the first step, is written again by a run that starts there.
+        kept = [line for line in before if line.endswith("\n") and step and json.loads(line)["step"] <= step]
         write_whole(path, "".join(kept))
         self._lines: TextIO = path.open("a")
         self._board: Any = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)

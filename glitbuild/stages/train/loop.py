@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,15 +19,15 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.clip.towers import stretch
+from glitbuild.clip.towers import stretch, text_tower
 from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
 from glitbuild.options import blaming
-from glitbuild.shards.manifest import ShardEntry, open_dataset
+from glitbuild.shards.manifest import ShardEntry, identity, open_dataset
 from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
-from glitbuild.stages.train.folder import RunLog, State, load_checkpoint, save_checkpoint
-from glitbuild.stages.train.losses import Group, Objective, Views
+from glitbuild.stages.train.folder import RAY, RunLog, State, load_checkpoint, save_checkpoint
+from glitbuild.stages.train.losses import GLOBAL, Group, Objective, Views
 from glitbuild.stages.train.optim import (
     backward,
     explained,
@@ -37,6 +38,8 @@ from glitbuild.stages.train.optim import (
 )
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.stopping import STOP, StopRequest
+from glitbuild.stages.train.validation import Best, Validation
 from glitbuild.tsl import to_input
 
 MOST_SCALE = math.log(100)
@@ -95,6 +98,7 @@ class Training:
         batches: dataset of the batches.
         input_size: side of the model's input in pixels.
         optimizer: optimizer of the trained parameters.
+        validation: evaluation on the validation dataset, if there is one.
     """
 
     job: Job
@@ -108,6 +112,7 @@ class Training:
     batches: Batches
     input_size: int
     optimizer: torch.optim.Optimizer
+    validation: Validation | None = None
 
 
 def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | None = None) -> Training:
@@ -145,13 +150,40 @@ def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | 
 
     # Optimizer: only of the parameters that the losses reach.
     blank = replace(batches[[]], keys=("",)).to(device)
-    with computing(device):
+    with computing(device, options.precision):
         features = views(blank)
     freeze_unreached(model, pieces.objective(options.weights)(features)["loss"], options)
     parameters = parameter_groups(model, options.weight_decay)
     optimizer = torch.optim.AdamW(parameters, lr=options.lr, fused=device != "cpu")
     shards, size = manifest.shards, preprocess.size
-    return Training(job, device, group, shards, plan, model, views, objective, batches, size, optimizer)
+    found = Training(job, device, group, shards, plan, model, views, objective, batches, size, optimizer)
+    return with_validation(found, maker, pieces) if options.val else found
+
+
+def with_validation(training: Training, maker: ExampleMaker, pieces: Pieces) -> Training:
+    """Return a training with its validation.
+
+    Raises:
+        DatasetError: the validation dataset is damaged.
+    """
+    options, group = training.job.options, training.group
+    assert options.val
+    store, manifest = open_dataset(options.val)
+    url = store.root if store.is_local else store.url
+    sizes = tuple(entry.samples for entry in manifest.shards)
+    plan = Plan(sizes, 0, min(options.batch_size, sum(sizes)), group.size)
+    validation = Validation(
+        pieces.batches(url, manifest, replace(maker, pairs="best"), plan, None),
+        plan,
+        pieces.views(training.model, options.losses | {GLOBAL}),
+        training.objective,
+        group,
+        training.device,
+        options.loader_workers,
+        options.accumulate,
+        identity(manifest),
+    )
+    return replace(training, validation=validation)
 
 
 def train(training: Training, report: Callable[[State, int], None]) -> State:
@@ -160,6 +192,10 @@ def train(training: Training, report: Callable[[State, int], None]) -> State:
     Args:
         training: training of this process; its model is modified.
         report: called after each step with the progress of the run and the number of images of the step.
+
+    Returns:
+        Progress of the run. If the run was asked to end (``StopRequest``), fewer steps than planned are done, and
+        there is a checkpoint of the last one instead of a model.
 
     Raises:
         DatasetError: the last checkpoint or a sample is damaged.
@@ -173,44 +209,74 @@ def train(training: Training, report: Callable[[State, int], None]) -> State:
     views: Any = training.views
     if group.size > 1:
         views = DistributedDataParallel(views, broadcast_buffers=False)
+    mixed = partial(computing, device, options.precision)
     log = RunLog(run, state.step, asdict(options), options.wandb) if first else None
     places = plan.steps(options.epochs, group.rank, state.step)
     ahead = Ahead(job.source, training.shards, plan, options.epochs, job.cache) if job.cache else None
+    validation = training.validation
+    best = Best(run, validation.dataset) if validation and first else None
+    if validation and not state.step:
+        values = validation.run(model, mixed)
+        if log and best:
+            log.write(0, values)
+            best.offer(0, values, model, job.clip.model_cfg())
 
-    for batch in load(training.batches, places, options.loader_workers, device != "cpu", ahead):
-        start, shares = time.perf_counter(), plan.shares(state.step)
-        lr = options.lr * rate(state.step, steps, options.warmup)
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = lr
-        with explained(options, job.run, device, state.step, shares[group.rank]):
-            here = batch.to(device)
-            losses = backward(
-                views, here, training.objective, options.accumulate, partial(computing, device), shares
-            )
-            values, beyond, outside = over_all(group, losses, here, training.input_size)
-            if not math.isfinite(values["loss"]):
-                stop(training, state.step, values, batch)
-            if options.clip_grad:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_grad)
-            optimizer.step()
-            optimizer.zero_grad()
-            with torch.no_grad():
-                model.logit_scale.clamp_(max=MOST_SCALE)
-        seconds = group.largest(time.perf_counter() - start, device)
-        state.step += 1
-        state.sentences_beyond += beyond
-        state.boxes_outside += outside
-        report(state, sum(shares))
-        if log:
+    with StopRequest(run / RAY / STOP) as request:
+        end = time.perf_counter()
+        for batch in load(training.batches, places, options.loader_workers, device != "cpu", ahead):
+            start, shares = time.perf_counter(), plan.shares(state.step)
+            lr = options.lr * rate(state.step, steps, options.warmup)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = lr
+            with explained(options, job.run, device, state.step, shares[group.rank]):
+                here = batch.to(device)
+                losses = backward(views, here, training.objective, options.accumulate, mixed, shares)
+                values, beyond, outside = over_all(group, losses, here, training.input_size)
+                if not math.isfinite(values["loss"]):
+                    stop(training, state.step, values, batch)
+                if options.clip_grad:
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_grad)
+                optimizer.step()
+                optimizer.zero_grad()
+                with torch.no_grad():
+                    model.logit_scale.clamp_(max=MOST_SCALE)
+            now = time.perf_counter()
+            own = (now - start, now - end, peak_memory(device), float(request.asked))
+            seconds, since_last, memory, asked = group.largest(own, device)
+            end = now
+            state.step += 1
+            state.sentences_beyond += beyond
+            state.boxes_outside += outside
+            report(state, sum(shares))
             values |= {"epoch": (state.step - 1) // plan.batches, "lr": lr}
             values |= {"logit_scale": float(model.logit_scale.detach().exp()), "step_seconds": seconds}
-            log.write(state.step, values)
-        if first and state.step % options.save_every == 0 and state.step < steps:
-            save_checkpoint(run, state, model, optimizer)
+            values |= {"images_per_second": sum(shares) / since_last, "memory_gib": memory}
+            if validation and (state.step % options.val_every == 0 or state.step == steps):
+                values |= (metrics := validation.run(model, mixed))
+                if best:
+                    best.offer(state.step, metrics, model, job.clip.model_cfg())
+                end = time.perf_counter()
+            if log:
+                log.write(state.step, values)
+            if first and state.step < steps and (asked or state.step % options.save_every == 0):
+                save_checkpoint(run, state, model, optimizer)
+            if asked and state.step < steps:
+                break
     if log:
         log.close()
-        save_model(run, model, job.clip.model_cfg())
+        if state.step == steps:
+            save_model(run, model, job.clip.model_cfg())
     return state
+
+
+def peak_memory(device: str) -> float:
+    """Return the most memory that this process has used so far, in GiB: of the GPU, or else of the machine."""
+    if device == "cpu":
+        import resource
+
+        # In KiB on Linux, in bytes on macOS.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    return torch.cuda.max_memory_allocated(device) / 2**30
 
 
 def load_model(job: Job, device: str) -> Any:
@@ -229,6 +295,12 @@ def load_model(job: Job, device: str) -> Any:
     with blaming(job.clip.shown):
         stretch(model)
     model.train()
+    if job.options.grad_checkpointing:
+        model.set_grad_checkpointing()
+    if job.options.compile:
+        for tower in (model.visual.transformer, text_tower(model).transformer):
+            for block in tower.resblocks:  # compiled in place: names and weights stay the same
+                block.compile()
     # Same semantics as open_clip's own options: all but the last groups or layers are locked.
     if job.options.unlocked_image_groups is not None:
         model.lock_image_tower(unlocked_groups=job.options.unlocked_image_groups)
@@ -237,9 +309,12 @@ def load_model(job: Job, device: str) -> Any:
     return model
 
 
-def computing(device: str) -> AbstractContextManager[Any]:
-    """Return the context in which the model computes: bfloat16 autocast on a GPU."""
-    return nullcontext() if device == "cpu" else torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+def computing(device: str, precision: str = "auto") -> AbstractContextManager[Any]:
+    """Return the context in which the model computes: autocast to bfloat16, unless it computes in float32."""
+    kind = torch.device(device).type
+    if precision == "fp32" or (precision == "auto" and kind == "cpu"):
+        return nullcontext()
+    return torch.autocast(kind, dtype=torch.bfloat16)
 
 
 def freeze_unreached(model: torch.nn.Module, loss: Tensor, options: TrainOptions) -> None:

@@ -44,9 +44,12 @@ class Group:
             torch.distributed.all_reduce(whole)
         return whole
 
-    def largest(self, value: float, device: str) -> float:
-        """Return the largest value of all processes."""
-        return value if self.size == 1 else float(self.table(torch.tensor([value], device=device)).max())
+    def largest(self, values: Sequence[float], device: str) -> list[float]:
+        """Return the largest of each value over all processes."""
+        found: list[float] = list(values)
+        if self.size > 1:
+            found = self.table(torch.tensor(found, device=device)).amax(dim=0).tolist()
+        return found
 
     def rows(self, own: Tensor, shares: Sequence[int]) -> Tensor:
         """Return the rows of all processes in the order of their ranks, with gradients.

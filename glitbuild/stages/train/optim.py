@@ -63,7 +63,11 @@ def step_too_large(options: TrainOptions, run: str, device: str, step: int, shar
     where = "the GPU" if device.startswith("cuda") else "this machine"
     what = f"step {step} with --batch-size {options.batch_size} and --accumulate {options.accumulate}"
     parts = min(2 * options.accumulate, share)
-    if parts > options.accumulate:
+    if not options.grad_checkpointing:
+        fix = "run the same command again with --grad-checkpointing"
+        fix += f", or --accumulate {parts}" if parts > options.accumulate else ""
+        fix += ": the same steps in less memory"
+    elif parts > options.accumulate:
         fix = f"run the same command again with --accumulate {parts}: the same steps in less memory"
     else:
         fix = "one sample alone is too much: --accumulate can't be raised; choose a smaller --model or --batch-size"
@@ -106,12 +110,12 @@ def backward(
         losses = objective(features, shares)
         losses["loss"].backward()
         return losses
-    size = max(1, -(-len(batch) // parts))
-    # A process without samples computes its blank row once, because the others wait for its gradients.
-    pieces = [batch.part(start, start + size) for start in range(0, len(batch), size)] or [batch]
+    pieces = parts_of(batch, parts)
     with torch.no_grad(), computing():
         known = [views(piece) for piece in pieces]
-    leaves = _joined(known)
+    leaves = {name: value.detach() for name, value in joined(known).items()}
+    for value in leaves.values():
+        value.requires_grad_(value.is_floating_point())
     losses = objective(leaves, shares)
     losses["loss"].backward()
     gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
@@ -123,7 +127,7 @@ def backward(
         with waiting:
             with computing():
                 features = views(piece)
-            start = number * size
+            start = sum(map(len, pieces[:number]))
             names = [name for name in gradients if name != "logit_scale" or last]
             names = [name for name in names if features[name].requires_grad]  # the others belong to a locked tower
             onward = [
@@ -135,13 +139,19 @@ def backward(
     return losses
 
 
-def _joined(parts: list[Features]) -> Features:
-    """Return the features of all parts as leaves of a separate graph."""
-    leaves: Features = {}
-    for name, first in parts[0].items():
-        value = first if name == "logit_scale" else torch.cat([part[name] for part in parts])
-        leaves[name] = value.detach().requires_grad_(value.is_floating_point())
-    return leaves
+def parts_of(batch: Batch, parts: int) -> list[Batch]:
+    """Return a batch in up to ``parts`` parts of about equal size."""
+    size = max(1, -(-len(batch) // parts))
+    # A process without samples computes its blank row once, because the others wait for it.
+    return [batch.part(start, start + size) for start in range(0, len(batch), size)] or [batch]
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Return the features of all parts of a batch."""
+    return {
+        name: first if name == "logit_scale" else torch.cat([part[name] for part in parts])
+        for name, first in parts[0].items()
+    }
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

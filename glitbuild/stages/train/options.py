@@ -12,6 +12,7 @@ from glitbuild.stages.train.cache import cache_folder, size_in_bytes
 
 LOSSES = ("global", "local", "tsl")
 PAIRS = ("best", "top3", "all")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,22 @@ class TrainOptions(FactOptions):
             "Train only the last N layers of the text tower.", absent="all", least=0, content=Content.YES
         ),
     )
+    precision: str = field(
+        default="auto",
+        metadata=about(
+            "Precision of the model's computation: fp32, or bf16 autocast; auto is bf16 on a GPU, fp32 on a CPU.",
+            choices=PRECISIONS,
+            content=Content.IF_SET,
+        ),
+    )
+    grad_checkpointing: bool = field(
+        default=False,
+        metadata=about("Recompute activations in the backward pass: the same steps in less memory, but slower."),
+    )
+    compile: bool = field(
+        default=False,
+        metadata=about("Compile the layers with torch.compile: the first steps are slow, the others faster."),
+    )
     gpus: int | None = field(
         default=None,
         metadata=about("Number of GPUs, one process each, through Ray.", absent="one process", least=1),
@@ -99,6 +116,15 @@ class TrainOptions(FactOptions):
         default=None, metadata=about("Maximum size of the cache, such as 500MB.", absent="50GB", numeric=True)
     )
     save_every: int = field(default=500, metadata=about("Steps between checkpoints.", least=1))
+    val: str | None = field(
+        default=None,
+        metadata=about("Matched dataset to validate on; the best model is kept in RUN/best."),
+    )
+    val_every: int = field(default=500, metadata=about("Steps between validations.", least=1))
+    restarts: int = field(
+        default=3,
+        metadata=about("Restarts from the last checkpoint after one of several processes died.", least=0),
+    )
     seed: int = field(default=0, metadata=about("Seed for the order of the samples.", least=0, content=Content.YES))
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
     wandb: bool = field(default=False, metadata=about("Log to Weights & Biases too."))

@@ -27,7 +27,7 @@ from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
 from tests.proxy import CountingProxy
 from tests.run import here
-from tests.stages.train.worlds import matched_scenes, save_small_clip, small_clip
+from tests.stages.train.worlds import TIMES, matched_scenes, save_small_clip, small_clip
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def url(world: Path, s3: str, proxy: CountingProxy, monkeypatch: pytest.MonkeyPa
 
 def log(run: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "step_seconds"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 
 
 def size(world: Path) -> int:

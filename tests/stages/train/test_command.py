@@ -148,6 +148,70 @@ def test_killed_at_a_random_moment_and_run_again_it_is_the_same(world: Path, tmp
     assert same(tmp_path / "whole", run)
 
 
+def test_sigterm_saves_the_step_and_the_same_command_goes_on_bit_for_bit(world: Path, tmp_path: Path) -> None:
+    command = [
+        GLITBUILD,
+        "train",
+        world / "pairs",
+        "--model",
+        world / "base",
+        "--epochs",
+        "40",
+        "--batch-size",
+        "5",
+    ]
+    command += ["--lr", "1e-3", "--loader-workers", "1", "--save-every", "9999", "--out"]
+    environment, run = os.environ | {"OMP_NUM_THREADS": "1"}, tmp_path / "stopped"
+    process = subprocess.Popen([*command, run], env=environment, stderr=subprocess.PIPE, text=True)
+    log = run / "log.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 5):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    saved = [path.name for path in (run / FOLDER).iterdir()]
+    last = json.loads(log.read_text().splitlines()[-1])["step"]
+    assert saved == [f"{last:08d}"]
+    assert f"step {last} of 160" in errors
+    assert "resume" in errors.splitlines()[-1]
+    subprocess.run([*command, run, "--resume"], env=environment, check=True)
+    subprocess.run([*command, tmp_path / "whole"], env=environment, check=True)
+    assert same(tmp_path / "whole", run)
+    assert [json.loads(line)["step"] for line in log.open()] == list(range(1, 161))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_recomputed_activations_change_no_bit(accumulate: int, world: Path, tmp_path: Path) -> None:
+    for name, more in (("plain", False), ("recomputed", True)):
+        given = options(world, tmp_path / name, accumulate=accumulate, grad_checkpointing=more)
+        run_train(given, plain=True)
+    assert same(tmp_path / "plain", tmp_path / "recomputed")
+
+
+def test_bf16_trains_and_is_another_run_than_fp32(world: Path, whole: Path, tmp_path: Path) -> None:
+    run_train(options(world, tmp_path / "bf16", precision="bf16"), plain=True)
+    a, b = ([json.loads(line)["loss"] for line in (run / "log.jsonl").open()] for run in (whole, tmp_path / "bf16"))
+    assert a != b
+    assert a == pytest.approx(b, rel=0.05)
+    assert all(value.dtype == torch.float32 for value in weights(tmp_path / "bf16").values())
+    with pytest.raises(OptionsChangedError, match="precision"):
+        run_train(options(world, whole, precision="bf16"), plain=True)
+    assert run_train(options(world, whole, precision="auto"), plain=True).done_before
+
+
+def test_a_compiled_model_takes_the_same_steps(world: Path, whole: Path, tmp_path: Path) -> None:
+    run_train(options(world, tmp_path / "run", compile=True), plain=True)
+    a, b = ([json.loads(line)["loss"] for line in (run / "log.jsonl").open()] for run in (whole, tmp_path / "run"))
+    assert a == pytest.approx(b, rel=1e-3)
+    assert weights(tmp_path / "run").keys() == weights(whole).keys()
+
+
+def test_each_step_says_how_fast_and_how_large(whole: Path) -> None:
+    for line in map(json.loads, (whole / "log.jsonl").open()):
+        assert 0 < line["images_per_second"] <= 5 / line["step_seconds"]
+        assert 0.05 < line["memory_gib"] < 64
+
+
 def test_again_there_is_nothing_to_do_and_other_options_are_refused(whole: Path, world: Path) -> None:
     assert run_train(options(world, whole), plain=True).done_before
     with pytest.raises(OptionsChangedError, match=r"lr was 0\.001 and is now 0\.002"):

@@ -13,11 +13,9 @@ from glitbuild.errors import TrainingError
 from glitbuild.stages.train.loop import BAD_BATCH
 from glitbuild.stages.train.options import TrainOptions
 from tests.stages.train.ranks import train_as
-from tests.stages.train.worlds import matched_out_of_sight, matched_scenes, save_small_clip
+from tests.stages.train.worlds import TIMES, matched_out_of_sight, matched_scenes, save_small_clip
 
 pytestmark = pytest.mark.slow
-
-TIMES = {"step_seconds"}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +31,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(world: Path, data: str, run: Path, **others: Any) -> TrainOptions:
     given = {"epochs": 2, "batch_size": 4, "lr": 1e-3, "loader_workers": 0}
+    if "val" in others:
+        others["val"] = str(world / others["val"])
     return TrainOptions(str(world / data), str(run), str(world / "base"), **(given | others))
 
 
@@ -63,6 +63,7 @@ def agree(one: Path, two: Path, base: Path) -> None:
         ("one-shard", {}),  # fewer shards than processes; nine samples: 4, 4 and 1
         ("uneven", {"batch_size": 5, "accumulate": 2}),
         ("two", {"batch_size": 2, "epochs": 2, "accumulate": 4}),  # fewer samples than processes
+        ("uneven", {"batch_size": 4, "accumulate": 2, "val": "unseen", "val_every": 2, "grad_checkpointing": True}),
         ("one-shard", {"clip_grad": 0.1, "pairs": "all", "warmup": 0.5, "epochs": 1}),
     ],
 )

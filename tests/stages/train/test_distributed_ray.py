@@ -54,6 +54,7 @@ def _worker(process: psutil.Process) -> bool:
 
 def test_when_a_process_is_killed_the_run_ends_in_one_line(world: Path, tmp_path: Path) -> None:
     given = ["--model", world / "base", "--batch-size", "3", "--epochs", "9999", "--loader-workers", "0"]
+    given += ["--restarts", "0"]
     command = [GLITBUILD, "train", world / "pairs", "--out", tmp_path / "run", "--workers", "2", *given]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
@@ -79,3 +80,60 @@ def test_when_a_process_is_killed_the_run_ends_in_one_line(world: Path, tmp_path
             if one.pid and psutil.pid_exists(one.pid):
                 one.kill()
         process.wait()
+
+
+def _steps(run: Path) -> int:
+    log = run / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def _start(command: list[object]) -> "subprocess.Popen[str]":
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    words = [str(word) for word in command]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+
+
+def test_after_a_lost_process_and_after_sigterm_it_goes_on_bit_for_bit(world: Path, tmp_path: Path) -> None:
+    command: list[object] = [GLITBUILD, "train", world / "pairs", "--model", world / "base", "--workers", 2]
+    command += [
+        "--batch-size",
+        3,
+        "--epochs",
+        150,
+        "--loader-workers",
+        0,
+        "--save-every",
+        20,
+        "--lr",
+        1e-3,
+        "--out",
+    ]
+    run, steps = tmp_path / "run", 600
+    process = _start([*command, run])
+    try:
+        while _steps(run) < 50:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.2)
+        children = psutil.Process(process.pid).children(recursive=True)
+        next(child for child in children if _worker(child)).send_signal(signal.SIGKILL)
+        time.sleep(3)  # the others notice, and start again from a checkpoint
+        while not (run / "ray").exists() or _steps(run) < 100:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=MOST_SECONDS)
+        assert process.returncode == 130, errors
+        assert "a process died; starting again from step" in errors
+        saved = max(int(path.name) for path in (run / "checkpoints").iterdir())
+        assert saved == _steps(run) < steps
+        for out in (run, tmp_path / "whole"):
+            other = _start([*command, out])
+            _, errors = other.communicate(timeout=180)
+            assert other.returncode == 0, errors
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    name = "open_clip_model.safetensors"
+    assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").open()] == list(range(1, steps + 1))

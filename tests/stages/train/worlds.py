@@ -23,6 +23,9 @@ from glitbuild.stages.scenes.truth import describe
 from glitbuild.stages.scenes.world import make_scene
 from tests.factories import jpeg, sample_with_jpeg
 
+TIMES = {"step_seconds", "images_per_second", "memory_gib"}
+"""Values in the log that differ from run to run."""
+
 MODEL_CFG: dict[str, Any] = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "head_width": 16},

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glitbuild.errors import EvaluationError
-from glitbuild.stages.evaluate.retrieval import average_precision, first_items
+from glitbuild.retrieval import average_precision, first_items
 from tests.stages.evaluate.vectors import embeddings, exact
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glitbuild.errors import EvaluationError
-from glitbuild.stages.evaluate.retrieval import KS, Ranks, hit_probability, retrieve
+from glitbuild.retrieval import KS, Ranks, hit_probability, retrieve
 from tests.stages.evaluate.vectors import embeddings, exact, random_embeddings
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.stages.evaluate.retrieval import average_sentences
+from glitbuild.retrieval import average_sentences
 from tests.stages.evaluate.vectors import random_embeddings
 
 
