@@ -7,7 +7,7 @@ import pytest
 
 from glitbuild.errors import ConfigError, DatasetError, EvaluationError, GlitbuildError
 from glitbuild.stages.evaluate.zeroshot import ZeroShot, accuracies, ranks_of, read_image_folder, read_webdataset
-from tests.stages.evaluate.layouts import image_folder, png, webdataset
+from tests.stages.evaluate.layouts import image_folder, webdataset
 from tests.stages.evaluate.vectors import unit
 
 
@@ -116,7 +116,7 @@ def test_a_folder_that_does_not_fit_is_refused(file: str, content: str, says: st
 
 
 def test_one_class_is_not_a_classification(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="1 classes; classification needs at least two"):
+    with pytest.raises(ConfigError, match="too few classes .1.; classification needs at least two"):
         read_image_folder(image_folder(tmp_path, [("cat", b"1")]))
 
 
