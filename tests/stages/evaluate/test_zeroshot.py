@@ -116,7 +116,7 @@ def test_a_folder_that_does_not_fit_is_refused(file: str, content: str, says: st
 
 
 def test_one_class_is_not_a_classification(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="too few classes .1.; classification needs at least two"):
+    with pytest.raises(ConfigError, match=r"too few classes \(1\); classification needs at least two"):
         read_image_folder(image_folder(tmp_path, [("cat", b"1")]))
 
 
