@@ -21,6 +21,7 @@ from glitbuild.shards.layout import schema
 from tests.factories import jpeg
 from tests.run import here
 from tests.stages.caption.standin import StandIn
+from tests.stages.evaluate.layouts import lay_out_benchmarks
 from tests.stages.ingest.download.server import Server
 from tests.stages.ingest.formats.layouts import PLACES, lay_out
 from tests.stages.publish.hub_client import logged_in
@@ -111,6 +112,7 @@ def inputs(
                 tar.add(path, path.name)
     for name in PLACES:
         lay_out(name, folder)
+    lay_out_benchmarks(folder / "benchmarks")
     (folder / "prompt.txt").write_text("Describe this picture.")
     (folder / "yolov8n.pt").symlink_to(yolo)
     (folder / "clip.pt").symlink_to(clip_checkpoint)

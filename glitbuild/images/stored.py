@@ -130,6 +130,27 @@ def open_rgb(data: bytes, side: int | None = None) -> "Image":
     return rgb
 
 
+def decode_rgb(data: bytes) -> "Image":
+    """Decode an image of any format that ``store_image`` accepts, as the transforms of open_clip do.
+
+    That is how published metrics are measured: without rotation by the EXIF orientation, with the first of several
+    frames, and with the colour of transparent pixels as if they were opaque.
+
+    Raises:
+        OSError: the image is damaged, or of another format.
+    """
+    if data.startswith(JPEG_START):
+        return open_rgb(data)
+    try:
+        rgb = _find_reader(data)(data).convert("RGB")
+    except Rejected as error:
+        raise OSError(error.detail) from error
+    except Exception as error:  # a decoder can raise almost anything
+        raise OSError(f"damaged image: {_reason(error)}") from error
+    rgb.info = {}
+    return rgb
+
+
 @cache
 def _readers() -> tuple[tuple[Callable[[bytes], bool | str], Callable[[bytes], "ImageFile"]], ...]:
     """Return, for each format except JPEG, a function that recognises its first bytes and one that opens it.

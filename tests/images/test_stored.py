@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from glitbuild.images.stored import open_rgb, store_image
+from glitbuild.images.stored import decode_rgb, open_rgb, store_image
 from glitbuild.records import Rejected
 from tests.stages.ingest.conftest import encode_image, exif, save
 
@@ -211,3 +211,22 @@ class TestMaxSide:
     def test_what_would_have_too_short_a_side_is_refused(self):
         with pytest.raises(Rejected, match="6 x 120 pixels once it is made smaller, at least 8 a side"):
             store_image(encode_image(size=(20, 400)), LIMIT, max_side=120)
+
+
+class TestDecodeRgb:
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_every_format_is_read_as_pillow_reads_it(self, kind):
+        data = save(Image.new("RGB", (24, 16), RED), kind)
+        expected = np.asarray(Image.open(BytesIO(data)).convert("RGB"))
+        assert np.array_equal(np.asarray(decode_rgb(data)), expected)
+
+    def test_transparency_and_orientation_are_ignored_as_open_clip_does(self):
+        data = save(Image.new("RGBA", (24, 16), (*RED, 0)), "PNG")
+        assert decode_rgb(data).getpixel((2, 2)) == RED
+        assert decode_rgb(encode_image(exif=exif(6))).size == Image.open(BytesIO(encode_image())).size
+
+    def test_what_is_damaged_or_no_image_says_so(self):
+        whole = save(Image.new("RGB", (24, 16), RED), "PNG")
+        for data in (b"", b"no image", whole[:50], encode_image()[:200]):
+            with pytest.raises(OSError, match=r"damaged|none of JPEG"):
+                decode_rgb(data)

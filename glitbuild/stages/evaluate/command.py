@@ -23,6 +23,7 @@ from glitbuild.shards.manifest import Manifest, ShardEntry, open_dataset, requir
 from glitbuild.shards.output import check_writable, refuse_overlap
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
+from glitbuild.stages.evaluate.benchmarks import find_benchmark, run_benchmark
 from glitbuild.stages.evaluate.embedded import Embedded, EmbeddingCache, joined
 from glitbuild.stages.evaluate.metrics import Suites
 from glitbuild.stages.evaluate.options import AVERAGING, TRUTH, EvalOptions, make_plan
@@ -52,6 +53,11 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         DatasetError: the dataset is damaged.
         EvaluationError: the model's embeddings are not finite.
     """
+    if read := find_benchmark(options):
+        _check_outputs(options)
+        report = run_benchmark(options, read, plain)
+        write_files(report, options)
+        return report
     store, manifest = open_dataset(options.dir)
     require_captions(options.dir, manifest)
     plan = make_plan(options, store, manifest)

@@ -16,6 +16,12 @@ JOINT = "joint"
 AVERAGING = "averaging"
 SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING)
 
+ZEROSHOT = "zeroshot"
+SUGARCREPE = "sugarcrepe"
+WINOGROUND = "winoground"
+BENCHMARKS = (ZEROSHOT, SUGARCREPE, WINOGROUND)
+"""Suites of published benchmarks, each in a folder of its own layout."""
+
 DEVICES = ("auto", "cpu", "cuda")
 JOINT_PAIRS = ("best", "all")
 
@@ -25,7 +31,8 @@ class EvalOptions(FactOptions):
     """Measure a model on a dataset: retrieval, localization, robustness.
 
     MODEL is a folder with a model, such as a run's, an architecture of open_clip, or demo. DIR is a dataset
-    directory. The joint suite needs the pairs of `glitbuild match`; localization needs them, or the truth of
+    directory, or a published benchmark: images in one folder per class, CLIP_benchmark's WebDatasets, SugarCrepe,
+    Winoground. The joint suite needs the pairs of `glitbuild match`; localization needs them, or the truth of
     `glitbuild scenes`.
     """
 
@@ -35,7 +42,7 @@ class EvalOptions(FactOptions):
             argument=True,
         )
     )
-    dir: str = field(metadata=about("Dataset directory.", argument=True))
+    dir: str = field(metadata=about("Dataset directory, or folder of a published benchmark.", argument=True))
     pretrained: str | None = field(
         default=None,
         metadata=about("Tag of open_clip, or checkpoint file, of an architecture.", absent="openai"),
@@ -43,7 +50,8 @@ class EvalOptions(FactOptions):
     suite: str = field(
         default="",
         metadata=about(
-            "retrieval, localization, robustness, joint, averaging, separated by commas.",
+            "retrieval, localization, robustness, joint, averaging, separated by commas; zeroshot, sugarcrepe or "
+            "winoground for a benchmark.",
             absent="all that DIR supports",
         ),
     )
@@ -87,8 +95,9 @@ class EvalOptions(FactOptions):
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
         for name in self.suites or ():
-            if name not in SUITES:
-                raise ConfigError(f"--suite {name}", "unknown suite", "give one or more of " + ", ".join(SUITES))
+            if name not in SUITES + BENCHMARKS:
+                known = ", ".join(SUITES + BENCHMARKS)
+                raise ConfigError(f"--suite {name}", "unknown suite", f"give one or more of {known}")
         if self.context_length not in (CONTEXT, LONG_CONTEXT):
             what = f"--context-length {self.context_length}"
             raise ConfigError(what, "not a supported context length", f"give {CONTEXT} or {LONG_CONTEXT}")
@@ -152,6 +161,9 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
     }
     suites = options.suites or tuple(name for name in can if can[name])
     for name in suites:
+        if name in BENCHMARKS:
+            why = f"{store.url} is a dataset directory, not a benchmark"
+            raise ConfigError(f"--suite {name}", why, "give the folder of the benchmark")
         if not can[name]:
             why = f"the suite {name} needs pairs, but {store.url} has none"
             fix = f"run glitbuild match {store.url} --out ... and evaluate its output"

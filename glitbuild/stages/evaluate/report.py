@@ -20,8 +20,8 @@ class Report:
         identity: tag of the model, or the SHA-256 of its weights.
         context_length: number of tokens read per text.
         dataset: dataset directory.
-        manifest: SHA-256 of the dataset's manifest.
-        samples: number of samples of the dataset, with one caption each.
+        manifest: SHA-256 of the dataset's manifest; of a benchmark, of everything read from it.
+        samples: number of samples of the dataset, with one caption each; of a benchmark, number of distinct texts.
         images: number of distinct images.
         truncated: number of captions that the model can't read to the end.
         suites: results of the suites by name, in order.

@@ -15,6 +15,10 @@ def embeddings(size: int) -> st.SearchStrategy[NDArray[np.float32]]:
     return st.lists(row, min_size=size, max_size=size).map(exact)
 
 
+def unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return rows scaled to norm 1."""
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
 def random_embeddings(rng: np.random.Generator, size: int, width: int = 8) -> NDArray[np.float32]:
-    found = rng.normal(size=(size, width))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rng.normal(size=(size, width)))
