@@ -3,8 +3,9 @@
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 from glitbuild.engine.lifeline import FIX, Lifeline
@@ -99,11 +100,14 @@ def choose_cluster(
 def connected(cluster: Cluster) -> Iterator[Lifeline]:
     """Start Ray or join a cluster, monitor it, and finally shut it down or leave it.
 
+    Meanwhile ``sys.stdout`` is stderr: Ray prints there when one of its processes dies, also without
+    ``log_to_driver``, and commands promise results only on their stdout.
+
     Raises:
         ConfigError: see ``connect``.
         ClusterError: see ``connect``.
     """
-    with Lifeline(local=cluster.address is None) as lifeline:
+    with redirect_stdout(sys.stderr), Lifeline(local=cluster.address is None) as lifeline:
         connect(cluster, lifeline)
         yield lifeline
 

@@ -298,15 +298,20 @@ def load_model(job: Job, device: str) -> Any:
     if job.options.grad_checkpointing:
         model.set_grad_checkpointing()
     if job.options.compile:
-        for tower in (model.visual.transformer, text_tower(model).transformer):
-            for block in tower.resblocks:  # compiled in place: names and weights stay the same
-                block.compile()
+        compile_layers(model)
     # Same semantics as open_clip's own options: all but the last groups or layers are locked.
     if job.options.unlocked_image_groups is not None:
         model.lock_image_tower(unlocked_groups=job.options.unlocked_image_groups)
     if job.options.unlocked_text_layers is not None:
         model.lock_text_tower(unlocked_layers=job.options.unlocked_text_layers)
     return model
+
+
+def compile_layers(model: Any) -> None:
+    """Compile the layers of both towers with torch.compile, in place: names and weights stay the same."""
+    for tower in (model.visual, text_tower(model)):
+        for block in tower.transformer.resblocks:
+            block.compile()
 
 
 def computing(device: str, precision: str = "auto") -> AbstractContextManager[Any]:

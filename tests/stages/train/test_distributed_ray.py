@@ -93,7 +93,8 @@ def _steps(run: Path) -> int:
 def _start(command: list[object]) -> "subprocess.Popen[str]":
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     words = [str(word) for word in command]
-    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True)
 
 
 STEPS = 80
@@ -130,11 +131,12 @@ def test_after_a_lost_process_it_goes_on_bit_for_bit(world: Path, whole: Path, t
         _wait_for(12, run, process)
         children = psutil.Process(process.pid).children(recursive=True)
         next(child for child in children if _worker(child)).send_signal(signal.SIGKILL)
-        _, errors = process.communicate(timeout=2 * MOST_SECONDS)
+        output, errors = process.communicate(timeout=2 * MOST_SECONDS)
         assert process.returncode == 0, errors
     finally:
         _end(process)
     assert re.search(r"a process died; starting again from step \d+ \(2 restarts left\)", errors), errors
+    assert output.startswith(f"{run}: {STEPS} steps"), output  # what Ray says of the death is no result
     assert _same(run, whole)
 
 

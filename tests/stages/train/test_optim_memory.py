@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,16 @@ def test_a_step_that_does_not_fit_names_what_to_set(
         assert result.returncode == 1
         assert f"--batch-size 6 and --accumulate {parts}" in line
         assert "out of memory" in line
-        assert f"again with --accumulate {advice}" in line
+        assert "--grad-checkpointing" in line
+        assert f"--accumulate {advice}: " in line
     done = here("train", world / "pairs", *given, "--accumulate", 6, cwd=tmp_path)  # as the line says
     assert done.returncode == 0, done.stderr
 
 
 def test_where_parts_of_one_sample_are_too_large_another_way_is_named() -> None:
     options = TrainOptions("data", "run", batch_size=8, accumulate=4, workers=2)
+    assert "--grad-checkpointing" in str(step_too_large(options, "run", "cpu", 3, share=4))
+    options = replace(options, grad_checkpointing=True)
     assert "--accumulate can't be raised" in str(step_too_large(options, "run", "cpu", 3, share=4))
     assert "--accumulate can't be raised" not in str(step_too_large(options, "run", "cuda:1", 3, share=5))
 
