@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,22 +147,32 @@ echo "$(basename "$0") $*" >> "$CALLS"
 [ "$(basename "$0")" = ray ] && [ "$1" = status ] && exit "${STATUS:-0}"
 if [ "$(basename "$0")" = glitbuild ]; then  # as the real one, not before the nodes have started
     while [ "$(grep -c ^srun "$CALLS")" -lt "$STEPS" ]; do command -p sleep 0.1; done
+    if [ -n "${LONG:-}" ]; then
+        trap 'command -p sleep 0.5; echo saved >> "$CALLS"; exit 130' TERM
+        echo working >> "$CALLS"
+        for turn in $(seq 300); do command -p sleep 0.1; done
+    fi
     exit "${CODE:-0}"
 fi
 exit 0
 """
 
 
-def batch(tmp_path: Path, *command: str, **environment: str) -> tuple[int, list[str]]:
-    """Run the batch script with stubs for what only a cluster has; return its exit code and what it called."""
+def start(tmp_path: Path, *command: str, **environment: str) -> "subprocess.Popen[bytes]":
+    """Start the batch script with stubs for what only a cluster has; they write to ``calls``."""
     for name in ("srun", "ray", "glitbuild", "sleep"):
         (tmp_path / name).write_text(STUB)
         (tmp_path / name).chmod(0o755)
     calls = tmp_path / "calls"
     calls.unlink(missing_ok=True)
     usual = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls), "SLURM_CPUS_PER_TASK": "16"}
-    done = subprocess.run(["bash", str(SBATCH), *command], env=usual | environment, check=False)
-    return done.returncode, calls.read_text().splitlines()
+    return subprocess.Popen(["bash", str(SBATCH), *command], env=usual | environment)
+
+
+def batch(tmp_path: Path, *command: str, **environment: str) -> tuple[int, list[str]]:
+    """Run the batch script with the stubs; return its exit code and what it called."""
+    code = start(tmp_path, *command, **environment).wait()
+    return code, (tmp_path / "calls").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -194,3 +206,13 @@ def test_the_batch_script_ends_as_its_command_does_or_where_ray_does_not_start(t
     code, calls = batch(tmp_path, "stats", "/pairs", SLURM_JOB_NUM_NODES="1", STATUS="1")
     assert code == 1
     assert not any(call.startswith("glitbuild ") for call in calls)
+
+
+@pytest.mark.slow
+def test_the_batch_script_passes_sigterm_on_and_waits_for_the_checkpoint(tmp_path: Path) -> None:
+    process, calls = start(tmp_path, "train", "/pairs", SLURM_JOB_NUM_NODES="1", STEPS="1", LONG="1"), tmp_path / "calls"
+    while not (calls.exists() and "working" in calls.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 130
+    assert calls.read_text().splitlines()[-1] == "saved"
