@@ -24,7 +24,7 @@ from s3fs import S3FileSystem
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.text import clips_own
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
@@ -85,7 +85,7 @@ def main() -> None:
         size = sum(entry.bytes for entry in manifest.shards)
         spec = ClipSpec.parse("demo")
         model = spec.load("cpu")
-        maker = ExampleMaker(Preprocess.of(model), clip_tokenizer(spec.architecture), model.context_length)
+        maker = ExampleMaker(Preprocess.of(model), clips_own(spec.tokenizer()), model.context_length)
         plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
         proxy.take()
         cache = ShardCache(Path(temporary) / "cache", int(size * given.cache_size))

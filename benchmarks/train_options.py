@@ -4,8 +4,8 @@
 
 A step is forward, the three losses, backward and AdamW, as ``glitbuild train`` takes it, on a model with random
 weights and captions of 248 tokens. The kinds of steps take turns, and the results are medians. On a CPU, memory is
-the peak of a fresh process that takes two steps, with model, gradients and optimizer; on a GPU, what torch allocated
-at most. ``activations`` is that peak minus what the same process needs for a step on a single sample.
+the peak of a fresh process that takes two steps, with model, gradients and optimizer; on a GPU, the most that torch
+allocated. ``activations`` is that peak minus what the same process needs for a step on a single sample.
 """
 
 import argparse

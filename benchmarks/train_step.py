@@ -28,7 +28,7 @@ from torch import Tensor
 
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.text import clips_own
 from glitbuild.clip.towers import stretch
 from glitbuild.flism.regions import pixels
 from glitbuild.images.stored import open_rgb
@@ -160,7 +160,7 @@ def main() -> None:
         run_match(MatchOptions(scenes, pairs, workers=0, detector="none", clip_model="demo"), plain=True)
         store, manifest = open_dataset(pairs)
         samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name, entry.sha256)]
-        maker = ExampleMaker(preprocess, clip_tokenizer(spec.architecture), model.context_length)
+        maker = ExampleMaker(preprocess, clips_own(spec.tokenizer()), model.context_length)
         plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
         batches = Batches(pairs, manifest, maker, plan)
         host = batches[next(plan.steps(1))]

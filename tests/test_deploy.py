@@ -210,7 +210,10 @@ def test_the_batch_script_ends_as_its_command_does_or_where_ray_does_not_start(t
 
 @pytest.mark.slow
 def test_the_batch_script_passes_sigterm_on_and_waits_for_the_checkpoint(tmp_path: Path) -> None:
-    process, calls = start(tmp_path, "train", "/pairs", SLURM_JOB_NUM_NODES="1", STEPS="1", LONG="1"), tmp_path / "calls"
+    process, calls = (
+        start(tmp_path, "train", "/pairs", SLURM_JOB_NUM_NODES="1", STEPS="1", LONG="1"),
+        tmp_path / "calls",
+    )
     while not (calls.exists() and "working" in calls.read_text()):
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.batches import in_batches
-from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
-from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
+from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.patches import PatchTower, patch_tower
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
-from glitbuild.clip.towers import stretch
+from glitbuild.clip.towers import KEPT, stretch
 from glitbuild.errors import ConfigError, ModelError
 from glitbuild.options import THE_MODEL, blaming
 
@@ -38,16 +38,18 @@ class ClipEncoder:
         device: torch device, such as ``cpu`` or ``cuda:0``; a model in memory must be on it.
         image_batch: number of crops per batch; halved if memory runs out.
         text_batch: number of texts per batch; halved if memory runs out.
-        context_length: number of tokens to read; None for as many as the model reads. 248 stretches a model that
-            reads 77 as Long-CLIP does; 77 truncates longer texts even if the model could read more.
-        patches: whether ``images_with_patches`` will be used, for which the model must be a vision transformer.
+        context_length: number of tokens to read; None for as many as the model reads. A model that reads fewer is
+            stretched as in Long-CLIP (see ``stretch_positions``); one that reads more truncates texts at this
+            length.
+        at_least: number of tokens to read instead if the model can be stretched to it, and reads fewer.
 
     Attributes:
         preprocess: evaluation transform of the model.
-        towers: both towers, with access to the states of patches; None unless ``patches`` is set.
+        context_length: number of tokens that are read per text.
 
     Raises:
-        ModelError: the weights are unavailable, or this kind of model is not supported.
+        ModelError: the weights are unavailable, this kind of model is not supported, or it can't read as many
+            tokens.
     """
 
     def __init__(
@@ -58,26 +60,42 @@ class ClipEncoder:
         image_batch: int = IMAGE_BATCH,
         text_batch: int = TEXT_BATCH,
         context_length: int | None = None,
-        patches: bool = False,
+        at_least: int | None = None,
     ) -> None:
-        from glitbuild.clip.towers import Towers
-
         spec = clip if isinstance(clip, ClipSpec) else None
         shown = spec.shown if spec else THE_MODEL
         self._model = spec.load(device) if spec else cast(Any, clip)
         self._device, self._image_batch, self._text_batch = device, image_batch, text_batch
         with blaming(shown):
-            if context_length == LONG_CONTEXT and self._model.context_length == CONTEXT:
-                stretch(self._model)
-            self.towers = Towers(self._model) if patches else None
-            self.preprocess = Preprocess.of(self._model)
-            if context_length:
-                _check_context(context_length, self._model.context_length, shown)
-            given = spec.changes.get(CONTEXT_LENGTH) if spec else None
-            self._text = TextEncoder(self._model, spec.architecture if spec else None, given)
-        if context_length:
-            self._text.context_length = context_length
-            self._check_tokenizer(context_length, shown)
+            self.preprocess = getattr(self._model, "preprocess", None) or Preprocess.of(self._model)
+            self._text = TextEncoder(self._model, spec.tokenizer() if spec else None)
+            if at_least and self._text.trims and KEPT + 1 < self._text.context_length < at_least:
+                context_length = at_least
+            if context_length and context_length != self._text.context_length:
+                self._read(context_length)
+        self.context_length = self._text.context_length
+        self._patch_tower: PatchTower | None = None
+
+    def _read(self, context_length: int) -> None:
+        """Make the model read another number of tokens."""
+        if not self._text.trims:
+            own = self._text.context_length
+            why = f"it reads {own} tokens, and has no causal text tower with CLIP's own tokenizer"
+            raise ModelError(f"{THE_MODEL} with --context-length {context_length}", why, "omit --context-length")
+        if context_length > self._text.context_length:
+            stretch(self._model, context_length)
+        self._text.context_length = context_length
+
+    @property
+    def patches(self) -> PatchTower:
+        """Image tower with its patches.
+
+        Raises:
+            ModelError: it has none, or their embeddings are not defined.
+        """
+        if self._patch_tower is None:
+            self._patch_tower = patch_tower(self._model)
+        return self._patch_tower
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the token ids of each text, truncated to the context length."""
@@ -98,7 +116,11 @@ class ClipEncoder:
         return in_batches(self._encode_images, crops, self._image_batch)
 
     def images_with_patches(self, crops: Sequence[NDArray[np.uint8]]) -> list[Seen]:
-        """Return the embeddings of each crop from ``preprocess.crop`` and of its patches."""
+        """Return the embeddings of each crop from ``preprocess.crop`` and of its patches.
+
+        Raises:
+            ModelError: see ``patches``.
+        """
         return in_batches(self._encode_patches, crops, self._image_batch)
 
     def _encode_texts(self, tokens: Sequence[Tokens]) -> list[NDArray[np.float32]]:
@@ -107,15 +129,11 @@ class ClipEncoder:
 
     def _encode_images(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         with self._computing():
-            pixels = self.preprocess.batch(crops, self._device)
-            pooled = self.towers.images(pixels)[1] if self.towers else self._model.encode_image(pixels)
-            return list(_normalized(pooled))
+            return list(_normalized(self._model.encode_image(self.preprocess.batch(crops, self._device))))
 
     def _encode_patches(self, crops: Sequence[NDArray[np.uint8]]) -> list[Seen]:
-        assert self.towers
         with self._computing():
-            states, pooled = self.towers.images(self.preprocess.batch(crops, self._device))
-            patches = self.towers.project_patches(states)
+            pooled, patches = self.patches.embed(self.preprocess.batch(crops, self._device))
             return [Seen(*both) for both in zip(_normalized(pooled), _normalized(patches), strict=True)]
 
     @contextmanager
@@ -126,12 +144,6 @@ class ClipEncoder:
             raise ModelError(THE_MODEL, "it is in training mode", "call its eval() first")
         with torch.inference_mode(), torch.autocast("cuda", torch.float16, self._device.startswith("cuda")):
             yield
-
-    def _check_tokenizer(self, context_length: int, shown: str) -> None:
-        tokens = len(self.tokenize(["a " * LONG_CONTEXT])[0].ids)
-        if tokens != context_length:  # another kind of tokenizer, with a fixed length
-            what, fix = f"{shown} with --context-length {context_length}", "use a model with CLIP's own tokenizer"
-            raise ModelError(what, f"its tokenizer makes {tokens} tokens of a long text", fix)
 
 
 def choose_device(device: str) -> str:
@@ -147,13 +159,6 @@ def choose_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda", "torch finds no GPU here", "omit it, or give cpu")
     return device
-
-
-def _check_context(asked: int, reads: int, shown: str) -> None:
-    if asked > reads:
-        fix = f"give --context-length {CONTEXT}" if reads > CONTEXT else "use a model that reads more"
-        why = f"the model reads {reads} tokens, and only models that read {CONTEXT} can be stretched"
-        raise ModelError(f"{shown} with --context-length {asked}", why, fix)
 
 
 def _normalized(features: "Tensor") -> NDArray[np.float32]:

@@ -43,7 +43,7 @@ def facts_beside(path: Path, model: str, what: str) -> Facts:
             found = found.filled(facts_of_arguments(_arguments(place / ARGUMENTS)))
     if run := _json(folder.parent.parent / RUN, what):
         found = found.filled(_facts_of_run(run.get("config", {})))
-    return found.filled(_of_transformers(_json(folder / TRANSFORMERS, what), _json(folder / PROCESSOR, what)))
+    return found.filled(facts_of_transformers(_json(folder / TRANSFORMERS, what), _json(folder / PROCESSOR, what)))
 
 
 def facts_of_config(config: Mapping[str, Any]) -> Facts:
@@ -154,7 +154,8 @@ def _is_of(config: Mapping[str, Any], model: str) -> bool:
     return all(one[name] == other[name] for one, other in parts for name in names if name in one and name in other)
 
 
-def _of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> Facts:
+def facts_of_transformers(config: Mapping[str, Any], processor: Mapping[str, Any]) -> Facts:
+    """Return the facts from the contents of transformers' ``config.json`` and ``preprocessor_config.json``."""
     quick = None
     if config.get("model_type") in ("clip", "siglip", "siglip2") and "vision_config" in config:
         usual = "quick_gelu" if config["model_type"] == "clip" else "gelu"

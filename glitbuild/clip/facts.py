@@ -14,6 +14,9 @@ Colour = tuple[float, float, float]
 CONTEXT, LONG_CONTEXT = 77, 248
 """Number of tokens that CLIP's text tower reads, and that it reads after stretching as in Long-CLIP."""
 
+LEAST_CONTEXT = 8
+"""Least number of tokens that a user may ask for; fewer hold no sentence."""
+
 INTERPOLATIONS = ("bicubic", "bilinear")
 RESIZE_MODES = ("shortest", "squash")
 

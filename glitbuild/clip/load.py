@@ -46,12 +46,12 @@ def load_clip(
 
     Args:
         model: architecture of open_clip, such as ``ViT-B-16``; ``demo`` for the embedded model; or the folder of a
-            saved model, such as a run of ``glitbuild train``.
+            saved model, such as a run of ``glitbuild train`` or a ``CLIPModel`` of transformers.
         pretrained: tag or checkpoint file for an architecture, ``openai`` by default. The other kinds of models
             come with their own weights.
-        context_length: number of tokens that the text tower reads; None for the model's own. A model that reads 77
-            is stretched to 248 as in Long-CLIP (arXiv 2403.15378): the first 20 positions are kept, the others
-            interpolated by a factor of 4. Pass ``model.context_length`` to the tokenizer.
+        context_length: number of tokens that the text tower reads; None for the model's own. To read more, such as
+            248, positions are stretched as in Long-CLIP (arXiv 2403.15378): the first 20 are kept, the others
+            interpolated. Pass ``model.context_length`` to the tokenizer.
         device: torch device, such as ``cpu`` or ``cuda:0``.
         force_quick_gelu: whether a checkpoint file was trained with QuickGELU. This and the next four options are
             named as in open_clip; they are needed only if neither the file nor open_clip's tables have the value.
@@ -61,7 +61,8 @@ def load_clip(
         image_resize_mode: ``shortest`` for resize and center crop, ``squash`` for resizing both sides.
 
     Returns:
-        The open_clip model, on the device.
+        The open_clip model, on the device; a ``SiglipModel`` or ``Siglip2Model`` of transformers as a module with
+        ``encode_image`` and ``encode_text``.
 
     Raises:
         ModelError: the architecture or tag is unknown, the weights are unavailable or don't fit, a checkpoint file
@@ -77,7 +78,6 @@ def load_clip(
         >>> glitbuild.load_clip("demo", context_length=248).positional_embedding.shape[0]
         248
     """
-    from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
     from glitbuild.clip.towers import stretch
 
     given = _Given(
@@ -89,13 +89,9 @@ def load_clip(
     )
     spec = ClipSpec.parse(model, pretrained, given.facts, LOAD_CLIP)
     clip = spec.load(device)
-    own = clip.context_length
-    if context_length == LONG_CONTEXT:
+    if context_length not in (None, clip.context_length):
         with blaming(spec.shown):
-            stretch(clip)
-    elif context_length not in (None, own):
-        fix = f"use {own}" + (f" or {LONG_CONTEXT}" if own == CONTEXT else "")
-        raise ModelError(f"context_length {context_length}", f"{spec.shown} reads {own} tokens", fix)
+            stretch(clip, context_length)
     return clip
 
 
@@ -149,7 +145,7 @@ class ClipSpec:
         facts = facts or UNKNOWN
         model = model.removeprefix("local-dir:")  # open_clip's own prefix for folders
         folder = Path(model).expanduser()
-        if model == DEMO or saved.is_saved(folder):
+        if model == DEMO or saved.is_model(folder):
             if pretrained:
                 fix = "omit the weights, or name an architecture of open_clip"
                 raise ConfigError(f"{model} with the weights {pretrained}", "it has its own weights", fix)
@@ -157,9 +153,10 @@ class ClipSpec:
                 _refuse_facts(facts, "the embedded model", names)
                 embedded_file(DEMO_WEIGHTS)
                 return cls(model, "", f"sha256:{checksum(DEMO_WEIGHTS)}", names=names)
-            known = saved.saved_facts(folder)
-            _refuse_facts(facts, f"the folder {model}", names, known)
-            return cls(str(folder.resolve()), "", saved.identity(folder), known, known.changes(DEFAULTS), names)
+            with blaming(f"{names.model} {model}"):
+                known = saved.saved_facts(folder)
+                _refuse_facts(facts, f"the folder {model}", names, known)
+                return cls(str(folder.resolve()), "", saved.identity(folder), known, known.changes(DEFAULTS), names)
         if folder.exists() and not (folder.name == model and _is_architecture(model)):
             raise ModelError(f"{names.model} {model}", *saved.no_model(folder, names.pretrained))
         if model.startswith("hf-hub:"):
@@ -222,12 +219,31 @@ class ClipSpec:
         """Whether the weights are a file; otherwise loading may download them."""
         return not self.pretrained or Path(self.pretrained).is_file()
 
+    def tokenizer(self) -> Any:
+        """Return the model's tokenizer in open_clip's form, once the model is loaded.
+
+        Raises:
+            ModelError: it is unavailable, or not the model's own.
+        """
+        import open_clip
+
+        length = self.changes.get(CONTEXT_LENGTH)
+        if self.model != DEMO and not self.pretrained:
+            with blaming(self.shown):
+                return saved.tokenizer(Path(self.model), length)
+        try:
+            with quiet_open_clip():
+                return open_clip.get_tokenizer(self._architecture, context_length=length)
+        except Exception as error:  # the Hub's and transformers' own errors
+            why = (
+                f"its tokenizer is unavailable ({str(error).strip().partition(chr(10))[0] or type(error).__name__})"
+            )
+            raise ModelError(self.shown, why, "check the network connection") from error
+
     @property
-    def architecture(self) -> str:
-        """Name by which open_clip knows the architecture, once the model is loaded."""
-        if self.model == DEMO:
-            return DEMO_ARCHITECTURE
-        return self.model if self.pretrained else saved.architecture(Path(self.model))
+    def _architecture(self) -> str:
+        """open_clip's name of the architecture of a model that isn't a folder."""
+        return DEMO_ARCHITECTURE if self.model == DEMO else self.model
 
     @property
     def shown(self) -> str:
@@ -240,7 +256,7 @@ class ClipSpec:
 
         if self.model != DEMO and not self.pretrained:
             return saved.saved_model_cfg(Path(self.model))
-        config = dict(open_clip.get_model_config(self.architecture))
+        config = dict(open_clip.get_model_config(self._architecture))
         if not self.pretrained:
             return config
         known = self.facts.quick_gelu

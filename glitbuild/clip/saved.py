@@ -1,10 +1,11 @@
-"""Models saved as folders with a configuration and safetensors, which open_clip loads as ``local-dir:FOLDER``."""
+"""Models saved as folders: of open_clip, which loads them as ``local-dir:FOLDER``, and of transformers."""
 
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from glitbuild.clip import transformers_folder
 from glitbuild.clip.facts import Facts
 from glitbuild.clip.fit import quiet_open_clip
 from glitbuild.errors import ModelError
@@ -14,8 +15,13 @@ CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
 
 
+def is_model(folder: Path) -> bool:
+    """Return whether a folder contains a model, of open_clip or of transformers."""
+    return is_saved(folder) or transformers_folder.is_transformers(folder)
+
+
 def is_saved(folder: Path) -> bool:
-    """Return whether a folder contains a model."""
+    """Return whether a folder contains a model of open_clip, as runs and exports do."""
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
@@ -43,9 +49,11 @@ def load_saved(folder: Path, device: str) -> Any:
     """Load the model of a folder in evaluation mode.
 
     Raises:
-        ModelError: the folder is damaged, or the installed open_clip builds a different network from the
-            configuration.
+        ModelError: the folder is damaged, or its model is not supported; or the installed open_clip builds a
+            different network from the configuration.
     """
+    if not is_saved(folder):
+        return transformers_folder.load(folder, device)
     import open_clip
 
     from glitbuild.clip.checkpoint_file import read_checkpoint
@@ -69,11 +77,13 @@ def load_saved(folder: Path, device: str) -> Any:
 
 
 def saved_model_cfg(folder: Path) -> dict[str, Any]:
-    """Return the architecture of the model in a folder.
+    """Return the architecture of the model in a folder, in open_clip's format.
 
     Raises:
-        ModelError: the configuration is damaged.
+        ModelError: the configuration is damaged, or the model has none.
     """
+    if not is_saved(folder):
+        return transformers_folder.model_cfg(folder)
     return dict(_config(folder)["model_cfg"])
 
 
@@ -81,8 +91,10 @@ def saved_facts(folder: Path) -> Facts:
     """Return the facts about the model in a folder.
 
     Raises:
-        ModelError: the configuration is damaged.
+        ModelError: the configuration is damaged, or the model is not supported.
     """
+    if not is_saved(folder):
+        return transformers_folder.facts(folder)
     from glitbuild.clip.evidence import facts_of_config
 
     return facts_of_config(_config(folder))
@@ -101,10 +113,9 @@ def no_model(path: Path, pretrained: str, model: str = "") -> tuple[str, str]:
             "a file, which doesn't determine its architecture",
             f"give an architecture, and the file as {pretrained}",
         )
-    if model and is_saved(path):
+    if model and is_model(path):
         return "a folder, not a checkpoint", f"give it as {model}, without {pretrained}"
     names = {each.name for each in path.iterdir()}
-    transformers = {"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"}
     if CONFIG in names:
         others = sorted(name for name in names if name.endswith((".bin", ".safetensors", ".pt", ".pth")))
         if others:
@@ -113,21 +124,10 @@ def no_model(path: Path, pretrained: str, model: str = "") -> tuple[str, str]:
         return f"the weights are missing ({WEIGHTS})", "give a folder that a run or an export made"
     if "run.json" in names:
         return "its training isn't finished, so there is no model yet", "run the same glitbuild train command again"
-    if "config.json" in names and names & transformers:
-        fix = f"give an open_clip architecture with its checkpoint ({pretrained}), a run's folder, or an export"
-        return f"a transformers folder ({_kind(path)}), which is not supported", f"{fix} with --format open_clip"
     return (
         f"it contains no model ({CONFIG} and {WEIGHTS})",
         "give a run's folder or an export with --format open_clip",
     )
-
-
-def _kind(folder: Path) -> str:
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        return str((config.get("architectures") or [config["model_type"]])[0])
-    except (OSError, ValueError, KeyError, AttributeError):
-        return "config.json"
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -146,7 +146,26 @@ def architecture(folder: Path) -> str:
     return f"local-dir:{folder}"
 
 
+def tokenizer(folder: Path, context_length: int | None = None) -> Any:
+    """Return the tokenizer of the model in a folder, in open_clip's form.
+
+    Args:
+        folder: folder with a model.
+        context_length: number of tokens that the model reads, if its configuration doesn't say it.
+
+    Raises:
+        ModelError: the tokenizer is missing, or is not the model's.
+    """
+    import open_clip
+
+    if not is_saved(folder):
+        return transformers_folder.tokenizer(folder)
+    return open_clip.get_tokenizer(architecture(folder), context_length=context_length)
+
+
 def identity(folder: Path) -> str:
     """Return the SHA-256 of a folder's weights."""
+    if not is_saved(folder):
+        return transformers_folder.identity(folder)
     with (folder / WEIGHTS).open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -213,15 +213,24 @@ def _atom_pattern() -> Any:
 
 
 def clip_tokenizer(architecture: str) -> "SimpleTokenizer":
-    """Return an architecture's tokenizer, which must be CLIP's own.
+    """Return the tokenizer of one of open_clip's architectures, which must be CLIP's own.
+
+    Raises:
+        ModelError: it is a different one.
+    """
+    import open_clip
+
+    return clips_own(open_clip.get_tokenizer(architecture))
+
+
+def clips_own(tokenizer: Any) -> "SimpleTokenizer":
+    """Return a model's tokenizer, which must be CLIP's own.
 
     Raises:
         ModelError: it is a different one, for which the tokens of a sentence can't be located.
     """
-    import open_clip
     from open_clip.tokenizer import SimpleTokenizer
 
-    tokenizer = open_clip.get_tokenizer(architecture)
     if type(tokenizer) is not SimpleTokenizer:
         fix = "use a model with CLIP's own tokenizer, such as ViT-B-16"
         raise ModelError(THE_MODEL, f"its tokenizer is {type(tokenizer).__name__}", fix)
@@ -276,57 +285,63 @@ class Tokens:
 
 
 class TextEncoder:
-    """Tokenises and encodes texts with an open_clip model's text tower.
+    """Tokenises and encodes texts with the text tower of a model.
 
     CLIP's causal tower gives the same embedding at the end of a text whatever follows it, so a batch is padded to
     its longest text, not to the context length. Other kinds of towers (SigLIP, Hugging Face's) get the full length,
     with their own tokenizer's padding.
 
     Args:
-        model: open_clip model.
-        name: name of its architecture, for the tokenizer; None for a model in memory, whose tokenizer must be
-            CLIP's own.
-        context_length: number of tokens that the model reads, if it differs from that of its architecture.
+        model: open_clip model, or one that ``ClipSpec.load`` returns.
+        tokenizer: its tokenizer in open_clip's form; None for a model in memory, which must have CLIP's own.
+
+    Attributes:
+        context_length: number of tokens to read per text.
+        trims: whether texts may have any length up to ``context_length``, which may then be set.
 
     Raises:
         ModelError: a model in memory has a different tokenizer.
     """
 
-    def __init__(self, model: Any, name: str | None, context_length: int | None = None) -> None:
-        import open_clip
-        from open_clip.model import CLIP
+    def __init__(self, model: Any, tokenizer: Any = None) -> None:
         from open_clip.tokenizer import SimpleTokenizer
 
+        from glitbuild.clip.towers import text_of_any_length
+
         self._model = model
-        self._tokenizer = (
-            open_clip.get_tokenizer(name, context_length=context_length) if name else own_tokenizer(model)
-        )
-        if type(self._tokenizer) is SimpleTokenizer:
+        self._tokenizer = tokenizer or own_tokenizer(model)
+        if isinstance(self._tokenizer, SimpleTokenizer):
             quicken(self._tokenizer)
-        causal = (
-            isinstance(model, CLIP) and model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
-        )
-        self._trim = causal and type(self._tokenizer) is SimpleTokenizer
-        self.context_length: int = model.context_length if self._trim else self._tokenizer.context_length
+        self._tower = text_of_any_length(model) if type(self._tokenizer) is SimpleTokenizer else None
+        self.trims = self._tower is not None
+        self.context_length: int = model.context_length if self.trims else self._tokenizer.context_length
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return each text's token ids."""
-        if not self._trim:
-            return [Tokens(tuple(row), False) for row in self._tokenizer(list(texts)).tolist()]
-        return [self._tokenize(text) for text in texts]
+        if self.trims:
+            return [self._tokenize(text) for text in texts]
+        rows = self._tokenizer(list(texts)).tolist() if texts else []
+        return [Tokens(tuple(row), self._is_longer(text)) for row, text in zip(rows, texts, strict=True)]
 
     def _tokenize(self, text: str) -> Tokens:
         ids = self._tokenizer.encode(text)
         return Tokens(framed(self._tokenizer, ids, self.context_length), len(ids) + 2 > self.context_length)
+
+    def _is_longer(self, text: str) -> bool:
+        """Return whether a text has more tokens than the model reads, special tokens included."""
+        tokenizer = self._tokenizer
+        if not hasattr(tokenizer, "tokenizer"):  # CLIP's own
+            return len(tokenizer.encode(text)) + 2 > self.context_length
+        return len(tokenizer.tokenizer(tokenizer.clean_fn(text))["input_ids"]) > self.context_length
 
     def encode(self, tokens: Sequence[Tokens], device: str) -> "Tensor":
         """Return the pooled and projected embeddings, B x D, not normalised."""
         import torch
 
         ids = padded([text.ids for text in tokens]).to(device)
-        if not self._trim:
+        if self._tower is None:
             return torch.as_tensor(self._model.encode_text(ids))
         # open_clip's encode_text adds all positions, and so accepts only the full length.
         from glitbuild.clip.towers import encode_text
 
-        return encode_text(self._model, ids)[1]
+        return encode_text(self._tower, ids)[1]

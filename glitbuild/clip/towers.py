@@ -1,10 +1,10 @@
-"""Both towers of a CLIP with the states of patches and tokens, and stretching of the text tower to 248 tokens."""
+"""Both towers of a CLIP with the states of patches and tokens, and stretching of the text tower to more tokens."""
 
 from typing import TYPE_CHECKING, Any
 
 from torch import as_tensor, nn
 
-from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT
+from glitbuild.clip.facts import LONG_CONTEXT
 from glitbuild.errors import ModelError
 from glitbuild.options import THE_MODEL
 
@@ -15,55 +15,67 @@ if TYPE_CHECKING:
 KEPT = 20
 """Number of leading positions that are kept unchanged, because they are the best trained."""
 
-FACTOR = 4
 
+def stretch_positions(positions: "Tensor", length: int = LONG_CONTEXT) -> "Tensor":
+    """Stretch positional embeddings to more tokens.
 
-def stretch_positions(positions: "Tensor") -> "Tensor":
-    """Stretch 77 positional embeddings to 248.
-
-    As in Long-CLIP (arXiv 2403.15378), which FAST-GOAL (arXiv 2605.26615) follows: the first 20 rows p are kept;
-    between each of the following rows and the next, three are interpolated linearly; the last four continue from
-    p[76] with the slope between p[75] and p[76].
+    As in Long-CLIP (arXiv 2403.15378), which FAST-GOAL (arXiv 2605.26615) follows, the first 20 rows p are kept.
+    Row i of the others is read at the place 20 + (i - 20) (n - 20) / (length - 20) of the n given rows, by linear
+    interpolation between the two rows beside it; beyond the last row, it continues from there with the slope
+    between the last two. From 77 to 248 rows, a place is a quarter of a row: Long-CLIP's formula.
 
     Args:
-        positions: 77 x W, positional embeddings.
+        positions: n x W, positional embeddings; n is above 20.
+        length: number of rows to return, above n.
 
     Returns:
-        248 x W.
+        length x W.
     """
     import torch
 
-    steps = torch.arange(FACTOR, dtype=positions.dtype, device=positions.device).view(1, FACTOR, 1) / FACTOR
-    start, end = positions[KEPT:-1, None], positions[KEPT + 1 :, None]
-    between = (1 - steps) * start + steps * end
-    last = positions[-1] + steps[0] * (positions[-1] - positions[-2])
-    return torch.cat([positions[:KEPT], between.flatten(0, 1), last])
+    last, rows = len(positions) - 1, length - KEPT
+    numerators = torch.arange(rows, device=positions.device) * (len(positions) - KEPT)
+    row, rest = KEPT + numerators // rows, (numerators % rows)[:, None]
+    share = rest.to(positions.dtype) / rows
+    start, end = positions[row], positions[(row + 1).clamp(max=last)]
+    between = (1 - share) * start + share * end
+    beyond = start + share * (positions[-1] - positions[-2])
+    return torch.cat([positions[:KEPT], torch.where((row < last)[:, None], between, beyond)])
 
 
-def stretch(model: Any) -> None:
-    """Make an open_clip model read 248 tokens; one that already does is left unchanged.
+def stretch(model: Any, length: int = LONG_CONTEXT) -> None:
+    """Make an open_clip model read more tokens; one that already reads as many is left unchanged.
 
     Positions and causal mask are extended in place. Call this before creating an optimizer, because the positions
     become a new parameter.
 
+    Args:
+        model: open_clip model.
+        length: number of tokens to read.
+
     Raises:
-        ModelError: the model reads neither 77 nor 248 tokens, or has no causal text tower.
+        ModelError: the model reads more tokens already, or fewer than can be stretched; or it has no causal text
+            tower.
     """
     import torch
 
     text = text_tower(model)
-    if len(text.positional_embedding) == LONG_CONTEXT:
+    own = len(text.positional_embedding)
+    if own == length:
         return
-    if len(text.positional_embedding) != CONTEXT:
-        what = f"it reads {len(text.positional_embedding)} tokens, and only {CONTEXT} can be stretched"
-        raise ModelError(THE_MODEL, what, f"use one that reads {CONTEXT} or {LONG_CONTEXT}")
+    if own > length:
+        fix = f"use {own}, or a model that reads fewer"
+        raise ModelError(THE_MODEL, f"it reads {own} tokens already, which is more than {length}", fix)
+    if own <= KEPT + 1:
+        what = f"it reads {own} tokens; only those after the first {KEPT} can be stretched"
+        raise ModelError(THE_MODEL, what, "use a CLIP that reads 77 tokens, such as ViT-B-16")
     with torch.no_grad():
-        text.positional_embedding = torch.nn.Parameter(stretch_positions(text.positional_embedding))
-    mask = torch.full((LONG_CONTEXT, LONG_CONTEXT), float("-inf"), device=text.attn_mask.device).triu_(1)
+        text.positional_embedding = torch.nn.Parameter(stretch_positions(text.positional_embedding, length))
+    mask = torch.full((length, length), float("-inf"), device=text.attn_mask.device).triu_(1)
     text.register_buffer("attn_mask", mask, persistent=False)
     for part in {id(text): text, id(model): model}.values():
-        part.context_length = LONG_CONTEXT
-        part.num_pos = LONG_CONTEXT
+        part.context_length = length
+        part.num_pos = length
 
 
 def text_tower(model: Any) -> Any:
@@ -82,6 +94,52 @@ def text_tower(model: Any) -> Any:
     return text
 
 
+def text_of_any_length(model: Any) -> Any | None:
+    """Return a model's text tower if what follows the end of a text never changes its embedding, else None."""
+    try:
+        text = text_tower(model)
+    except ModelError:
+        return None
+    ends = _pooling(text) in ("argmax", "eos") and getattr(text, "cls_emb", None) is None
+    return text if ends else None
+
+
+class ImageTower:
+    """Wraps the image tower of an open_clip model, which must be a vision transformer.
+
+    Args:
+        model: open_clip model, which remains the owner of all parameters.
+
+    Raises:
+        ModelError: the image tower has no patch tokens, drops patches, or pools by attention.
+    """
+
+    def __init__(self, model: Any) -> None:
+        from open_clip.transformer import VisionTransformer
+
+        self._visual = visual = model.visual
+        if not isinstance(visual, VisionTransformer):
+            what = f"open_clip gives no access to the patch tokens of its image tower ({type(visual).__name__})"
+            raise ModelError(THE_MODEL, what, "use a ViT of open_clip, such as ViT-B-16")
+        if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
+            raise ModelError(THE_MODEL, "its image tower pools by attention", "use one that pools by class token")
+        if not isinstance(visual.patch_dropout, nn.Identity):
+            raise ModelError(THE_MODEL, "its image tower drops patches", "use the same model without patch dropout")
+
+    def states(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return the states of the patches and the embeddings of images; see ``Towers.images``."""
+        visual = self._visual
+        states = visual.transformer(visual._embeds(pixels))
+        pooled, _ = visual._pool(states)
+        return states[:, 1:], pooled if visual.proj is None else pooled @ visual.proj
+
+    def project(self, states: "Tensor") -> "Tensor":
+        """Apply final layer norm and projection to states of patches, ... x W -> ... x D."""
+        visual = self._visual
+        x = visual.ln_post(states)
+        return as_tensor(x if visual.proj is None else x @ visual.proj)
+
+
 class Towers(nn.Module):
     """Wraps an open_clip model whose image tower is a vision transformer.
 
@@ -94,19 +152,11 @@ class Towers(nn.Module):
     """
 
     def __init__(self, model: Any) -> None:
-        from open_clip.transformer import VisionTransformer
-
         super().__init__()
         self.model = model
-        visual, text = model.visual, text_tower(model)
-        if not isinstance(visual, VisionTransformer):
-            what = f"open_clip gives no access to the patch tokens of its image tower ({type(visual).__name__})"
-            raise ModelError(THE_MODEL, what, "use a ViT of open_clip, such as ViT-B-16")
-        if visual.attn_pool is not None or visual.pool_type not in ("tok", "avg"):
-            raise ModelError(THE_MODEL, "its image tower pools by attention", "use one that pools by class token")
-        if not isinstance(visual.patch_dropout, nn.Identity):
-            raise ModelError(THE_MODEL, "its image tower drops patches", "use the same model without patch dropout")
-        if _pooling(text) not in ("argmax", "eos") or getattr(text, "cls_emb", None) is not None:
+        self._images = ImageTower(model)
+        text_tower(model)
+        if text_of_any_length(model) is None:
             raise ModelError(
                 THE_MODEL, "its text tower doesn't pool at the end of the text", "use a CLIP of OpenAI's kind"
             )
@@ -131,10 +181,7 @@ class Towers(nn.Module):
             The last layer's states of the patches before the final layer norm, B x N x W, row by row; and the
             pooled and projected embeddings, B x D, not normalised.
         """
-        visual = self.model.visual
-        states = visual.transformer(visual._embeds(pixels))
-        pooled, _ = visual._pool(states)
-        return states[:, 1:], pooled if visual.proj is None else pooled @ visual.proj
+        return self._images.states(pixels)
 
     def texts(self, ids: "Tensor") -> "tuple[Tensor, Tensor]":
         """Encode texts.
@@ -153,9 +200,7 @@ class Towers(nn.Module):
 
     def project_patches(self, states: "Tensor") -> "Tensor":
         """Apply final layer norm and projection to states of the image tower, ... x W -> ... x D."""
-        visual = self.model.visual
-        x = visual.ln_post(states)
-        return as_tensor(x if visual.proj is None else x @ visual.proj)
+        return self._images.project(states)
 
     def project_tokens(self, states: "Tensor") -> "Tensor":
         """Apply final layer norm and projection to states of the text tower, ... x W -> ... x D."""

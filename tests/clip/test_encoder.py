@@ -9,10 +9,9 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from glitbuild.clip import encoder as encoder_module
 from glitbuild.clip.encoder import ClipEncoder, choose_device
 from glitbuild.clip.load import ClipSpec
-from glitbuild.errors import ConfigError, ModelError
+from glitbuild.errors import ConfigError
 from tests.stages.evaluate.models import save_small_clip
 
 TEXTS = ["A dog.", "A red ball lies on the left. " * 3, "word " * 100, "word " * 400, ""]
@@ -30,7 +29,7 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encoder_of(model: Path, context_length: int, batch: int = 2) -> ClipEncoder:
     sizes = {"image_batch": batch, "text_batch": batch, "context_length": context_length}
-    return ClipEncoder(ClipSpec.parse(str(model)), "cpu", patches=True, **sizes)
+    return ClipEncoder(ClipSpec.parse(str(model)), "cpu", **sizes)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def pictures() -> list[Image.Image]:
 def test_texts_are_those_of_the_stretched_model_in_their_order(encoder: ClipEncoder, long_model: Path) -> None:
     spec = ClipSpec.parse(str(long_model))
     known = spec.load("cpu")
-    ids = open_clip.get_tokenizer(spec.architecture)(TEXTS)
+    ids = spec.tokenizer()(TEXTS)
     with torch.inference_mode():
         expected = normalize(known.encode_text(ids), dim=-1).numpy()
     for one in (encoder, encoder_of(long_model, 248, 3)):
@@ -81,19 +80,7 @@ def test_images_and_patches_are_those_of_the_model(encoder: ClipEncoder, model: 
     assert np.stack([one.image for one in seen]) == pytest.approx(pooled, abs=1e-5)
     assert np.stack([one.patches for one in seen]) == pytest.approx(tokens, abs=1e-5)
     assert encoder.images([]) == []
-    assert (encoder.towers.image_size, encoder.towers.patch_size) == (64, 16)
-
-
-def test_a_tokenizer_with_a_length_of_its_own_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def other(*args: object) -> object:
-        encoder = known(*args)
-        encoder._trim = False
-        return encoder
-
-    known = encoder_module.TextEncoder
-    monkeypatch.setattr(encoder_module, "TextEncoder", other)
-    with pytest.raises(ModelError, match="its tokenizer makes 77 tokens of a long text"):
-        encoder_of(model, 248)
+    assert (encoder.patches.grid.side, encoder.patches.grid.share) == (4, 0.25)
 
 
 def test_the_device_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.text import TextEncoder, Tokens
+from glitbuild.clip.text import TextEncoder, Tokens, clip_tokenizer
 from glitbuild.clip.towers import Towers, stretch
 from tests.clip.checkpoints import trained
 
@@ -24,7 +24,7 @@ def test_both_towers_stay_on_the_models_device(custom_text: bool) -> None:
             preprocess.normalise(torch.zeros(2, 64, 64, 3, dtype=torch.uint8, device="cuda"))
         )
         found = [images, towers.project_patches(states)]
-        encoder = TextEncoder(model, "ViT-B-32")
+        encoder = TextEncoder(model, clip_tokenizer("ViT-B-32"))
         found.append(encoder.encode([Tokens((49406, 320, 49407) + (0,) * 245, False)] * 2, "cuda"))
         states, texts = towers.texts(torch.zeros(2, 248, dtype=torch.long, device="cuda"))
         found += [texts, towers.project_tokens(states)]

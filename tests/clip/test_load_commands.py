@@ -28,12 +28,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "pointer.safetensors").write_bytes(POINTER)
     (folder / "page.pt").write_text("<!doctype html><title>Sign in</title>")
     (folder / "empty.pt").touch()
-    for name in ("hf", "siglip", "unfinished", "clone", "nothing"):
+    for name in ("hf", "blip", "unfinished", "clone", "nothing"):
         (folder / name).mkdir()
     (folder / "hf" / "config.json").write_text(json.dumps({"model_type": "clip", "architectures": ["CLIPModel"]}))
     (folder / "hf" / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}              ")
-    (folder / "siglip" / "config.json").write_text(json.dumps({"model_type": "siglip"}))
-    (folder / "siglip" / "pytorch_model.bin").touch()
+    blip = {"model_type": "blip", "architectures": ["BlipModel"]}
+    (folder / "blip" / "config.json").write_text(json.dumps(blip))
+    (folder / "blip" / "pytorch_model.bin").touch()
     (folder / "unfinished" / "run.json").write_text("{}")
     (folder / "clone" / "open_clip_config.json").write_text("{}")
     (folder / "clone" / "open_clip_pytorch_model.bin").touch()
@@ -73,7 +74,7 @@ def test_a_model_that_can_not_be_used_is_one_line_that_names_the_commands_own_op
         ("page.pt", "a web page, not weights"),
         ("empty.pt", "the file is empty"),
         ("no/such.pt", "no such file"),
-        ("./hf", "a transformers folder (CLIPModel)"),
+        ("./hf", "a folder, not a checkpoint"),
     ):
         result = here(*command(name, "ViT-B-32", pretrained), cwd=world)
         assert (result.returncode, result.stdout) == (2, ""), result.stderr
@@ -82,8 +83,8 @@ def test_a_model_that_can_not_be_used_is_one_line_that_names_the_commands_own_op
         assert says in line
         assert {"match": " --pretrained", "train": "--clip-", "eval": "--clip-"}[name] not in line
     for model, says in (
-        ("hf", "a transformers folder (CLIPModel), which is not supported; give an open_clip architecture"),
-        ("siglip", "a transformers folder (siglip)"),
+        ("hf", "its image processor is missing"),
+        ("blip", "a transformers folder (BlipModel), which is not supported; give one of CLIPModel, Sig"),
         ("unfinished", "its training isn't finished"),
         (
             "clone",
@@ -158,25 +159,34 @@ def test_what_was_decided_is_kept_from_match_to_export(world: Path, tmp_path: Pa
     assert (processor["image_mean"], processor["resample"]) == ([0.5] * 3, 2)
 
     words = [world / "raw", "--out", "figures.json", "--device", "cpu", "--suite", "retrieval"]
-    for model in ("run", "exported"):
+    scores = []
+    for model in ("run", "exported", "hf"):
         result = here("eval", model, *words, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
-        model_entry = json.loads((tmp_path / "figures.json").read_text())["model"]
-        assert model_entry.items() >= wanted.items()
+        report = json.loads((tmp_path / "figures.json").read_text())
+        assert report["model"].items() >= wanted.items()
+        assert report["model"]["context_length"] == 248
+        scores.append(report["suites"])
+    assert scores[0] == scores[1] == scores[2]
 
 
 @pytest.mark.parametrize(
-    ("tokens", "more", "says"),
-    [(128, (), "give --context-length 77"), (40, ("--context-length", 77), "the model reads 40 tokens")],
+    ("tokens", "more", "reads", "says"),
+    [
+        (300, (), 300, "it reads 300 tokens already"),
+        (300, ("--context-length", 100), 100, "it reads 300 tokens already"),
+        (20, (), 20, "it reads 20 tokens; only those after the first 20 can be stretched"),
+        (40, ("--context-length", 500), 500, ""),
+    ],
 )
-def test_a_length_that_can_not_be_stretched_is_said(
-    tokens: int, more: tuple[object, ...], says: str, world: Path, tmp_path: Path
+def test_a_model_is_stretched_where_it_can_be(
+    tokens: int, more: tuple[object, ...], reads: int, says: str, world: Path, tmp_path: Path
 ) -> None:
     path = saved(tmp_path / "weights.pt", trained(tokens=tokens))
-    plain = "--no-force-quick-gelu"
-    result = here(*command("eval", "ViT-B-32", str(path)), plain, *more, "--device", "cpu", cwd=world)
-    assert result.returncode == 2
+    given = ("--no-force-quick-gelu", "--device", "cpu", "--out", tmp_path / "report.json")
+    result = here(*command("eval", "ViT-B-32", str(path)), *given, *more, cwd=world)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "report.json").read_text())["model"]["context_length"] == reads
+    result = here(*command("train", "ViT-B-32", str(path)), "--out", tmp_path / "run", given[0], cwd=world)
+    assert result.returncode == (2 if says else 0), result.stderr
     assert says in result.stderr.splitlines()[-1]
-    result = here(*command("train", "ViT-B-32", str(path)), "--out", tmp_path / "run", plain, cwd=world)
-    assert result.returncode == 2
-    assert f"--model ViT-B-32: it reads {tokens} tokens, and only 77 can be" in result.stderr.splitlines()[-1]

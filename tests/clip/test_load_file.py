@@ -186,7 +186,7 @@ def test_a_text_tower_of_its_own_keeps_its_length_too(tmp_path: Path, monkeypatc
     source = trained(tokens=248, custom_text=True)
     model = loaded("ViT-B-32", saved(tmp_path / "weights.pt", source), facts=PLAIN)
     assert_same(model, source)
-    encoder = TextEncoder(model, "ViT-B-32", 248)
+    encoder = TextEncoder(model, open_clip.get_tokenizer("ViT-B-32", context_length=248))
     with torch.inference_mode():
         found = encoder.encode(encoder.tokenize(["many words " * 60]), "cpu")
         ids = open_clip.tokenize(["many words " * 60], context_length=248)

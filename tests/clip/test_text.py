@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glitbuild.clip.text import TextEncoder
+from glitbuild.clip.text import TextEncoder, clip_tokenizer
 from tests.factories import texts
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ def model() -> torch.nn.Module:
 def test_a_batch_padded_to_its_longest_text_gives_what_the_full_length_gives(
     model: torch.nn.Module, batch: list[str]
 ) -> None:
-    encoder = TextEncoder(model, "ViT-S-32-alt")
+    encoder = TextEncoder(model, clip_tokenizer("ViT-S-32-alt"))
     tokens = encoder.tokenize(batch)
     with torch.inference_mode():
         ours = encoder.encode(tokens, "cpu")
@@ -30,11 +30,11 @@ def test_a_batch_padded_to_its_longest_text_gives_what_the_full_length_gives(
 
 
 def test_long_texts_are_cut_and_end_with_end_of_text(model: torch.nn.Module) -> None:
-    short, long = TextEncoder(model, "ViT-S-32-alt").tokenize(["a dog", "dog " * 100])
+    short, long = TextEncoder(model, clip_tokenizer("ViT-S-32-alt")).tokenize(["a dog", "dog " * 100])
     assert (len(short.ids), short.truncated) == (4, False)
     assert (len(long.ids), long.truncated) == (77, True)
     assert short.ids[-1] == long.ids[-1] == max(long.ids)
-    exact = TextEncoder(model, "ViT-S-32-alt").tokenize(["dog " * 75])[0]
+    exact = TextEncoder(model, clip_tokenizer("ViT-S-32-alt")).tokenize(["dog " * 75])[0]
     assert (len(exact.ids), exact.truncated) == (77, False)
 
 
@@ -53,6 +53,5 @@ def test_towers_of_another_build_get_their_full_length() -> None:
         },
     }
     other = open_clip.CLIP(**config).eval()
-    encoder = TextEncoder(other, "ViT-S-32-alt")
-    encoder.context_length = 16
-    assert not encoder._trim
+    encoder = TextEncoder(other, open_clip.get_tokenizer("ViT-S-32-alt", context_length=16))
+    assert not encoder.trims

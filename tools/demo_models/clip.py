@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from glitbuild.clip.fit import quiet_open_clip
 from glitbuild.clip.preprocess import Preprocess
-from glitbuild.clip.text import TextEncoder
+from glitbuild.clip.text import TextEncoder, clip_tokenizer
 from glitbuild.demo_models import FOLDER, write_checksums
 from glitbuild.demo_models.clip import CONFIG, NAME, ROWS, WEIGHTS, compact, load_demo_clip
 from glitbuild.stages.train.optim import parameter_groups, warm_cosine
@@ -46,7 +46,7 @@ class Trainer:
 
     def __init__(self, model: Any, steps: int, lr: float, hard: bool = False) -> None:
         self.model = model
-        self._text = TextEncoder(self.model, NAME)
+        self._text = TextEncoder(self.model, clip_tokenizer(NAME))
         self._preprocess = Preprocess.of(self.model)
         self.pairs = PairMaker(self._preprocess, hard)
         self.seen = torch.zeros(self.model.vocab_size, dtype=torch.bool)

@@ -87,7 +87,7 @@ def run_benchmark(options: EvalOptions, read: Callable[[], Benchmark], plain: bo
         model=spec.name,
         identity=spec.identity,
         reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
-        context_length=options.context_length,
+        context_length=encoder.context_length,
         dataset=Store(options.dir).name,
         manifest=f"sha256:{digest([benchmark.described, stream.sha256])}",
         samples=len(tokens),

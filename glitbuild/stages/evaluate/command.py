@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from glitbuild.clip.encoder import choose_device
 from glitbuild.clip.load import CONTEXT_LENGTH, ClipSpec
-from glitbuild.clip.saved import CONFIG, WEIGHTS
 from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.runners import FIX, ReadTask, in_order, running
@@ -26,7 +26,7 @@ from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.benchmarks import find_benchmark, run_benchmark
 from glitbuild.stages.evaluate.embedded import Embedded, EmbeddingCache, joined
 from glitbuild.stages.evaluate.metrics import Suites
-from glitbuild.stages.evaluate.options import AVERAGING, TRUTH, EvalOptions, make_plan
+from glitbuild.stages.evaluate.options import AVERAGING, LOCALIZATION, TRUTH, EvalOptions, make_plan
 from glitbuild.stages.evaluate.report import Report, write_files
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
 
@@ -80,15 +80,18 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         with Progress("eval", samples, plain, workers=workers) as progress:
             embedded = joined(_each_shard(runner, store, manifest, work, cache, progress))
         suites = Suites(embedded, partial(_embed, runner), plan, options)
-        found = {}
+        found, omitted = {}, {}
         for name in plan.suites:
+            if name == LOCALIZATION and embedded.no_patches:
+                omitted[name] = embedded.no_patches
+                continue
             log.debug("suite %s", name)
             found[name] = suites.run(name)
     report = Report(
         model=spec.name,
         identity=spec.identity,
         reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
-        context_length=options.context_length,
+        context_length=embedded.context_length,
         dataset=store.name,
         manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
         samples=samples,
@@ -99,6 +102,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         seed=options.seed,
         seconds=round(time.monotonic() - start, 1),
         versions=versions_of("eval"),
+        omitted=omitted,
     )
     write_files(report, options)
     return report
@@ -157,7 +161,9 @@ def _embed(runner: Runner[ReadTask | TextTask, tuple[str, Any]], texts: Sequence
 
 def _check_outputs(options: EvalOptions) -> None:
     """Check that the output files can be written, and that none of them is read as an input."""
-    weights = [f"{options.model}/{CONFIG}", f"{options.model}/{WEIGHTS}", *filter(None, [options.pretrained])]
+    folder = Path(options.model.removeprefix("local-dir:"))
+    weights = [str(path) for path in folder.iterdir()] if folder.is_dir() else []
+    weights += filter(None, [options.pretrained])
     for option, path in (("--out", options.out), ("--markdown", options.markdown)):
         if path:
             check_writable(path, [options.dir], weights, option)

@@ -51,6 +51,8 @@ class Embedded:
         truncated: number of captions that the model can't read to the end.
         pictures: N, SHA-256 of each image.
         boxes: G x 4, box of each region in its image.
+        context_length: number of tokens read per text.
+        no_patches: why the model can't localize sentences; empty if it can, or need not.
     """
 
     images: NDArray[np.float32]
@@ -66,6 +68,8 @@ class Embedded:
     truncated: int
     pictures: tuple[str, ...] = ()
     boxes: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
+    context_length: int = 0
+    no_patches: str = ""
 
 
 @dataclass(slots=True)
@@ -87,6 +91,8 @@ class Gathering:
     truncated: int = 0
     pictures: list[str] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    context_length: int = 0
+    no_patches: str = ""
 
     def look_for(self, sentences: NDArray[Any], patches: NDArray[Any], inside: NDArray[np.bool_]) -> None:
         """Localize sentences in one image; see ``locate``."""
@@ -111,6 +117,8 @@ class Gathering:
             truncated=self.truncated,
             pictures=tuple(self.pictures),
             boxes=np.array(self.boxes, dtype=np.float64).reshape(-1, 4),
+            context_length=self.context_length,
+            no_patches=self.no_patches,
         )
 
 
@@ -124,8 +132,10 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
     numbers: dict[str, int] = {}
     cropped: set[tuple[Any, ...]] = set()
     split: list[SplitCaption] = []
-    unseen = truncated = 0
+    unseen = truncated = context_length = 0
+    no_patches = ""
     for shard in shards:
+        context_length, no_patches = shard.context_length, shard.no_patches  # the same for all
         if not len(shard.captions):  # all rows of the shard were skipped
             continue
         new_images = [picture not in numbers for picture in shard.pictures]
@@ -156,7 +166,15 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
         truncated += shard.truncated
     whole = {name: _rows(found, *_ROWS[name]) for name, found in parts.items()}
     located = Located(whole.pop("hits"), whole.pop("chance"), unseen)
-    return Embedded(located=located, split=tuple(split), truncated=truncated, pictures=tuple(numbers), **whole)
+    return Embedded(
+        located=located,
+        split=tuple(split),
+        truncated=truncated,
+        pictures=tuple(numbers),
+        context_length=context_length,
+        no_patches=no_patches,
+        **whole,
+    )
 
 
 _ROWS: dict[str, tuple[Any, ...]] = {
@@ -210,7 +228,7 @@ class EmbeddingCache:
             if hashlib.sha256(content).digest() != digest:
                 raise ValueError("its SHA-256 does not match")
             return _parse(content)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:  # KeyError: of an earlier version
             log.debug("%s is not used: %s", self._store.path(name), error)
             return None
 
@@ -245,6 +263,8 @@ def _serialized(shard: Embedded) -> bytes:
         "split": [[caption.text, caption.spans] for caption in shard.split],
         "truncated": shard.truncated,
         "unseen": shard.located.unseen,
+        "context_length": shard.context_length,
+        "no_patches": shard.no_patches,
     }
     arrays = {name: getattr(shard, name) for name in ARRAYS} | located
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
@@ -262,5 +282,7 @@ def _parse(content: bytes) -> Embedded:
         split=tuple(SplitCaption(text, of) for text, of in spans),
         truncated=about["truncated"],
         pictures=tuple(about["pictures"]),
+        context_length=about["context_length"],
+        no_patches=about["no_patches"],
         **arrays,
     )

@@ -6,24 +6,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glitbuild.clip.patches import Grid
 from glitbuild.records import Box
 from glitbuild.retrieval import Ranks, hit_probability
 
 KS = (5, 10, 15)
 
 
-def patch_centres(window: Box, size: int, patch_size: int) -> NDArray[np.float64]:
+def patch_centres(window: Box, grid: Grid) -> NDArray[np.float64]:
     """Return the positions of the patch centres in the image.
 
     Args:
         window: part of the image that the input shows, xyxy in pixels of the image.
-        size: side of the square input in pixels.
-        patch_size: side of a patch in pixels; a remainder at the right and bottom belongs to no patch.
+        grid: patches of the input.
 
     Returns:
         N x 2, x and y in pixels of the image, patches row by row.
     """
-    shares = (np.arange(size // patch_size) + 0.5) * patch_size / size
+    shares = (np.arange(grid.side) + 0.5) * grid.share
     x = window[0] + shares * (window[2] - window[0])
     y = window[1] + shares * (window[3] - window[1])
     return np.stack([np.tile(x, len(y)), np.repeat(y, len(x))], axis=1)

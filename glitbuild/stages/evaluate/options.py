@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from glitbuild.clip.facts import CONTEXT, LONG_CONTEXT, FactOptions
+from glitbuild.clip.facts import LEAST_CONTEXT, FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.options import RAY_ADDRESS, about
@@ -59,9 +59,13 @@ class EvalOptions(FactOptions):
     markdown: str | None = field(
         default=None, metadata=about("Markdown file to write; a local path or an fsspec URL.")
     )
-    context_length: int = field(
-        default=LONG_CONTEXT,
-        metadata=about("Number of tokens read per text: 77 or 248."),
+    context_length: int | None = field(
+        default=None,
+        metadata=about(
+            "Number of tokens to read per text; a CLIP that reads fewer is stretched to it.",
+            absent="248 where the model can be stretched; its own on benchmarks",
+            least=LEAST_CONTEXT,
+        ),
     )
     joint_pairs: str = field(
         default="best",
@@ -98,9 +102,6 @@ class EvalOptions(FactOptions):
             if name not in SUITES + BENCHMARKS:
                 known = ", ".join(SUITES + BENCHMARKS)
                 raise ConfigError(f"--suite {name}", "unknown suite", f"give one or more of {known}")
-        if self.context_length not in (CONTEXT, LONG_CONTEXT):
-            what = f"--context-length {self.context_length}"
-            raise ConfigError(what, "not a supported context length", f"give {CONTEXT} or {LONG_CONTEXT}")
         if self.out and self.out == self.markdown:
             raise ConfigError(
                 f"--out and --markdown {self.out}", "both are the same file", "give each its own file"
@@ -130,11 +131,13 @@ class Plan:
         suites: suites in the order in which they are reported.
         places: origin of the places of sentences: ``truth``, ``best pairs``, or "" if they aren't needed.
         pairs: pairs of a sample that the joint suite uses: ``best``, ``all``, or "" for none.
+        may_omit: whether a suite that the model can't serve is omitted, because the user didn't name it.
     """
 
     suites: tuple[str, ...]
     places: str
     pairs: str
+    may_omit: bool = False
 
     @property
     def needs_sentences(self) -> bool:
@@ -169,4 +172,4 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
             fix = f"run glitbuild match {store.url} --out ... and evaluate its output"
             raise ConfigError(f"--suite {name}", why, fix)
     places = "" if LOCALIZATION not in suites else TRUTH if truth else PAIRS
-    return Plan(suites, places, options.joint_pairs if JOINT in suites else "")
+    return Plan(suites, places, options.joint_pairs if JOINT in suites else "", may_omit=not options.suites)

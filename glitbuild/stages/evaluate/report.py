@@ -30,6 +30,7 @@ class Report:
         seconds: total time without loading the model.
         versions: versions of the packages that affect the metrics.
         reading: how the weights are read, by option, where the model's names don't say it.
+        omitted: suites that the dataset supports but the model doesn't, with the reason.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Report:
     seconds: float
     versions: dict[str, str]
     reading: dict[str, Any] = field(default_factory=dict)
+    omitted: dict[str, str] = field(default_factory=dict)
 
 
 def write_files(report: Report, options: EvalOptions) -> None:
@@ -71,6 +73,7 @@ def as_json(report: Report) -> bytes:
             "truncated_captions": report.truncated,
         },
         "suites": {name: {"figures": of.figures} | of.facts for name, of in report.suites.items()},
+        **({"omitted": report.omitted} if report.omitted else {}),
         "device": report.device,
         "seed": report.seed,
         "seconds": report.seconds,
@@ -89,6 +92,7 @@ def as_markdown(report: Report) -> str:
         lines = [f"### {name}", "", _row(["", *map(_words, columns)]), _row(["---", *("---:" for _ in columns)])]
         lines += [_row(_cells(row, of, columns)) for row, of in suite.figures.items()]
         parts.append("\n".join(lines + ([f"\n{_facts(suite)}"] if suite.facts else [])))
+    parts += [f"{name} is omitted: {why}." for name, why in report.omitted.items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,6 +113,8 @@ def print_report(report: Report) -> None:
         console.print(table)
         if suite.facts:
             console.print(_facts(suite), soft_wrap=True, highlight=False, markup=False)
+    for name, why in report.omitted.items():
+        console.print(f"{name} is omitted: {why}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _headline(report: Report) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from glitbuild.batches import made_ahead
 from glitbuild.clip.encoder import ClipEncoder
+from glitbuild.clip.facts import LONG_CONTEXT
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.engine.runners import ReadTask
-from glitbuild.errors import DatasetError
+from glitbuild.errors import DatasetError, ModelError
 from glitbuild.flism.regions import pixels
 from glitbuild.flism.sentences import SentenceSplitter
+from glitbuild.options import blaming
 from glitbuild.records import Box, MatchedPair, Sample
 from glitbuild.retrieval import average_sentences
 from glitbuild.shards.layout import parse, truth_path
@@ -129,6 +131,22 @@ def _damaged(store: Store, path: str, why: str) -> DatasetError:
     return DatasetError(store.path(path), why, "recreate the scenes with `glitbuild scenes --overwrite`")
 
 
+def without_patches(encoder: ClipEncoder, plan: Plan) -> tuple[Plan, str]:
+    """Return the plan without what needs patches, and why; the plan itself and "" if nothing is to be omitted.
+
+    Raises:
+        ModelError: the model has no patches, and a suite that the user named needs them.
+    """
+    if plan.places:
+        try:
+            encoder.patches  # noqa: B018
+        except ModelError as error:
+            if not plan.may_omit:
+                raise
+            return replace(plan, places=""), error.why
+    return plan, ""
+
+
 def embed_shard(
     encoder: ClipEncoder, plan: Plan, store: Store, entry: ShardEntry, batch_size: int, threads: int
 ) -> Embedded:
@@ -149,8 +167,10 @@ def embed_shard(
         DatasetError: the shard is damaged or doesn't match the manifest, or its truth doesn't.
     """
     shard = list(read_shard(store, entry.name, entry.sha256))
+    plan, no_patches = without_patches(encoder, plan)
     collector = _Collector(encoder, plan, batch_size)
-    return collector.run(store, entry.name, shard, threads) if shard else Gathering().whole()
+    found = collector.run(store, entry.name, shard, threads) if shard else Gathering().whole()
+    return replace(found, context_length=encoder.context_length, no_patches=no_patches)
 
 
 class _Collector:
@@ -240,9 +260,7 @@ class _Collector:
 
     def _patch_centres(self, look: Look) -> NDArray[np.float64]:
         encoder, image = self._encoder, look.sample.image
-        assert encoder.towers
-        window = encoder.preprocess.visible(image.width, image.height)
-        return patch_centres(window, encoder.towers.image_size, encoder.towers.patch_size)
+        return patch_centres(encoder.preprocess.visible(image.width, image.height), encoder.patches.grid)
 
     def _split(self, samples: Sequence[Sample]) -> list[SplitCaption]:
         """Return captions with the sentences of their records; captions without any are split now."""
@@ -276,7 +294,7 @@ class EvalPlan:
         source: URL of the dataset.
         spec: model to load.
         plan: what to compute on a shard.
-        context_length: number of tokens read per text.
+        context_length: number of tokens to read per text; None for 248 where the model can be stretched.
         batch_size: number of images or texts per batch.
         device: ``cpu`` or ``cuda``.
         threads: number of threads that decode while the model runs.
@@ -285,7 +303,7 @@ class EvalPlan:
     source: str
     spec: ClipSpec
     plan: Plan
-    context_length: int
+    context_length: int | None
     batch_size: int
     device: str
     threads: int
@@ -307,8 +325,10 @@ class EvalWorker:
             image_batch=size,
             text_batch=size,
             context_length=plan.context_length,
-            patches=True,
+            at_least=None if plan.context_length else LONG_CONTEXT,
         )
+        with blaming(plan.spec.shown):
+            without_patches(self._encoder, plan.plan)
 
     def run(self, task: ReadTask | TextTask) -> tuple[str, Embedded | NDArray[Any]]:
         """Return the task's name with the embeddings: of a shard, or M x D of M texts."""

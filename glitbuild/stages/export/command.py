@@ -187,7 +187,7 @@ def run_export(options: ExportOptions, plain: bool = False) -> Exported:
     model = spec.load("cpu")
     model_cfg = spec.model_cfg()
     format.check(model, model_cfg)
-    source = open_clip.OpenClipEncoder(model, spec.architecture)
+    source = open_clip.OpenClipEncoder(model, spec.tokenizer())
     with appearing(target) as folder:
         _log.info("writing %s", target)
         format.write(folder, model, model_cfg)
@@ -205,7 +205,7 @@ def parse_run(run: str) -> ClipSpec:
         ModelError: there is no such folder, or it contains no model.
     """
     folder = Path(run).expanduser()
-    if run == DEMO or saved.is_saved(folder):
+    if run == DEMO or saved.is_model(folder):
         return ClipSpec.parse(run)
     fix = f"give the folder of a finished run, or {DEMO}"
     if not folder.exists():

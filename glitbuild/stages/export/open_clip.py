@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glitbuild.clip.fit import quiet_open_clip
-from glitbuild.clip.saved import architecture, load_saved, save_model
+from glitbuild.clip.saved import load_saved, save_model, tokenizer
 from glitbuild.errors import ModelError
 
 if TYPE_CHECKING:
@@ -18,17 +17,15 @@ class OpenClipEncoder:
 
     Args:
         model: model in evaluation mode.
-        name: open_clip's name of the architecture, for the tokenizer.
+        tokenizer: its tokenizer in open_clip's form.
     """
 
-    def __init__(self, model: Any, name: str) -> None:
-        import open_clip
+    def __init__(self, model: Any, tokenizer: Any) -> None:
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
         self._model = model
         self._transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-        with quiet_open_clip():
-            self._tokenizer = open_clip.get_tokenizer(name)
+        self._tokenizer = tokenizer
 
     def images(self, images: "Sequence[Image]") -> "Tensor":
         """Return the projected embeddings of RGB images, B x D."""
@@ -63,4 +60,4 @@ def write(folder: Path, model: Any, model_cfg: dict[str, Any]) -> None:
 
 def read(folder: Path) -> OpenClipEncoder:
     """Return an exported model as open_clip reads it."""
-    return OpenClipEncoder(load_saved(folder, "cpu"), architecture(folder))
+    return OpenClipEncoder(load_saved(folder, "cpu"), tokenizer(folder))

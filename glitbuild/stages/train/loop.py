@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
-from glitbuild.clip.text import clip_tokenizer
+from glitbuild.clip.text import clips_own
 from glitbuild.clip.towers import stretch, text_tower
 from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
@@ -132,7 +132,7 @@ def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | 
     """
     options, group, pieces = job.options, group or Group(), pieces or Pieces()
 
-    # Model: stretched to 248 tokens, and locked as the options say.
+    # Model: stretched, and locked as the options say.
     model = load_model(job, device)
     with blaming(job.clip.shown):
         views = pieces.views(model, options.losses)
@@ -142,7 +142,7 @@ def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | 
     _, manifest = open_dataset(job.source)
     sizes = tuple(entry.samples for entry in manifest.shards)
     plan = Plan(sizes, options.seed, options.batch_size, group.size)
-    preprocess, tokenizer = Preprocess.of(model), clip_tokenizer(job.clip.architecture)
+    preprocess, tokenizer = Preprocess.of(model), clips_own(job.clip.tokenizer())
     maker = ExampleMaker(preprocess, tokenizer, model.context_length, options.pairs)
     if job.cache:  # the folder may be missing on machines other than the command's
         job.cache.folder.mkdir(parents=True, exist_ok=True)
@@ -280,7 +280,7 @@ def peak_memory(device: str) -> float:
 
 
 def load_model(job: Job, device: str) -> Any:
-    """Return the open_clip model, stretched to 248 tokens and locked as the options say.
+    """Return the open_clip model, stretched and locked as the options say.
 
     Raises:
         ModelError: it is unavailable or can't be stretched.
@@ -293,7 +293,7 @@ def load_model(job: Job, device: str) -> Any:
             raise model_too_large(job.run, device) from error
         raise
     with blaming(job.clip.shown):
-        stretch(model)
+        stretch(model, job.options.context_length)
     model.train()
     if job.options.grad_checkpointing:
         model.set_grad_checkpointing()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glitbuild.clip.facts import FactOptions
+from glitbuild.clip.facts import LEAST_CONTEXT, LONG_CONTEXT, FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.options import OVERWRITE, RAY_ADDRESS, Content, about
@@ -17,7 +17,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions(FactOptions):
-    """Fine-tune a CLIP on matched shards for captions of up to 248 tokens.
+    """Fine-tune a CLIP on matched shards for long captions, by default of up to 248 tokens.
 
     DIR is a dataset directory that `glitbuild match` finished. Running the same command again resumes an
     interrupted run.
@@ -32,6 +32,14 @@ class TrainOptions(FactOptions):
     pretrained: str | None = field(
         default=None,
         metadata=about("Tag of open_clip, or checkpoint file.", absent="openai", content=Content.DERIVED),
+    )
+    context_length: int = field(
+        default=LONG_CONTEXT,
+        metadata=about(
+            "Number of tokens to read per caption; the model is stretched to it.",
+            least=LEAST_CONTEXT,
+            content=Content.IF_SET,
+        ),
     )
     epochs: int = field(default=10, metadata=about("Number of epochs.", least=1, content=Content.YES))
     batch_size: int = field(

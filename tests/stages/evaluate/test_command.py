@@ -12,6 +12,7 @@ from glitbuild.stages.evaluate.command import Report, run_eval
 from glitbuild.stages.evaluate.metrics import paired_bootstrap
 from glitbuild.stages.evaluate.options import EvalOptions
 from glitbuild.stages.evaluate.worker import EvalWorker
+from tests.clip.transformers_models import save_siglip
 from tests.run import here
 from tests.stages.evaluate.models import save_small_clip
 
@@ -54,6 +55,42 @@ def test_scenes_are_evaluated_against_their_truth(scenes: Path, model: Path, tmp
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["figures.json", "figures.md"]
 
 
+def test_siglip_takes_part_in_every_suite_that_its_towers_serve(scenes: Path, pairs: Path, tmp_path: Path) -> None:
+    save_siglip(tmp_path / "siglip")
+    save_siglip(tmp_path / "naflex", second=True)
+    all_suites = ["retrieval", "localization", "robustness", "joint", "averaging"]
+    for model, suites in (
+        ("siglip", all_suites),
+        ("naflex", [name for name in all_suites if name != "localization"]),
+    ):
+        words = ["eval", model, pairs, "--out", "report.json", "--markdown", "report.md"]
+        result = here(*words, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert list(report["suites"]) == suites
+        assert report["model"]["context_length"] == 12
+        assert report["dataset"]["truncated_captions"] == 8
+        assert ("omitted" in report) == (model == "naflex")
+    assert "NaFlex" in report["omitted"]["localization"]
+    for said in (result.stdout, (tmp_path / "report.md").read_text()):
+        assert "localization is omitted: the number of its patches" in said
+    result = here(*words, "--suite", "localization", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "naflex: the number of its patches" in result.stderr.splitlines()[-1]
+
+
+def test_the_cache_keeps_what_a_model_reads_and_omits(scenes: Path, tmp_path: Path) -> None:
+    save_siglip(tmp_path / "naflex", second=True)
+    reports = []
+    for _ in range(2):
+        words = ["eval", "naflex", scenes, "--out", "report.json", "--cache", "cache"]
+        result = here(*words, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        reports.append(json.loads((tmp_path / "report.json").read_text()) | {"seconds": 0})
+    assert reports[0] == reports[1]
+    assert reports[0]["omitted"]
+
+
 def test_pairs_serve_all_suites(pairs: Path, model: Path, long_model: Path, tmp_path: Path) -> None:
     assert json.loads((pairs / "manifest.json").read_text())["config"]["clip_model"] == model.name
     for one, more in ((long_model, []), (model, ["--joint-pairs", "all", "--context-length", 77])):
@@ -84,7 +121,7 @@ def test_one_suite_computes_no_other_and_two_models_can_be_compared(
     [
         (["{model}", "{scenes}", "--suite", "painting"], 2, "unknown suite"),
         (["{model}", "{scenes}", "--suite", "joint"], 2, "run glitbuild match"),
-        (["{model}", "{scenes}", "--context-length", "100"], 2, "give 77 or 248"),
+        (["{model}", "{scenes}", "--context-length", "7"], 2, "--context-length 7"),
         (["{model}", "{scenes}", "--pretrained", "openai"], 2, "it has its own weights"),
         (["{model}", "{scenes}", "--out", "/proc/x.json"], 2, "can't be written to"),
         (["{model}", "nowhere"], 2, "no such dataset"),

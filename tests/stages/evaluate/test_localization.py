@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from glitbuild.clip.patches import Grid
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.stages.evaluate.localization import KS, chance, locate, patch_centres, patches_in_boxes
 from tests.stages.evaluate.vectors import random_embeddings
@@ -23,7 +24,7 @@ def test_a_patchs_centre_lies_where_its_pixels_come_from(
     places[..., 1] = np.linspace(0, 255, height).round()[:, None]
     preprocess = Preprocess(size, squash, int(Image.Resampling.BILINEAR), (0, 0, 0), (1, 1, 1))
     shown = preprocess.crop(Image.fromarray(places), (0, 0, width, height)).astype(float)
-    centres = patch_centres(preprocess.visible(width, height), size, patch)
+    centres = patch_centres(preprocess.visible(width, height), Grid(size // patch, patch / size))
     grid = size // patch
     assert len(centres) == grid * grid
     means = shown[: grid * patch, : grid * patch].reshape(grid, patch, grid, patch, 3).mean(axis=(1, 3))
@@ -33,7 +34,7 @@ def test_a_patchs_centre_lies_where_its_pixels_come_from(
 
 
 def test_a_place_is_any_of_its_boxes_without_the_right_and_lower_edge() -> None:
-    centres = patch_centres((10.0, 0.0, 30.0, 20.0), 64, 32)
+    centres = patch_centres((10.0, 0.0, 30.0, 20.0), Grid(2, 0.5))
     assert centres.tolist() == [[15, 5], [25, 5], [15, 15], [25, 15]]
     assert patches_in_boxes(centres, [(15, 5, 25, 15)]).tolist() == [True, False, False, False]
     assert patches_in_boxes(centres, [(0, 0, 16, 6), (20, 10, 30, 20)]).tolist() == [True, False, False, True]

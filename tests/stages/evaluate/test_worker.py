@@ -11,6 +11,7 @@ from PIL import Image
 
 from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.patches import Grid
 from glitbuild.errors import DatasetError
 from glitbuild.flism.regions import pixels
 from glitbuild.records import Sample
@@ -30,9 +31,7 @@ Write = Callable[[list[list[tuple[Sample, bytes]]], str], Path]
 
 @pytest.fixture(scope="module")
 def encoder(model: Path) -> ClipEncoder:
-    return ClipEncoder(
-        ClipSpec.parse(str(model)), "cpu", image_batch=2, text_batch=2, context_length=77, patches=True
-    )
+    return ClipEncoder(ClipSpec.parse(str(model)), "cpu", image_batch=2, text_batch=2, context_length=77)
 
 
 def collect(encoder: ClipEncoder, folder: Path, plan: Plan) -> Embedded:
@@ -142,7 +141,7 @@ def test_sentences_are_looked_for_where_the_best_pair_is(encoder: ClipEncoder, w
         image = Image.open(BytesIO(jpeg)).convert("RGB")
         view = encoder.preprocess.crop(image, (0, 0, *image.size))
         patches = encoder.images_with_patches([view])[0].patches
-        centres = patch_centres(encoder.preprocess.visible(*image.size), 64, 16)
+        centres = patch_centres(encoder.preprocess.visible(*image.size), Grid(4, 0.25))
         inside = patches_in_boxes(centres, [(1.0, 2.0, 30.5, 20.0)])[None]
         words = text(encoder, sample.caption[12:])[None]
         expected.append((locate(patches, words, inside)[0], chance(inside)[0]))

@@ -27,7 +27,7 @@ def test_open_clip_reads_the_export_and_gives_the_same(
     tokenizer = open_clip.get_tokenizer(name)
     assert tokenizer.context_length == model.context_length == 248
     spec = ClipSpec.parse(str(runs / run))
-    source = export.OpenClipEncoder(spec.load("cpu"), spec.architecture)
+    source = export.OpenClipEncoder(spec.load("cpu"), spec.tokenizer())
     images, texts = pictures((101, 64), (64, 90)), ["a dog", *captions(assets)[:3]]
     with torch.inference_mode():
         ours = model.eval().encode_image(torch.stack([transform(image) for image in images]))

@@ -30,7 +30,7 @@ def test_transformers_reads_the_export_and_gives_the_same(
     processor = AutoProcessor.from_pretrained(folder)
     spec = ClipSpec.parse(str(runs / run))
     known = spec.load("cpu")
-    source = OpenClipEncoder(known, spec.architecture)
+    source = OpenClipEncoder(known, spec.tokenizer())
     edge = known.visual.image_size[0]
     images = pictures((edge + 9, edge), (edge, edge + 4), (4 * edge, 3 * edge))
     texts = ["a dog", "two red cars", *captions(assets)[:4], " ".join(captions(assets)[:4])]
@@ -70,7 +70,7 @@ def test_the_configuration_says_what_the_model_is(
 def test_padding_does_not_change_where_a_text_ends(runs: Path, exported: Callable[[str, str], Path]) -> None:
     encoder = hf.read(exported("quick-gelu", "hf"))
     spec = ClipSpec.parse(str(runs / "quick-gelu"))
-    source = OpenClipEncoder(spec.load("cpu"), spec.architecture)
+    source = OpenClipEncoder(spec.load("cpu"), spec.tokenizer())
     texts = ["a dog", "a dog on the grass", "two birds " * 30]
     with torch.inference_mode():
         together = encoder.texts(texts)
