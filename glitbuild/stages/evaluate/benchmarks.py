@@ -102,6 +102,9 @@ def run_benchmark(options: EvalOptions, read: Callable[[], Benchmark], plain: bo
 
 
 def _check_options(options: EvalOptions, suite: str) -> None:
+    if options.protocol:
+        why = f"{options.dir} has the layout of {suite}, and protocols are for dataset directories"
+        raise ConfigError(f"--protocol {options.protocol}", why, "omit it")
     for name in options.suites or ():
         if name != suite:
             why = f"{options.dir} has the layout of {suite}"

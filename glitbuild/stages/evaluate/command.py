@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.benchmarks import find_benchmark, run_benchmark
 from glitbuild.stages.evaluate.embedded import Embedded, EmbeddingCache, joined
 from glitbuild.stages.evaluate.metrics import Suites
-from glitbuild.stages.evaluate.options import AVERAGING, LOCALIZATION, TRUTH, EvalOptions, make_plan
+from glitbuild.stages.evaluate.options import AVERAGING, LOCALIZATION, TRUTH, EvalOptions, at_least, make_plan
 from glitbuild.stages.evaluate.report import Report, write_files
 from glitbuild.stages.evaluate.worker import EvalPlan, EvalWorker, TextTask
 
@@ -70,6 +71,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         spec=spec,
         plan=plan,
         context_length=options.context_length,
+        at_least=at_least(options, plan),
         batch_size=options.batch_size,
         device=choose_device(options.device) if cluster is None else "cuda" if cluster.gpus_each else "cpu",
         threads=min(usable_cpus(), MOST_THREADS) if cluster is None else THREADS_A_GPU if cluster.gpus_each else 1,
@@ -79,6 +81,8 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         samples, workers = manifest.totals["samples"], cluster.actors if cluster else 1
         with Progress("eval", samples, plain, workers=workers) as progress:
             embedded = joined(_each_shard(runner, store, manifest, work, cache, progress))
+        if plan.protocol and len(embedded.captions) != plan.protocol.samples:
+            raise plan.protocol.incomplete(store.url, len(embedded.captions))
         suites = Suites(embedded, partial(_embed, runner), plan, options)
         found, omitted = {}, {}
         for name in plan.suites:
@@ -94,7 +98,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         context_length=embedded.context_length,
         dataset=store.name,
         manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
-        samples=samples,
+        samples=len(embedded.captions),
         images=len(embedded.images),
         truncated=embedded.truncated,
         suites=found,
@@ -103,6 +107,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         seconds=round(time.monotonic() - start, 1),
         versions=versions_of("eval"),
         omitted=omitted,
+        protocol=plan.protocol.recorded() if plan.protocol else {},
     )
     write_files(report, options)
     return report
@@ -143,7 +148,8 @@ def _key(store: Store, entry: ShardEntry, work: EvalPlan) -> dict[str, Any]:
         "shard": entry.sha256,
         "truth": truth,
         "model": [spec.model if spec.pretrained else "", spec.identity, spec.changes],
-        "context_length": work.context_length,
+        "context_length": [work.context_length, work.at_least],
+        "protocol": asdict(work.plan.protocol) if work.plan.protocol else None,
         "batch_size": work.batch_size,
         "device": work.device,
         "needs": [work.plan.places, work.plan.pairs, work.plan.needs_sentences, AVERAGING in work.plan.suites],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.errors import EvaluationError
-from glitbuild.retrieval import DEPTH, Hits, Retrieval, average_precision, retrieve
+from glitbuild.retrieval import DEPTH, KS, Hits, Retrieval, average_precision, retrieve
 from glitbuild.stages.evaluate.embedded import Embedded
 from glitbuild.stages.evaluate.localization import KS as PATCHES
 from glitbuild.stages.evaluate.options import (
@@ -137,7 +137,8 @@ class Suites:
         return self._plain
 
     def _retrieve(self, captions: NDArray[np.float32]) -> Retrieval:
-        return retrieve(self._data.images, captions, self._data.image_of)
+        ks = self._plan.protocol.ks if self._plan.protocol else KS
+        return retrieve(self._data.images, captions, self._data.image_of, ks)
 
     def _retrieval(self) -> SuiteReport:
         found = _directions(self._whole_captions())

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from glitbuild.clip.facts import LEAST_CONTEXT, FactOptions
+from glitbuild.clip.facts import LEAST_CONTEXT, LONG_CONTEXT, FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.options import RAY_ADDRESS, about
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
+from glitbuild.stages.evaluate.protocols import PROTOCOLS, Protocol
 
 RETRIEVAL = "retrieval"
 LOCALIZATION = "localization"
@@ -53,6 +54,14 @@ class EvalOptions(FactOptions):
             "retrieval, localization, robustness, joint, averaging, separated by commas; zeroshot, sugarcrepe or "
             "winoground for a benchmark.",
             absent="all that DIR supports",
+        ),
+    )
+    protocol: str = field(
+        default="",
+        metadata=about(
+            "Published retrieval protocol, such as docci/5000: which samples of DIR, which text, which K.",
+            absent="all samples",
+            choices=("", *PROTOCOLS),
         ),
     )
     out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
@@ -106,6 +115,9 @@ class EvalOptions(FactOptions):
             raise ConfigError(
                 f"--out and --markdown {self.out}", "both are the same file", "give each its own file"
             )
+        if self.protocol and self.suites not in (None, (RETRIEVAL,)):
+            why = f"the protocol {self.protocol} is one of retrieval"
+            raise ConfigError(f"--suite {self.suite}", why, "omit one of the two options")
         check_workers(self.workers, self.gpus, self.ray_address)
         if self.device != "auto" and (self.gpus or self.workers):
             given = f"--device {self.device} and --{'gpus' if self.gpus else 'workers'}"
@@ -131,12 +143,14 @@ class Plan:
         suites: suites in the order in which they are reported.
         places: origin of the places of sentences: ``truth``, ``best pairs``, or "" if they aren't needed.
         pairs: pairs of a sample that the joint suite uses: ``best``, ``all``, or "" for none.
+        protocol: protocol that selects samples and texts; None for all samples.
         may_omit: whether a suite that the model can't serve is omitted, because the user didn't name it.
     """
 
     suites: tuple[str, ...]
     places: str
     pairs: str
+    protocol: Protocol | None = None
     may_omit: bool = False
 
     @property
@@ -153,6 +167,10 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
     """
     if not manifest.totals["samples"]:
         raise ConfigError(store.url, "it has no samples", "evaluate a dataset that has some")
+    if options.protocol:
+        protocol = PROTOCOLS[options.protocol]
+        protocol.check(store.url, manifest)
+        return Plan((RETRIEVAL,), "", "", protocol)
     matched = manifest.config["stage"] == "match"
     truth = bool(store.names("truth"))
     can = {
@@ -173,3 +191,10 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
             raise ConfigError(f"--suite {name}", why, fix)
     places = "" if LOCALIZATION not in suites else TRUTH if truth else PAIRS
     return Plan(suites, places, options.joint_pairs if JOINT in suites else "", may_omit=not options.suites)
+
+
+def at_least(options: EvalOptions, plan: Plan) -> int | None:
+    """Return the number of tokens to read where the model can be stretched; None for the model's own."""
+    if options.context_length:
+        return None
+    return plan.protocol.context_length if plan.protocol else LONG_CONTEXT

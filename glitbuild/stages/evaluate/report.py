@@ -30,6 +30,7 @@ class Report:
         seconds: total time without loading the model.
         versions: versions of the packages that affect the metrics.
         reading: how the weights are read, by option, where the model's names don't say it.
+        protocol: name, paper, number of samples and text handling of the protocol; empty without one.
         omitted: suites that the dataset supports but the model doesn't, with the reason.
     """
 
@@ -48,6 +49,7 @@ class Report:
     versions: dict[str, str]
     reading: dict[str, Any] = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
 
 
 def write_files(report: Report, options: EvalOptions) -> None:
@@ -72,6 +74,7 @@ def as_json(report: Report) -> bytes:
             "images": report.images,
             "truncated_captions": report.truncated,
         },
+        **({"protocol": report.protocol} if report.protocol else {}),
         "suites": {name: {"figures": of.figures} | of.facts for name, of in report.suites.items()},
         **({"omitted": report.omitted} if report.omitted else {}),
         "device": report.device,
@@ -118,7 +121,8 @@ def print_report(report: Report) -> None:
 
 
 def _headline(report: Report) -> str:
-    what = f"{report.model} on {report.dataset}: {report.samples:,} captions, {report.images:,} images"
+    protocol = f", protocol {report.protocol['name']}" if report.protocol else ""
+    what = f"{report.model} on {report.dataset}{protocol}: {report.samples:,} captions, {report.images:,} images"
     cut = f", {report.truncated:,} captions truncated at {report.context_length} tokens" if report.truncated else ""
     return f"{what}{cut}; {report.seconds:.1f} s; metrics in percent"
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from glitbuild.batches import made_ahead
 from glitbuild.clip.encoder import ClipEncoder
-from glitbuild.clip.facts import LONG_CONTEXT
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.engine.runners import ReadTask
@@ -167,6 +166,12 @@ def embed_shard(
         DatasetError: the shard is damaged or doesn't match the manifest, or its truth doesn't.
     """
     shard = list(read_shard(store, entry.name, entry.sha256))
+    if protocol := plan.protocol:
+        shard = [
+            (replace(sample, caption=protocol.read(sample.caption)), jpeg)
+            for sample, jpeg in shard
+            if protocol.takes(sample)
+        ]
     plan, no_patches = without_patches(encoder, plan)
     collector = _Collector(encoder, plan, batch_size)
     found = collector.run(store, entry.name, shard, threads) if shard else Gathering().whole()
@@ -294,7 +299,8 @@ class EvalPlan:
         source: URL of the dataset.
         spec: model to load.
         plan: what to compute on a shard.
-        context_length: number of tokens to read per text; None for 248 where the model can be stretched.
+        context_length: number of tokens to read per text; None for the model's own, or ``at_least``.
+        at_least: number of tokens to read if the model can be stretched to it; None for its own.
         batch_size: number of images or texts per batch.
         device: ``cpu`` or ``cuda``.
         threads: number of threads that decode while the model runs.
@@ -304,6 +310,7 @@ class EvalPlan:
     spec: ClipSpec
     plan: Plan
     context_length: int | None
+    at_least: int | None
     batch_size: int
     device: str
     threads: int
@@ -325,7 +332,7 @@ class EvalWorker:
             image_batch=size,
             text_batch=size,
             context_length=plan.context_length,
-            at_least=None if plan.context_length else LONG_CONTEXT,
+            at_least=plan.at_least,
         )
         with blaming(plan.spec.shown):
             without_patches(self._encoder, plan.plan)

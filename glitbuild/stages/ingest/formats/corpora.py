@@ -38,6 +38,57 @@ class Coco(CorpusSource):
         return karpathy_entries(record, folder, f"coco/{folder}")
 
 
+class Coco2017(CorpusSource):
+    """``annotations/captions_val2017.json`` and the like beside ``val2017/``, as cocodataset.org publishes them."""
+
+    name = "coco2017"
+    license = Coco.license
+    layout = ("annotations",)
+    splits = ("train2017", "val2017")
+
+    def records(self) -> Iterator[Any]:
+        """Yield the split, the picture and its captions, by the picture's id, as torchvision's ``CocoCaptions``."""
+        there = [split for split in self.splits if (self._root / _captions_of(split)).exists()]
+        if not there:
+            raise SourceError(self._path.name, f"neither of {', '.join(map(_captions_of, self.splits))} in it")
+        for split in there:
+            path = self._root / _captions_of(split)
+            captions: dict[int, list[Any]] = {}
+            pictures: dict[int, Any] = {}
+            for annotation in read_array(path, "annotations"):
+                try:
+                    captions.setdefault(_number(annotation, "image_id"), []).append(annotation["caption"])
+                except (Rejected, KeyError) as error:
+                    yield error if isinstance(error, Rejected) else Rejected(*NO_CAPTION)
+            for picture in read_array(path, "images"):
+                try:
+                    pictures[_number(picture, "id")] = picture
+                except Rejected as rejected:
+                    yield rejected
+            for number in sorted(pictures):
+                yield split, pictures[number], captions.get(number, [])
+
+    def entries(self, record: Any) -> Iterable[Entry]:
+        """Return the captions of a picture."""
+        split, picture, captions = record
+        name = value_of(picture, "file_name", str)
+        for number, caption in enumerate(captions):
+            yield Entry(f"{name}#{number}", f"{split}/{name}", to_caption(caption, name), split, f"coco/{split}")
+
+
+NO_CAPTION = (SkipReason.ROW_UNREADABLE, "an annotation without caption")
+
+
+def _captions_of(split: str) -> str:
+    return f"annotations/captions_{split}.json"
+
+
+def _number(record: Any, name: str) -> int:
+    if isinstance(record, Rejected):
+        raise record
+    return value_of(record, name, int)
+
+
 def karpathy_entries(record: Any, folder: str, origin: str) -> Iterator[Entry]:
     """Yield the captions of a picture, as Karpathy's lists have them.
 
@@ -325,6 +376,7 @@ class Urban1k(CorpusSource):
 
 
 CORPORA: dict[str, type[CorpusSource]] = {
-    corpus.name: corpus for corpus in (Docci, Dci, Sa1b, ShareGpt4V, Urban1k, ImageInWords, Coco, Flickr30k, Goal)
+    corpus.name: corpus
+    for corpus in (Docci, Dci, Sa1b, ShareGpt4V, Urban1k, ImageInWords, Coco, Coco2017, Flickr30k, Goal)
 }
 """By the name that ``--format`` takes."""

@@ -132,6 +132,23 @@ def coco(root: Path) -> Path:
     return root
 
 
+def coco2017(root: Path) -> Path:
+    """Return ``val2017`` with its annotations, whose pictures and captions are in no order."""
+    numbers = [139, 42]
+    for number in numbers:
+        picture(root / "val2017" / f"{number:012}.jpg", number)
+    images = [{"id": number, "file_name": f"{number:012}.jpg", "license": 1} for number in numbers]
+    said = [(number, again) for again in range(5) for number in numbers]
+    annotations = [
+        {"id": place, "image_id": number, "caption": f"Cloth {number}, said {again}."}
+        for place, (number, again) in enumerate(said)
+    ]
+    (root / "annotations").mkdir(parents=True)
+    content = {"info": {}, "images": images, "annotations": annotations}
+    (root / "annotations" / "captions_val2017.json").write_text(json.dumps(content))
+    return root
+
+
 def flickr30k(root: Path, hub: bool = False) -> Path:
     names = ["1000092795.jpg", "10002456.jpg"]
     for seed, name in enumerate(names):
@@ -175,6 +192,7 @@ PLACES = {
     "urban1k": (urban1k, "Urban1k"),
     "iiw": (iiw, "IIW-400"),
     "coco": (coco, "coco"),
+    "coco2017": (coco2017, "coco2017"),
     "flickr30k": (flickr30k, "flickr30k"),
     "goal": (goal, "goal"),
 }

@@ -38,6 +38,10 @@ FIRST = {
         Source("coco", "COCO_val2014_000000391895.jpg#0", "", CORPORA["coco"].license, "test", "coco/val2014"),
         "Cloth 0, said 0.",
     ),
+    "coco2017": (
+        Source("coco2017", "000000000042.jpg#0", "", CORPORA["coco"].license, "val2017", "coco/val2017"),
+        "Cloth 42, said 0.",
+    ),
     "flickr30k": (
         Source("flickr30k", "1000092795.jpg#0", "", CORPORA["flickr30k"].license, "train", "Flickr"),
         "Cloth 0, said 0.",
@@ -46,7 +50,7 @@ FIRST = {
 }
 """The first row of each: where it is from, and its caption."""
 
-COUNTS = {"docci": 4, "coco": 15, "flickr30k": 10, "iiw": 2, "goal": 2}
+COUNTS = {"docci": 4, "coco": 15, "coco2017": 10, "flickr30k": 10, "iiw": 2, "goal": 2}
 
 
 @pytest.mark.parametrize("name", CORPORA)
@@ -88,7 +92,7 @@ def test_a_split_is_chosen_and_carried(name: str, split: str, ids: list[str], tm
     assert {row.source.split for row in found} <= set(split.split(","))
 
 
-@pytest.mark.parametrize("name", ["coco", "flickr30k"])
+@pytest.mark.parametrize("name", ["coco", "coco2017", "flickr30k"])
 def test_five_captions_are_five_rows_of_one_picture(name: str, tmp_path: Path) -> None:
     found = rows(lay_out(name, tmp_path), name)
     for number in range(0, len(found), 5):
