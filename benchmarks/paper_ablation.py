@@ -124,9 +124,9 @@ def measure(work: Path, name: str, model: str, given: argparse.Namespace, suites
     if not path.exists():
         report: Report = run_eval(EvalOptions(model, str(work / given.split), suite=suites), plain=True)
         figures = {suite: found.figures for suite, found in report.suites.items()}
-        hits = {f"{s}/{way}": of for s, found in report.suites.items() for way, of in found.hits.items()}
+        hits = {way: of["R@1"] for way, of in report.suites["retrieval"].scores.items()}
         with path.open("wb") as file:
-            np.savez(file, figures=json.dumps(figures), **{key: value[..., :1] for key, value in hits.items()})
+            np.savez(file, figures=json.dumps(figures), **hits)
     stored = np.load(path)
     return {"figures": json.loads(str(stored["figures"]))} | {key: stored[key] for key in stored.files[1:]}
 
@@ -145,7 +145,7 @@ def row(name: str, found: list[dict[str, Any]], full: list[dict[str, Any]], pape
 
 
 def _hits(found: dict[str, Any], way: str) -> NDArray[np.float64]:
-    hits: NDArray[np.float64] = found[f"retrieval/{way}"][:, 0]
+    hits: NDArray[np.float64] = found[way]
     return hits
 
 

@@ -130,7 +130,7 @@ def parameter(option: Declared) -> click.Parameter:
         default = None if option.nullable else option.default
         return click.Option([name], is_flag=True, default=default, show_default=bool(default), help=help)
     if several and not said.count:
-        return click.Option([name], type=option.type, multiple=True, help=help)
+        return click.Option([name], type=option.type, multiple=True, required=option.required, help=help)
     default = None if option.required or several else "" if option.several else option.default
     return click.Option(
         [name],

@@ -112,6 +112,14 @@ COMMANDS = {
         "Evaluate a model on a dataset.",
         "glitbuild eval runs/one data/pairs --out metrics.json",
     ),
+    "compare": Command(
+        "Compare models on the same data.",
+        "glitbuild compare demo runs/one --data data/pairs --latex table.tex",
+        "stages.evaluate.compare",
+        "run_compare",
+        "CompareOptions",
+        "stages.evaluate.options",
+    ),
     "export": _stage(
         "export",
         "Export",

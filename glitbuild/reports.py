@@ -85,6 +85,10 @@ def report(command: str, options: Any, result: Any) -> None:
         from glitbuild.stages.evaluate.report import print_report
 
         print_report(result)
+    elif command == "compare":
+        from glitbuild.stages.evaluate.compare_report import print_comparison
+
+        print_comparison(result)
     elif command == "export":
         report_export(result, options.to)
     elif command == "preview":

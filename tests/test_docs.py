@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import chdir, nullcontext, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -18,6 +19,7 @@ from s3fs import S3FileSystem
 
 from glitbuild.commands import COMMANDS
 from glitbuild.shards.layout import schema
+from glitbuild.stages.evaluate.protocols import PROTOCOLS
 from tests.factories import jpeg
 from tests.run import here
 from tests.stages.caption.standin import StandIn
@@ -134,6 +136,7 @@ def inputs(
     for command in (
         ["ingest", "photos", "--out", "data/raw"],
         ["ingest", "Urban1k", "--format", "urban1k", "--out", "data/urban1k"],
+        ["ingest", "docci", "--format", "docci", "--split", "test", "--out", "data/docci-test"],
         ["ingest", "photos", "--no-captions", "--out", "data/images"],
         ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
         ["scenes", "--count", "2", "--out", "data/scenes"],
@@ -141,7 +144,8 @@ def inputs(
         ["export", "runs/glit", "--to", "exported-open-clip", "--format", "open_clip"],
     ):
         assert here(*command, cwd=folder).returncode == 0
-    shutil.copytree(folder / "data" / "pairs", folder / "data" / "target-pairs")
+    for name in ("target-pairs", "train-pairs", "val-pairs"):
+        shutil.copytree(folder / "data" / "pairs", folder / "data" / name)
     return folder
 
 
@@ -171,6 +175,7 @@ def test_a_command_of_the_pages_does_what_it_says(
 ) -> None:
     folder = tmp_path / "work"
     shutil.copytree(inputs, folder, symlinks=True)
+    monkeypatch.setitem(PROTOCOLS, "docci/5000", replace(PROTOCOLS["docci/5000"], samples=2))
     if BUCKET in command:
         bucket = request.getfixturevalue("s3")
         S3FileSystem().put(f"{folder}/data/pairs/", f"{bucket}/pairs", recursive=True)

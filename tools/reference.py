@@ -8,6 +8,7 @@ from typing import Any
 
 from glitbuild.commands import COMMANDS
 from glitbuild.options import Content, Declared, declared, flag
+from glitbuild.stages.evaluate.protocols import ALL
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "schemas" / "pipeline.schema.json"
@@ -15,6 +16,9 @@ PAGES = ROOT / "docs"
 
 BLOCK = re.compile(r"<!-- options: (?P<command>[a-z]+)(?: (?P<base>\w+))? -->\n.*?<!-- end -->", re.DOTALL)
 """Option table in a page: of a command's own options, or of those inherited from a base class."""
+
+PROTOCOL_TABLE = re.compile(r"<!-- protocols -->\n.*?<!-- end -->", re.DOTALL)
+"""Table of the retrieval protocols in a page."""
 
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -114,12 +118,25 @@ def _row(option: Declared) -> str:
     return f"| `{name}` | {default or ('required' if option.required else '')} | {' '.join(what)} |"
 
 
+def protocol_table() -> str:
+    """Return the retrieval protocols as a Markdown table, with the commands that read their corpora."""
+    rows = ["| protocol | samples | text | K | defined by |", "| --- | --- | --- | --- | --- |"]
+    for each in ALL:
+        what = f"{each.what}; {each.samples:,} captions"
+        ks = ", ".join(map(str, each.ks))
+        rows.append(f"| `{each.name}` | {what} | {each.text} | {ks} | {each.paper} |")
+    notes = [f"* `{each.name}`: {each.note}" for each in ALL if each.note]
+    commands = ["```text", *(f"{each.ingest.replace('DIR', 'data/' + each.name)}" for each in ALL), "```"]
+    return "\n".join([*rows, "", *notes, "", *commands])
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield the pages that contain option tables, with the updated text."""
     for path in sorted(PAGES.rglob("*.md")):
         text = path.read_text()
-        if BLOCK.search(text):
-            yield path, BLOCK.sub(_block, text)
+        if BLOCK.search(text) or PROTOCOL_TABLE.search(text):
+            made = PROTOCOL_TABLE.sub(lambda _: f"<!-- protocols -->\n{protocol_table()}\n<!-- end -->", text)
+            yield path, BLOCK.sub(_block, made)
 
 
 def _block(found: re.Match[str]) -> str:

@@ -75,7 +75,7 @@ class SugarCrepe:
         facts: dict[str, int | str] = {"images": len(self.images), "examples": examples, "ties": ties}
         if self.missing:
             facts["missing"] = " ".join(self.missing)
-        return SuiteReport(figures, facts, hits)
+        return SuiteReport(figures, facts, {name: {"accuracy": hit} for name, hit in hits.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Winoground:
         tied = (scores[:, 0] == scores[:, 1]).any(axis=1) | (scores[..., 0] == scores[..., 1]).any(axis=1)
         figures = {"examples": {name: 100 * float(hit.mean()) for name, hit in hits.items()}}
         facts: dict[str, int | str] = {"images": len(self.images), "examples": len(of), "ties": int(tied.sum())}
-        return SuiteReport(figures, facts, dict(hits))
+        return SuiteReport(figures, facts, {"examples": dict(hits)})
 
 
 def winoground_hits(scores: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]:

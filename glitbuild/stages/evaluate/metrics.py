@@ -85,6 +85,9 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 Figures = dict[str, dict[str, float]]
 """Rows of a table with their columns; shares and differences of shares are in percent."""
 
+Scores = dict[str, dict[str, NDArray[Any]]]
+"""Scores of all queries, by row and column of a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class SuiteReport:
@@ -93,13 +96,15 @@ class SuiteReport:
     Attributes:
         figures: metrics of the suite: rows of a table, each with its columns.
         facts: context for the metrics: what was counted, how many there were, and where it came from.
-        hits: score of each query from 0 to 1 by direction, for comparing two models with ``paired_bootstrap``: hits
-            at 1, 5, 10, 15, 25, 50; for joint AP@10; for localization hits at 5, 10, 15. Not written to files.
+        scores: score of each query from 0 to 1, by row and column of the metrics that are means of scores, for
+            comparing two models with ``paired_bootstrap``. Not written to files.
+        groups: number of each query's group, by row, where queries are not independent: captions of one image.
     """
 
     figures: Figures
     facts: dict[str, int | str] = field(default_factory=dict)
-    hits: dict[str, NDArray[Any]] = field(default_factory=dict)
+    scores: Scores = field(default_factory=dict)
+    groups: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 class Suites:
@@ -143,7 +148,8 @@ class Suites:
     def _retrieval(self) -> SuiteReport:
         found = _directions(self._whole_captions())
         figures = {name: _recalls(hits) for name, hits in found.items()}
-        return SuiteReport(figures, hits={name: hits.by_query for name, hits in found.items()})
+        scores = {name: {f"R@{k}": hits.at(k) for k in hits.ks} for name, hits in found.items()}
+        return SuiteReport(figures, scores=scores, groups={TEXT_TO_IMAGE: self._data.image_of})
 
     def _localization(self) -> SuiteReport:
         located = self._data.located
@@ -156,12 +162,14 @@ class Suites:
             "sentences": len(located.hits),
             "out_of_view": located.unseen,
         }
-        return SuiteReport(figures, facts, {"sentences": located.hits})
+        scores = {f"hit@{k}": hits for k, hits in zip(PATCHES, located.hits.T, strict=True)}
+        return SuiteReport(figures, facts, {"sentences": scores})
 
     def _robustness(self) -> SuiteReport:
         captions, unchanged = self._disturbed()
-        figures, hits = self._compared(self._retrieve(captions), "disturbed", "drop", -1)
-        return SuiteReport(figures, {"unchanged_captions": unchanged}, hits)
+        figures, scores = self._compared(self._retrieve(captions), "disturbed", "drop", -1)
+        groups = {TEXT_TO_IMAGE: self._data.image_of}
+        return SuiteReport(figures, {"unchanged_captions": unchanged}, scores, groups)
 
     def _disturbed(self) -> tuple[NDArray[np.float32], int]:
         """Return the embeddings of the disturbed captions, and the number that could not be disturbed."""
@@ -184,15 +192,15 @@ class Suites:
         }
         figures: Figures = {name: {f"mAP@{DEPTH}": _percent(of.mean())} for name, of in scores.items()}
         facts: dict[str, int | str] = {"pairs": self._plan.pairs, "regions": len(data.crops)}
-        return SuiteReport(figures, facts | {"sentences": len(data.sentences)}, dict(scores))
+        by_column = {name: {f"mAP@{DEPTH}": of} for name, of in scores.items()}
+        groups = {TEXT_TO_IMAGE: text_image, IMAGE_TO_TEXT: picture_image}
+        return SuiteReport(figures, facts | {"sentences": len(data.sentences)}, by_column, groups)
 
     def _averaging(self) -> SuiteReport:
-        figures, hits = self._compared(self._retrieve(self._data.averaged), "averaged", "gain", 1)
-        return SuiteReport(figures, hits=hits)
+        figures, scores = self._compared(self._retrieve(self._data.averaged), "averaged", "gain", 1)
+        return SuiteReport(figures, scores=scores, groups={TEXT_TO_IMAGE: self._data.image_of})
 
-    def _compared(
-        self, other: Retrieval, name: str, change: str, sign: int
-    ) -> tuple[Figures, dict[str, NDArray[Any]]]:
+    def _compared(self, other: Retrieval, name: str, change: str, sign: int) -> tuple[Figures, Scores]:
         """Return R@1 of the whole captions and of another kind of captions, and their difference.
 
         Args:
@@ -202,20 +210,22 @@ class Suites:
             sign: 1 for the other kind minus the whole captions, -1 for the reverse.
 
         Returns:
-            One row per direction, with the bounds of the paired bootstrap, and one row with their means; and all
-            hits of the other kind.
+            One row per direction, with the bounds of the paired bootstrap, and one row with their means; and the
+            hits of both kinds.
         """
         plain, changed = _directions(self._whole_captions()), _directions(other)
         figures: Figures = {}
+        scores: Scores = {}
         for direction in DIRECTIONS:
             before, after = plain[direction].at(1), changed[direction].at(1)
             found = paired_bootstrap(sign * before, sign * after, self._seed)
             bounds = {change: found.difference, f"{change}_low": found.low, f"{change}_high": found.high}
             shares = {"R@1": before.mean(), f"R@1_{name}": after.mean()} | bounds
             figures[direction] = {column: _percent(value) for column, value in shares.items()}
+            scores[direction] = {"R@1": before, f"R@1_{name}": after}
         columns = ("R@1", f"R@1_{name}", change)
         figures[MEAN] = {column: _mean([figures[row][column] for row in DIRECTIONS]) for column in columns}
-        return figures, {direction: hits.by_query for direction, hits in changed.items()}
+        return figures, scores
 
 
 def _directions(found: Retrieval) -> dict[str, Hits]:

@@ -1,11 +1,12 @@
 """Options of ``glitbuild eval``, and the plan of what to compute."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from glitbuild.clip.facts import LEAST_CONTEXT, LONG_CONTEXT, FactOptions
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
-from glitbuild.options import RAY_ADDRESS, about
+from glitbuild.options import RAY_ADDRESS, Options, about
 from glitbuild.shards.manifest import Manifest
 from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.protocols import PROTOCOLS, Protocol
@@ -56,12 +57,12 @@ class EvalOptions(FactOptions):
             absent="all that DIR supports",
         ),
     )
-    protocol: str = field(
-        default="",
+    protocol: str | None = field(
+        default=None,
         metadata=about(
-            "Published retrieval protocol, such as docci/5000: which samples of DIR, which text, which K.",
+            "Published retrieval protocol: which samples of DIR, which text, which K.",
             absent="all samples",
-            choices=("", *PROTOCOLS),
+            choices=tuple(PROTOCOLS),
         ),
     )
     out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
@@ -129,6 +130,77 @@ class EvalOptions(FactOptions):
         if not self.suite:
             return None
         return tuple(dict.fromkeys(name.strip() for name in self.suite.split(",")))
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions(Options):
+    """Compare models on the same data, with paired bootstrap intervals.
+
+    Each MODEL is a folder with a model, ARCHITECTURE@PRETRAINED of open_clip, or demo; LABEL=MODEL gives it a name
+    in the tables. The first model is the baseline of the others.
+    """
+
+    models: str | Sequence[str] = field(
+        metadata=about("Models: [LABEL=]MODEL[@PRETRAINED].", argument=True, metavar="MODEL...")
+    )
+    data: str | Sequence[str] = field(
+        metadata=about(
+            "Dataset directory or benchmark, or with a protocol, such as docci/5000=DIR. Repeat it for more."
+        )
+    )
+    suite: str = field(
+        default="",
+        metadata=about(
+            "Suites of eval, separated by commas, for data without a protocol.",
+            absent="all that the data supports",
+        ),
+    )
+    out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
+    markdown: str | None = field(
+        default=None, metadata=about("Markdown file to write; a local path or an fsspec URL.")
+    )
+    latex: str | None = field(
+        default=None, metadata=about("LaTeX file to write, a table for booktabs; a local path or an fsspec URL.")
+    )
+    context_length: int | None = field(
+        default=None,
+        metadata=about(
+            "Number of tokens to read per text.",
+            absent="as eval",
+            least=LEAST_CONTEXT,
+        ),
+    )
+    batch_size: int = field(
+        default=64, metadata=about("Images or texts per batch; halved if memory is too small.", least=1)
+    )
+    device: str = field(
+        default="auto",
+        metadata=about("Where to compute; auto uses a GPU if there is one.", choices=DEVICES),
+    )
+    seed: int = field(
+        default=0,
+        metadata=about("Seed for the false sentences and the bootstrap.", least=0, most=2**63 - 1),
+    )
+    gpus: int | None = field(
+        default=None,
+        metadata=about("Number of GPUs, one worker each, through Ray.", absent="this process", least=1),
+    )
+    workers: int | None = field(
+        default=None, metadata=about("Number of CPU workers instead, through Ray.", least=0)
+    )
+    ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
+    cache: str | None = field(
+        default=None,
+        metadata=about("Folder that caches the embeddings of shards for later runs; a path or an fsspec URL."),
+    )
+    cache_size: float = field(default=10.0, metadata=about("Maximum size of --cache in gigabytes.", above=0))
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        for name, values in (("MODEL", self.models), ("--data", self.data)):
+            if not values:
+                raise ConfigError(name, "none is given", "give at least one")
+        check_workers(self.workers, self.gpus, self.ray_address)
 
 
 TRUTH, PAIRS = "truth", "best pairs"

@@ -94,8 +94,8 @@ class ZeroShot:
             facts["classes_without_images"] = empty
         if (same := len(self.classes) - len(set(self.classes))) > 0:
             facts["repeated_class_names"] = same
-        hits = np.stack([ranks < 1, ranks < DEPTH], axis=1)
-        return SuiteReport({"images": figures}, facts, {"images": hits})
+        scores = {name: ranks < depth for name, depth in ((ACC1, 1), (ACC5, DEPTH)) if name in figures}
+        return SuiteReport({"images": figures}, facts, {"images": scores})
 
     def _prompts(self, name: str) -> list[str]:
         return [template.replace(PLACE, name) for template in self.templates]

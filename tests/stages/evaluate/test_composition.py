@@ -33,7 +33,7 @@ def test_sugarcrepe_counts_the_true_captions_that_win() -> None:
     for name, of in files.items():
         wins = [float(images[i] @ texts[true]) > float(images[i] @ texts[false]) for i, true, false in of]
         assert report.figures[name] == {"accuracy": pytest.approx(100 * np.mean(wins))}
-        assert np.array_equal(report.hits[name], wins)
+        assert np.array_equal(report.scores[name]["accuracy"], wins)
     assert report.facts == {"images": 30, "examples": 207, "ties": 7, "missing": "add_obj.json"}
 
 

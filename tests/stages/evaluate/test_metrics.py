@@ -41,11 +41,11 @@ def test_perfect_embeddings_have_all_recalls_and_precisions() -> None:
     assert set(found.figures) == {"text_to_image", "image_to_text"}
     assert all(set(row.values()) == {100.0} for row in found.figures.values())
     assert list(found.figures["text_to_image"]) == ["R@1", "R@5", "R@10", "R@15", "R@25", "R@50"]
-    assert found.hits["image_to_text"].shape == (NUMBER, 6)
+    assert found.scores["image_to_text"]["R@50"].shape == (NUMBER,)
     joint = run("joint", perfect())
     assert joint.figures == {"text_to_image": {"mAP@10": 100.0}, "image_to_text": {"mAP@10": 100.0}}
     assert joint.facts == {"pairs": "best", "regions": NUMBER, "sentences": NUMBER}
-    assert joint.hits["text_to_image"].shape == (2 * NUMBER,)
+    assert joint.scores["text_to_image"]["mAP@10"].shape == (2 * NUMBER,)
 
 
 def test_regions_of_other_images_cost_precision() -> None:
