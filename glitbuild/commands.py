@@ -120,6 +120,12 @@ COMMANDS = {
         "CompareOptions",
         "stages.evaluate.options",
     ),
+    "blend": _stage(
+        "blend",
+        "Blend",
+        "Blend a run with its base, against forgetting.",
+        "glitbuild blend demo runs/one --gain data/val-pairs --retain data/short --out runs/blend",
+    ),
     "export": _stage(
         "export",
         "Export",

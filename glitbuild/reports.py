@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from glitbuild.engine.task import Result
     from glitbuild.inspection import Counted, StatsOptions
     from glitbuild.shards.manifest import Manifest
+    from glitbuild.stages.blend.command import Blended
     from glitbuild.stages.export.command import Exported
     from glitbuild.stages.publish.page.preview import Preview
     from glitbuild.stages.train.command import Trained
@@ -52,6 +53,14 @@ def report_counted(counted: "Counted", options: "StatsOptions") -> None:
         click.echo(f"Open {options.html}")
 
 
+def report_blend(done: "Blended") -> None:
+    """Print the metrics of all blends, and which one was written."""
+    for point in done.points:
+        cells = [f"{name} {value:.2f}" for name, value in (point.gains | point.retained).items()]
+        click.echo(f"alpha {point.alpha:g}: " + ", ".join(cells))
+    click.echo(f"{done.out}: alpha {done.alpha:g}")
+
+
 def report_valid(manifest: "Manifest", dir: str) -> None:
     """Print that a dataset has no problems."""
     click.echo(f"{dir} is valid: {manifest.totals['samples']:,} samples in {len(manifest.shards):,} shards")
@@ -89,6 +98,8 @@ def report(command: str, options: Any, result: Any) -> None:
         from glitbuild.stages.evaluate.compare_report import print_comparison
 
         print_comparison(result)
+    elif command == "blend":
+        report_blend(result)
     elif command == "export":
         report_export(result, options.to)
     elif command == "preview":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "glitbuild"
-STAGES = ("scenes", "ingest", "caption", "match", "train", "evaluate", "export", "publish")
+STAGES = ("scenes", "ingest", "caption", "match", "train", "evaluate", "blend", "export", "publish")
 ABOVE_THE_STAGES = {"__init__", "api", "cli", "commands", "dataset", "demo", "inspection", "pipeline", "reports"}
 """What puts stages together."""
 
