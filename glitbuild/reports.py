@@ -58,7 +58,8 @@ def report_blend(done: "Blended") -> None:
     for point in done.points:
         cells = [f"{name} {value:.2f}" for name, value in (point.gains | point.retained).items()]
         click.echo(f"alpha {point.alpha:g}: " + ", ".join(cells))
-    click.echo(f"{done.out}: alpha {done.alpha:g}")
+    said = f"alpha {done.alpha:g}"
+    click.echo(f"nothing to do: {done.out} is finished ({said})" if done.done_before else f"{done.out}: {said}")
 
 
 def report_valid(manifest: "Manifest", dir: str) -> None:

@@ -141,6 +141,7 @@ def inputs(
         ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
         ["scenes", "--count", "2", "--out", "data/scenes"],
         ["export", "runs/glit", "--to", "exported", "--format", "hf"],
+        ["export", "demo", "--to", "runs/from-demo", "--format", "open_clip"],
         ["export", "runs/glit", "--to", "exported-open-clip", "--format", "open_clip"],
     ):
         assert here(*command, cwd=folder).returncode == 0

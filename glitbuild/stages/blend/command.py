@@ -40,11 +40,13 @@ class Blended:
         out: folder with the chosen model.
         alpha: its share of the run.
         points: all evaluated points, with ascending alphas; empty if alpha was given without data.
+        done_before: whether an earlier command had finished it.
     """
 
     out: Path
     alpha: float
     points: tuple[Point, ...]
+    done_before: bool = False
 
 
 def run_blend(options: BlendOptions, plain: bool = False) -> Blended:
@@ -70,7 +72,10 @@ def run_blend(options: BlendOptions, plain: bool = False) -> Blended:
         check_plot()
     inputs = [each.dir for of in data.values() for each in of]
     check_writable(str(out / ABOUT), [*inputs, options.run, given.model], [], "--out")
+    asked = _inputs(base, run, data, options)
     _check_folder(out, [Path(options.run), Path(given.model)], options.overwrite)
+    if done := _finished(out, asked):
+        return done
     one, other = load_both(base, run)
     before, after = ({name: value.clone() for name, value in each.state_dict().items()} for each in (one, other))
     config = run.model_cfg()
@@ -80,7 +85,7 @@ def run_blend(options: BlendOptions, plain: bool = False) -> Blended:
         save_model(folder, other, config)
 
     out.mkdir(parents=True, exist_ok=True)
-    measured = _Measured(out / MEASURED, _inputs(base, run, data))
+    measured = _Measured(out / MEASURED, asked)
     for alpha in alphas:
         if measured.has(alpha):
             continue
@@ -93,7 +98,7 @@ def run_blend(options: BlendOptions, plain: bool = False) -> Blended:
     write(out, chosen)
     if options.gain and options.retain:
         write_whole(out / CURVE, picture(points, next(point for point in points if point.alpha == chosen)))
-    write_whole(out / ABOUT, _about(options, base, run, points, chosen))
+    write_whole(out / ABOUT, _about(asked, base, run, points, chosen))
     shutil.rmtree(out / PART, ignore_errors=True)
     (out / MEASURED).unlink(missing_ok=True)
     return Blended(out, chosen, points)
@@ -116,17 +121,35 @@ def _check_folder(out: Path, models: Sequence[Path], overwrite: bool) -> None:
         raise ConfigError(
             f"--out {out}", f"it contains {others[0]}, which blend doesn't write", "give another folder"
         )
-    if ABOUT in names and not overwrite:
-        raise ConfigError(f"--out {out}", "it holds a finished blend", "give another folder, or --overwrite")
     if names and overwrite:
         shutil.rmtree(out)
 
 
-def _inputs(base: ClipSpec, run: ClipSpec, data: dict[str, list[Data]]) -> str:
-    """Return a digest of all that measured metrics depend on."""
+def _inputs(base: ClipSpec, run: ClipSpec, data: dict[str, list[Data]], options: BlendOptions) -> str:
+    """Return a digest of all that the result depends on, but for the content of the data."""
     where = {name: [asdict(each) for each in of] for name, of in data.items()}
-    said = [base.identity, base.changes, run.identity, where]
+    said: list[Any] = [base.identity, base.changes, run.identity, where]
+    said += [options.points(), options.alpha, options.most_loss]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(out: Path, asked: str) -> Blended | None:
+    """Return the result of an earlier, finished command with the same inputs and options; None if there is none.
+
+    Raises:
+        ConfigError: it had others.
+    """
+    if not (out / ABOUT).exists():
+        return None
+    try:
+        found = json.loads((out / ABOUT).read_text())
+        if found["inputs"] == asked and (out / WEIGHTS).exists():
+            points = (Point(each["alpha"], each["gains"], each["retained"]) for each in found["points"])
+            return Blended(out, found["alpha"], tuple(points), done_before=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # damaged, so not ours to continue
+    why = "it holds a finished blend of other models, data or options"
+    raise ConfigError(f"--out {out}", why, "give another folder, or --overwrite")
 
 
 class _Measured:
@@ -185,14 +208,14 @@ def headline(report: Report) -> float:
     return sum(recalls) / len(recalls)
 
 
-def _about(options: BlendOptions, base: ClipSpec, run: ClipSpec, points: Sequence[Point], chosen: float) -> str:
+def _about(asked: str, base: ClipSpec, run: ClipSpec, points: Sequence[Point], chosen: float) -> str:
     best = {point.alpha for point in pareto(points)}
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "base": {"name": base.name, "identity": base.identity},
         "run": {"name": run.name, "identity": run.identity},
         "alpha": chosen,
-        "most_loss": options.most_loss if options.alpha is None else None,
+        "inputs": asked,
         "points": [
             asdict(point) | {"gain": point.gain, "retention": point.retention, "pareto": point.alpha in best}
             for point in points

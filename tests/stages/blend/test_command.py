@@ -66,6 +66,8 @@ def test_the_curve_is_evals_and_the_ends_are_the_models(world: Path, tmp_path: P
         WEIGHTS,
     ]
     assert f"alpha {found['alpha']:g}" in result.stdout.splitlines()[-1]
+    same = here(*words, "--retain", benchmarks[0], "--retain", benchmarks[1], "--most-loss", 100, cwd=tmp_path)
+    assert same.stdout.splitlines()[:-1] == result.stdout.splitlines()[:-1]
     again = here("eval", "out", world / "scenes", "--suite", "retrieval", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
 
@@ -144,6 +146,8 @@ def test_a_finished_blend_is_replaced_only_on_request(world: Path, tmp_path: Pat
     words = ["blend", world / "base", world / "run", "--out", "out", "--alpha"]
     assert here(*words, 0.5, cwd=tmp_path).returncode == 0
     before = tree(tmp_path)
+    assert "nothing to do" in here(*words, 0.5, cwd=tmp_path).stdout
+    assert tree(tmp_path) == before
     result = here(*words, 1, cwd=tmp_path)
     assert result.returncode == 2
     assert "--overwrite" in result.stderr

@@ -1,0 +1,106 @@
+"""What fine-tuning for long captions forgets on drawn scenes, and what blends with the base keep.
+
+    python benchmarks/retention.py --work DIR [--scenes 2560] [--gallery 1000] [--split val]
+
+The embedded CLIP is fine-tuned on matched scenes as in ``paper_ablation.py``, and blended with itself as
+``glitbuild blend`` does it. Each blend is measured on other scenes: whole captions (gain), one sentence per image,
+and zero-shot classification of cropped objects by kind (both retention). Use ``val`` to look, and ``test`` once.
+Results are kept in --work and reused.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from glitbuild.shards.layout import truth_path
+from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.reader import read_shard
+from glitbuild.stages.blend.command import headline, run_blend
+from glitbuild.stages.blend.options import BlendOptions
+from glitbuild.stages.evaluate.command import run_eval
+from glitbuild.stages.evaluate.options import EvalOptions
+from glitbuild.stages.ingest.command import run_ingest
+from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match.command import run_match
+from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.scenes.command import run_scenes
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.train.command import run_train
+from glitbuild.stages.train.options import TrainOptions
+
+LONG, SHORT, KINDS = "whole captions", "one sentence", "zero-shot"
+LEAST_SIDE, LEAST_VISIBLE = 48, 0.9
+"""Of objects that are cropped: shorter side in pixels, and share that nothing hides."""
+
+
+def lay_out(scenes: Path, short: Path, kinds: Path) -> None:
+    """Write a dataset with one sentence per image, and a folder of object crops per kind."""
+    if kinds.exists():
+        return
+    (store, manifest), rows, crops = open_dataset(str(scenes)), [], 0
+    images = short.with_name("short-images")
+    images.mkdir(parents=True, exist_ok=True)
+    for shard in manifest.shards:
+        truths = (json.loads(line) for line in store.read(truth_path(shard.name)).splitlines())
+        for (sample, jpeg), truth in zip(read_shard(store, shard.name, shard.sha256), truths, strict=True):
+            path = images / f"{sample.key}.jpg"
+            path.write_bytes(jpeg)
+            start, end = next(one["span"] for one in truth["sentences"] if one["about"] == "object")
+            rows.append({"image": path.name, "caption": sample.caption[start:end]})
+            with Image.open(path) as image:
+                for thing in truth["objects"]:
+                    left, top, right, bottom = thing["box"]
+                    if min(right - left, bottom - top) < LEAST_SIDE or thing["visible"] < LEAST_VISIBLE:
+                        continue
+                    folder = kinds.with_suffix(".part") / thing["kind"]
+                    folder.mkdir(parents=True, exist_ok=True)
+                    image.crop(thing["box"]).save(folder / f"{crops}.png")
+                    crops += 1
+    listed = images / "captions.jsonl"
+    listed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_ingest(IngestOptions(str(listed), str(short), duplicates="keep", overwrite=True), plain=True)
+    kinds.with_suffix(".part").rename(kinds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--scenes", type=int, default=2560)
+    parser.add_argument("--gallery", type=int, default=1000)
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--lr", type=float, default=3e-4)
+    given = parser.parse_args()
+    work: Path = given.work
+    long, short, kinds = (work / given.split / name for name in ("long", "short", "kinds"))
+    run_scenes(ScenesOptions(given.scenes, str(work / "scenes"), seed=201, shard_size=320), plain=True)
+    run_scenes(ScenesOptions(given.gallery, str(long), seed=202, split=given.split), plain=True)
+    match = MatchOptions(str(work / "scenes"), str(work / "pairs"), workers=0, detector="demo", clip_model="demo")
+    run_match(match, plain=True)
+    train = TrainOptions(str(work / "pairs"), str(work / "run"), "demo", epochs=1, batch_size=32, lr=given.lr)
+    run_train(replace(train, loader_workers=1, save_every=100), plain=True)
+    lay_out(long, short, kinds)
+    out = work / f"blend-{given.split}"
+    options = BlendOptions(
+        "demo", str(work / "run"), str(out), [str(long)], [str(short), str(kinds)], overwrite=True
+    )
+    done = run_blend(options, plain=True)
+    plain = [
+        headline(run_eval(EvalOptions("demo", str(data), suite=suite, context_length=77), plain=True))
+        for data, suite in ((long, "retrieval"), (short, "retrieval"), (kinds, ""))
+    ]
+    print(f"{given.split}, {given.gallery:,} scenes, in percent")
+    print(f"{'':24}{LONG:>16}{SHORT:>16}{KINDS:>16}")
+    print(f"{'base, 77 tokens':24}" + "".join(f"{value:16.2f}" for value in plain))
+    for point in done.points:
+        name = {0: "alpha 0: base, 248", 1: "alpha 1: fine-tuned"}.get(point.alpha, f"alpha {point.alpha:g}")
+        cells = [*point.gains.values(), *point.retained.values()]
+        chosen = "  chosen" if point.alpha == done.alpha else ""
+        print(f"{name:24}" + "".join(f"{value:16.2f}" for value in cells) + chosen)
+
+
+if __name__ == "__main__":
+    main()
