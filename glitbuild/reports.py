@@ -45,10 +45,20 @@ def report_preview(made: "Preview") -> None:
 def report_counted(counted: "Counted", options: "StatsOptions") -> None:
     """Print the statistics of a dataset, as tables or as JSON."""
     manifest, found = counted.manifest, counted.stats.as_dict()
+    quality = counted.quality
     if options.json:
+        if quality:
+            said = {"model": quality.model, "identity": quality.identity} | quality.reading
+            said |= {"context_length": quality.context_length, "truncated_captions": quality.truncated}
+            found |= {"alignment": said | quality.suites["alignment"].figures["captions"]}
         click.echo(json.dumps({"totals": manifest.totals, "skipped": manifest.skipped} | found, indent=1))
         return
     print_stats(manifest, found)
+    if quality:
+        figures = quality.suites["alignment"].figures["captions"]
+        spread = f"{figures['cosine_p5']:.2f} to {figures['cosine_p95']:.2f} for 90 % of them"
+        click.echo(f"cosine of captions with their images under {quality.model}, times 100:")
+        click.echo(f"  mean {figures['cosine_mean']:.2f}, {spread}; {quality.context_length} tokens read")
     if options.html:
         click.echo(f"Open {options.html}")
 

@@ -16,7 +16,8 @@ LOCALIZATION = "localization"
 ROBUSTNESS = "robustness"
 JOINT = "joint"
 AVERAGING = "averaging"
-SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING)
+ALIGNMENT = "alignment"
+SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING, ALIGNMENT)
 
 ZEROSHOT = "zeroshot"
 SUGARCREPE = "sugarcrepe"
@@ -52,9 +53,9 @@ class EvalOptions(FactOptions):
     suite: str = field(
         default="",
         metadata=about(
-            "retrieval, localization, robustness, joint, averaging, separated by commas; zeroshot, sugarcrepe or "
-            "winoground for a benchmark.",
-            absent="all that DIR supports",
+            "retrieval, localization, robustness, joint, averaging, alignment, separated by commas; zeroshot, "
+            "sugarcrepe or winoground for a benchmark.",
+            absent="all that DIR supports, without alignment",
         ),
     )
     protocol: str | None = field(
@@ -251,8 +252,10 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
         ROBUSTNESS: True,
         JOINT: matched,
         AVERAGING: True,
+        ALIGNMENT: True,
     }
-    suites = options.suites or tuple(name for name in can if can[name])
+    # Alignment says something about the dataset, not about the model.
+    suites = options.suites or tuple(name for name in can if can[name] and name != ALIGNMENT)
     for name in suites:
         if name in BENCHMARKS:
             why = f"{store.url} is a dataset directory, not a benchmark"

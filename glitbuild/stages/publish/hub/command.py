@@ -33,7 +33,9 @@ class PushOptions(Options):
     )
     eval: str = field(
         default="",
-        metadata=about("Metrics for the model card: a file written by `glitbuild eval --out`."),
+        metadata=about(
+            "Metrics for the card: a file written by `glitbuild eval --out`, a dataset's with the suite alignment."
+        ),
     )
     message: str = field(default="", metadata=about("Message of the last commit, and title of the pull request."))
     dry_run: bool = field(

@@ -1,5 +1,6 @@
 """Contents of a dataset's repository on the Hub: its files, its card, and an image of samples."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +14,9 @@ from glitbuild.shards.manifest import Manifest, open_dataset, sizes_json
 from glitbuild.shards.reader import VALIDATE, check_files, read_shard
 from glitbuild.shards.sidecar import finished_sidecars
 from glitbuild.shards.store import Store, StoredFile
+from glitbuild.stages.evaluate.options import ALIGNMENT
 from glitbuild.stages.publish.hub.command import PushOptions
+from glitbuild.stages.publish.hub.metrics import read_report
 from glitbuild.stages.publish.hub.remote import CARD, Contents, Entry
 from glitbuild.stages.publish.hub.survey import Survey, metadata, survey
 from glitbuild.stages.publish.sheet import MOST, Example, sheet_png
@@ -57,7 +60,9 @@ TEMPLATE = """---
 {{ what }}
 
 {{ figures }}
-{% if picture %}
+{% if quality %}
+{{ quality }}
+{% endif %}{% if picture %}
 ![Samples: images with their regions, and below each a sentence]({{ picture }})
 {% endif %}
 ## Load it
@@ -173,7 +178,7 @@ SIZE_CATEGORIES = (
 """Size categories of the Hub, each with its exclusive upper limit."""
 
 
-def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, picture: str) -> str:
+def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, picture: str, quality: str = "") -> str:
     """Return the card of a dataset.
 
     Args:
@@ -181,6 +186,7 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         manifest: manifest of the dataset.
         survey: survey of its records.
         picture: path of the image of samples in the repository, or ``""``.
+        quality: sentence on how well captions and images agree, or ``""``.
     """
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -207,6 +213,7 @@ def dataset_card(options: PushOptions, manifest: Manifest, survey: Survey, pictu
         what=MADE_BY.get(manifest.config["stage"], MADE_BY["ingest"]),
         figures=table(("", "number"), [(name, f"{n:,}") for name, n in _figures(manifest)]),
         picture=picture,
+        quality=quality,
         matched=matched,
         has_text=manifest.has_text,
         pattern=_pattern(shards),
@@ -288,16 +295,39 @@ def dataset_contents(options: PushOptions, plain: bool = False) -> Contents:
         ConfigError: there is no dataset, it isn't finished, or an option doesn't apply to datasets.
         DatasetError: a file is missing or differs from what was written.
     """
-    if options.eval:
-        raise ConfigError("--eval", "these are metrics of a model, but this is a dataset", "omit it")
     store, manifest = open_dataset(options.path)
+    quality = _quality(options.eval, store) if options.eval else ""
     files = tuple(_files(store, manifest, plain))
     last = [Entry.stored(store, sizes_path(manifest.schema)), Entry.stored(store, MANIFEST)]
     if store.exists(CARD):
+        if quality:
+            fix = "write the number into it, or remove it to have a card made"
+            raise ConfigError(f"--eval {options.eval}", f"{store.path(CARD)} is the card", fix)
         last.append(Entry.stored(store, CARD))
     else:
-        last += _made(options, store, manifest, plain)
+        last += _made(options, store, manifest, quality, plain)
     return Contents("dataset", store, files, tuple(last), (MANIFEST, SIZES, FIRST_SIZES))
+
+
+def _quality(path: str, store: Store) -> str:
+    """Return what a report of eval's suite alignment says about the dataset, as a sentence.
+
+    Raises:
+        ConfigError: the report is of another dataset, or of other suites.
+    """
+    report, _ = read_report(path)
+    if report["dataset"]["manifest"] != f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}":
+        fix = f"evaluate this one: glitbuild eval MODEL {store.url} --suite {ALIGNMENT} --out {path}"
+        raise ConfigError(f"--eval {path}", "it is about another dataset, or another version of it", fix)
+    if ALIGNMENT not in report["suites"]:
+        why = "a dataset's card shows how well its captions fit its images, and this has metrics of a model"
+        raise ConfigError(f"--eval {path}", why, f"evaluate with --suite {ALIGNMENT}")
+    found, model = report["suites"][ALIGNMENT]["figures"]["captions"], report["model"]
+    said = f"{found['cosine_mean']:.2f} (90 % from {found['cosine_p5']:.2f} to {found['cosine_p95']:.2f})"
+    return (
+        f"Cosine of whole captions with their images under {model['name']} (`{model['identity']}`, "
+        f"{model['context_length']} tokens), times 100: mean {said}."
+    )
 
 
 def _files(store: Store, manifest: Manifest, plain: bool) -> list[Entry]:
@@ -322,7 +352,7 @@ def _wrong(store: Store, name: str, why: str) -> DatasetError:
     return DatasetError(store.path(name), why, VALIDATE)
 
 
-def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -> Iterator[Entry]:
+def _made(options: PushOptions, store: Store, manifest: Manifest, quality: str, plain: bool) -> Iterator[Entry]:
     count_sources = not options.license
     with Progress("push: reading records", manifest.totals["samples"], plain, "samples") as progress:
         found = survey(store, manifest, count_sources, progress.advance)
@@ -330,7 +360,7 @@ def _made(options: PushOptions, store: Store, manifest: Manifest, plain: bool) -
         log.warning("push: no sample states its licence, so the card states none; set it with --license")
     if picture := _picture(store, manifest):
         yield Entry.made(PICTURE, picture)
-    card = dataset_card(options, manifest, found, PICTURE if picture else "")
+    card = dataset_card(options, manifest, found, PICTURE if picture else "", quality)
     yield Entry.made(CARD, card.encode())
 
 

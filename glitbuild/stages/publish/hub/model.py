@@ -1,17 +1,16 @@
 """Contents of a model's repository on the Hub: the files that others need, and its card."""
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import Any
 
 from glitbuild.clip.saved import CONFIG, WEIGHTS
-from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.errors import ConfigError
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.report import SCHEMA as EVAL_SCHEMA
 from glitbuild.stages.export.command import WRITTEN
 from glitbuild.stages.publish.hub.command import PushOptions
 from glitbuild.stages.publish.hub.dataset import options_table, table
+from glitbuild.stages.publish.hub.metrics import EVAL_SCHEMA, GIVEN_FIGURES, Figures, read_json, read_report
 from glitbuild.stages.publish.hub.remote import CARD, Contents, Entry
 from glitbuild.stages.publish.hub.survey import metadata
 from glitbuild.stages.train.command import RUN
@@ -69,9 +68,6 @@ In percent, computed by `glitbuild eval`.
 {{ trained }}
 {% endif %}"""
 
-
-Figures = dict[str, Any]
-"""Content of the files written by ``glitbuild eval --out``."""
 
 METRICS = {"R": "recall", "mAP": "map"}
 
@@ -196,8 +192,6 @@ def _tables(content: Figures) -> list[str]:
 
 HF_CONFIG, HF_WEIGHTS = "config.json", "model.safetensors"
 
-GIVEN_FIGURES = "eval.json"
-"""Name of the ``--eval`` file in the repository."""
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +212,7 @@ def model_contents(options: PushOptions) -> Contents:
     """
     store = Store(options.path)
     present = store.sizes("")
-    run = _json(store, RUN) if RUN in present else {}
+    run = read_json(store, RUN) if RUN in present else {}
     if RUN in present and "done" not in run:
         raise ConfigError(
             options.path, "the training isn't finished", "run the same `glitbuild train` command again"
@@ -226,41 +220,20 @@ def model_contents(options: PushOptions) -> Contents:
     open_clip, hf = {CONFIG, WEIGHTS} <= present.keys(), {HF_CONFIG, HF_WEIGHTS} <= present.keys()
     if not (open_clip or hf):
         raise ConfigError(options.path, "it contains no model", "give the folder of a finished run or of an export")
-    figures = {name: _json(store, name) for name in present if name.endswith(".json") and name not in WRITTEN}
+    figures = {name: read_json(store, name) for name in present if name.endswith(".json") and name not in WRITTEN}
     figures = {name: content for name, content in figures.items() if content.get("schema") == EVAL_SCHEMA}
     entries = [Entry.stored(store, name) for name in present if name in WRITTEN | {RUN, LINES} | figures.keys()]
     if options.eval:
-        figures[GIVEN_FIGURES], given = _given(options.eval)
+        figures[GIVEN_FIGURES], given = read_report(options.eval)
         entries = [entry for entry in entries if entry.name != GIVEN_FIGURES] + [given]
     if CARD in present:
         card = Entry.stored(store, CARD)
     else:
         if not options.license:
             log.warning("push: the card states no licence; set it with --license")
-        config = _json(store, CONFIG if open_clip else HF_CONFIG)
+        config = read_json(store, CONFIG if open_clip else HF_CONFIG)
         model = Model(config, run.get("config", {}), run.get("done", {}), open_clip, hf)
         card = Entry.made(CARD, model_card(options, model, list(figures.values())).encode())
     weights = tuple(entry for entry in entries if entry.name in (WEIGHTS, HF_WEIGHTS))
     others = tuple(entry for entry in entries if entry not in weights)
     return Contents("model", store, weights, (*others, card))
-
-
-def _given(path: str) -> tuple[Figures, Entry]:
-    folder, _, name = path.rpartition("/")
-    store = Store(folder or ("/" if path.startswith("/") else "."))
-    if not store.exists(name):
-        raise ConfigError(f"--eval {path}", "no such file", "give a file written by `glitbuild eval --out`")
-    content = _json(store, name)
-    if content.get("schema") != EVAL_SCHEMA:
-        raise ConfigError(
-            f"--eval {path}", "not a file of metrics", "give a file written by `glitbuild eval --out`"
-        )
-    return content, Entry.made(GIVEN_FIGURES, store.read(name))
-
-
-def _json(store: Store, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(store.read(name))
-    except ValueError as error:
-        raise DatasetError(store.path(name), f"not JSON ({error})", "remove it or recreate it") from error
-    return content if isinstance(content, dict) else {}

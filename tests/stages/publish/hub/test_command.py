@@ -120,8 +120,30 @@ def test_a_folder_that_is_not_a_whole_dataset_is_not_pushed(
     assert not hub.requests
 
 
-def test_figures_are_for_models(dataset: Path) -> None:
-    assert error(dataset, REPO, "--eval", "eval.json", "--dry-run").startswith("--eval")
+def test_the_card_of_a_dataset_says_how_well_its_captions_fit(dataset: Path, tmp_path: Path) -> None:
+    words = ["eval", "demo", dataset, "--out", "eval.json", "--suite"]
+    assert here(*words, "alignment,retrieval", cwd=tmp_path).returncode == 0
+    mean = json.loads((tmp_path / "eval.json").read_text())["suites"]["alignment"]["figures"]["captions"]
+    result = here("push", dataset, REPO, "--eval", "eval.json", "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    card = result.stdout.partition("\nREADME.md:\n\n")[2]
+    assert "images under demo (`sha256:" in card
+    assert f"times 100: mean {mean['cosine_mean']:.2f} (90 % from " in card
+    assert "Cosine" not in here("push", dataset, REPO, "--dry-run", cwd=tmp_path).stdout
+
+
+def test_metrics_of_another_dataset_or_of_a_model_are_no_datasets(dataset: Path, tmp_path: Path) -> None:
+    assert "no such file" in error(dataset, REPO, "--eval", tmp_path / "eval.json", "--dry-run")
+    assert here("scenes", "--count", 2, "--out", "scenes", cwd=tmp_path).returncode == 0
+    for name, suite, data in (("other", "alignment", "scenes"), ("model", "retrieval", dataset)):
+        words = ["eval", "demo", data, "--out", f"{name}.json", "--suite", suite]
+        assert here(*words, cwd=tmp_path).returncode == 0
+    assert "another dataset" in error(dataset, REPO, "--eval", tmp_path / "other.json", "--dry-run")
+    assert "metrics of a model" in error(dataset, REPO, "--eval", tmp_path / "model.json", "--dry-run")
+    shutil.copytree(dataset, tmp_path / "data")
+    (tmp_path / "data" / "README.md").write_text("# Mine\n")
+    assert here("eval", "demo", "data", "--out", "a.json", "--suite", "alignment", cwd=tmp_path).returncode == 0
+    assert "is the card" in error(tmp_path / "data", REPO, "--eval", tmp_path / "a.json", "--dry-run")
 
 
 def test_a_private_repository(hub: Hub, dataset: Path) -> None:
