@@ -152,7 +152,8 @@ def _key(store: Store, entry: ShardEntry, work: EvalPlan) -> dict[str, Any]:
         "protocol": asdict(work.plan.protocol) if work.plan.protocol else None,
         "batch_size": work.batch_size,
         "device": work.device,
-        "needs": [work.plan.places, work.plan.pairs, work.plan.needs_sentences, AVERAGING in work.plan.suites],
+        "needs": [work.plan.places, work.plan.pairs, work.plan.needs_sentences, work.plan.needs_boxes],
+        "averages": AVERAGING in work.plan.suites,
         "versions": versions_of("eval"),
     }
 

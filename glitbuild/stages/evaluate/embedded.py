@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glitbuild.records import Box, to_json
+from glitbuild.records import Box, Given, to_json
 from glitbuild.shards.store import Store
 from glitbuild.stages.evaluate.localization import KS as PATCHES
 from glitbuild.stages.evaluate.localization import chance, locate
@@ -51,6 +51,10 @@ class Embedded:
         truncated: number of captions that the model can't read to the end.
         pictures: N, SHA-256 of each image.
         boxes: G x 4, box of each region in its image.
+        given: H x D, crops of given boxes, each box with its label and sentence once.
+        given_image: H, number of each given box's image.
+        given_boxes: H x 4, given boxes in their images.
+        given_said: H, label and sentence of each given box; empty strings where it has none.
         context_length: number of tokens read per text.
         no_patches: why the model can't localize sentences; empty if it can, or need not.
     """
@@ -68,6 +72,10 @@ class Embedded:
     truncated: int
     pictures: tuple[str, ...] = ()
     boxes: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
+    given: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    given_image: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    given_boxes: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
+    given_said: tuple[tuple[str, str], ...] = ()
     context_length: int = 0
     no_patches: str = ""
 
@@ -91,6 +99,9 @@ class Gathering:
     truncated: int = 0
     pictures: list[str] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    given: list[NDArray[Any]] = field(default_factory=list)
+    given_image: list[int] = field(default_factory=list)
+    given_records: list[Given] = field(default_factory=list)
     context_length: int = 0
     no_patches: str = ""
 
@@ -117,6 +128,10 @@ class Gathering:
             truncated=self.truncated,
             pictures=tuple(self.pictures),
             boxes=np.array(self.boxes, dtype=np.float64).reshape(-1, 4),
+            given=_rows([np.stack(self.given)] if self.given else []),
+            given_image=np.array(self.given_image, dtype=np.int64),
+            given_boxes=np.array([each.box for each in self.given_records], dtype=np.float64).reshape(-1, 4),
+            given_said=tuple((each.label, each.sentence) for each in self.given_records),
             context_length=self.context_length,
             no_patches=self.no_patches,
         )
@@ -131,6 +146,8 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _ROWS}
     numbers: dict[str, int] = {}
     cropped: set[tuple[Any, ...]] = set()
+    marked: set[tuple[Any, ...]] = set()
+    said: list[tuple[str, str]] = []
     split: list[SplitCaption] = []
     unseen = truncated = context_length = 0
     no_patches = ""
@@ -145,6 +162,12 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
         for crop in zip(crop_image.tolist(), *shard.boxes.T.tolist(), strict=True):
             new_crops.append(crop not in cropped)
             cropped.add(crop)
+        given_image, new_given = number_of[shard.given_image], []
+        places = zip(given_image.tolist(), *shard.given_boxes.T.tolist(), strict=True)
+        for box, of in zip(places, shard.given_said, strict=True):
+            new_given.append((box, of) not in marked)
+            marked.add((box, of))
+            said += [of] if new_given[-1] else []
         rows: dict[str, NDArray[Any]] = {
             "images": shard.images[new_images],
             "captions": shard.captions,
@@ -153,6 +176,9 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
             "crops": shard.crops[new_crops],
             "crop_image": crop_image[new_crops],
             "boxes": shard.boxes[new_crops],
+            "given": shard.given[new_given],
+            "given_image": given_image[new_given],
+            "given_boxes": shard.given_boxes[new_given],
             "sentences": shard.sentences,
             "sentence_image": number_of[shard.sentence_image],
             "hits": shard.located.hits,
@@ -171,6 +197,7 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
         split=tuple(split),
         truncated=truncated,
         pictures=tuple(numbers),
+        given_said=tuple(said),
         context_length=context_length,
         no_patches=no_patches,
         **whole,
@@ -178,9 +205,9 @@ def joined(shards: Iterable[Embedded]) -> Embedded:
 
 
 _ROWS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("images", "captions", "averaged", "crops", "sentences"), (0,)),
-    **dict.fromkeys(("image_of", "crop_image", "sentence_image"), (None, np.int64)),
-    "boxes": (4, np.float64),
+    **dict.fromkeys(("images", "captions", "averaged", "crops", "sentences", "given"), (0,)),
+    **dict.fromkeys(("image_of", "crop_image", "sentence_image", "given_image"), (None, np.int64)),
+    **dict.fromkeys(("boxes", "given_boxes"), (4, np.float64)),
     "hits": (len(PATCHES), np.bool_),
     "chance": (len(PATCHES), np.float64),
 }
@@ -195,7 +222,7 @@ FOLDER = "embeddings"
 LOCATED = tuple(field.name for field in fields(Located) if field.name != "unseen")
 ARRAYS = (
     *("images", "captions", "image_of", "averaged", "crops", "crop_image", "boxes"),
-    *("sentences", "sentence_image"),
+    *("sentences", "sentence_image", "given", "given_image", "given_boxes"),
 )
 
 log = logging.getLogger(__name__)
@@ -263,6 +290,7 @@ def _serialized(shard: Embedded) -> bytes:
         "split": [[caption.text, caption.spans] for caption in shard.split],
         "truncated": shard.truncated,
         "unseen": shard.located.unseen,
+        "given_said": shard.given_said,
         "context_length": shard.context_length,
         "no_patches": shard.no_patches,
     }
@@ -282,6 +310,7 @@ def _parse(content: bytes) -> Embedded:
         split=tuple(SplitCaption(text, of) for text, of in spans),
         truncated=about["truncated"],
         pictures=tuple(about["pictures"]),
+        given_said=tuple((label, sentence) for label, sentence in about["given_said"]),
         context_length=about["context_length"],
         no_patches=about["no_patches"],
         **arrays,

@@ -16,11 +16,13 @@ from glitbuild.stages.evaluate.options import (
     AVERAGING,
     JOINT,
     LOCALIZATION,
+    REGIONS,
     RETRIEVAL,
     ROBUSTNESS,
     EvalOptions,
     Plan,
 )
+from glitbuild.stages.evaluate.regions import TEMPLATE, label_hits, referring_hits
 from glitbuild.stages.evaluate.robustness import disturb
 
 RESAMPLES = 10_000
@@ -134,6 +136,7 @@ class Suites:
             ROBUSTNESS: self._robustness,
             JOINT: self._joint,
             AVERAGING: self._averaging,
+            REGIONS: self._regions,
             ALIGNMENT: self._alignment,
         }
         return suites[name]()
@@ -201,6 +204,32 @@ class Suites:
     def _averaging(self) -> SuiteReport:
         figures, scores = self._compared(self._retrieve(self._data.averaged), "averaged", "gain", 1)
         return SuiteReport(figures, scores=scores, groups={TEXT_TO_IMAGE: self._data.image_of})
+
+    def _regions(self) -> SuiteReport:
+        data = self._data
+        figures: Figures = {}
+        scores: Scores = {}
+        facts: dict[str, int | str] = {"boxes": len(data.given)}
+        labels = sorted({label for label, _ in data.given_said if label})
+        labelled = [row for row, (label, _) in enumerate(data.given_said) if label]
+        if len(labels) > 1:
+            texts = self._embed([TEMPLATE.format(label) for label in labels])
+            own = np.array([labels.index(data.given_said[row][0]) for row in labelled], dtype=np.int64)
+            scores["labels"] = dict(label_hits(data.given[labelled], texts, own))
+            figures["labels"] = {name: _percent(hits.mean()) for name, hits in scores["labels"].items()}
+            facts |= {"labelled": len(labelled), "labels": len(labels)}
+        said = [row for row, (_, sentence) in enumerate(data.given_said) if sentence]
+        if said:
+            texts = self._embed([data.given_said[row][1] for row in said])
+            hits, chance = referring_hits(data.given, data.given_image, data.given_boxes, texts, said)
+            facts |= {"sentences": len(hits), "sentences_without_a_choice": len(said) - len(hits)}
+            if len(hits):
+                scores["sentences"] = {"accuracy": hits}
+                figures["sentences"] = {"accuracy": _percent(hits.mean()), "chance": _percent(chance.mean())}
+        if not figures:
+            why = "no given box has a label that differs from another's, or a sentence with a choice of boxes"
+            raise EvaluationError("--suite regions", why, "omit the suite")
+        return SuiteReport(figures, facts, scores)
 
     def _alignment(self) -> SuiteReport:
         return SuiteReport({"captions": alignment(self._data.images, self._data.captions, self._data.image_of)})

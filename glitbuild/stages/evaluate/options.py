@@ -16,8 +16,9 @@ LOCALIZATION = "localization"
 ROBUSTNESS = "robustness"
 JOINT = "joint"
 AVERAGING = "averaging"
+REGIONS = "regions"
 ALIGNMENT = "alignment"
-SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING, ALIGNMENT)
+SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING, REGIONS, ALIGNMENT)
 
 ZEROSHOT = "zeroshot"
 SUGARCREPE = "sugarcrepe"
@@ -53,8 +54,8 @@ class EvalOptions(FactOptions):
     suite: str = field(
         default="",
         metadata=about(
-            "retrieval, localization, robustness, joint, averaging, alignment, separated by commas; zeroshot, "
-            "sugarcrepe or winoground for a benchmark.",
+            "retrieval, localization, robustness, joint, averaging, regions, alignment, separated by commas; "
+            "zeroshot, sugarcrepe or winoground for a benchmark.",
             absent="all that DIR supports, without alignment",
         ),
     )
@@ -227,6 +228,11 @@ class Plan:
     may_omit: bool = False
 
     @property
+    def needs_boxes(self) -> bool:
+        """Whether the crops of given boxes have to be embedded."""
+        return REGIONS in self.suites
+
+    @property
     def needs_sentences(self) -> bool:
         """Whether captions have to be split into sentences."""
         return ROBUSTNESS in self.suites or AVERAGING in self.suites
@@ -252,6 +258,7 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
         ROBUSTNESS: True,
         JOINT: matched,
         AVERAGING: True,
+        REGIONS: bool(manifest.totals.get("boxes")),
         ALIGNMENT: True,
     }
     # Alignment says something about the dataset, not about the model.
@@ -260,6 +267,9 @@ def make_plan(options: EvalOptions, store: Store, manifest: Manifest) -> Plan:
         if name in BENCHMARKS:
             why = f"{store.url} is a dataset directory, not a benchmark"
             raise ConfigError(f"--suite {name}", why, "give the folder of the benchmark")
+        if name == REGIONS and not can[name]:
+            why, fix = f"{store.url} has no given boxes", "ingest them with --boxes-column"
+            raise ConfigError(f"--suite {name}", why, fix)
         if not can[name]:
             why = f"the suite {name} needs pairs, but {store.url} has none"
             fix = f"run glitbuild match {store.url} --out ... and evaluate its output"

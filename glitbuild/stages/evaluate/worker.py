@@ -17,7 +17,7 @@ from glitbuild.errors import DatasetError, ModelError
 from glitbuild.flism.regions import pixels
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.options import blaming
-from glitbuild.records import Box, MatchedPair, Sample
+from glitbuild.records import Box, Given, MatchedPair, Sample
 from glitbuild.retrieval import average_sentences
 from glitbuild.shards.layout import parse, truth_path
 from glitbuild.shards.manifest import ShardEntry
@@ -68,6 +68,7 @@ class Look:
         image: number of the image in the shard.
         boxes: regions whose crops are embedded, xyxy in pixels of the image.
         places: sentences to localize in the image.
+        given: given boxes whose crops are embedded.
     """
 
     sample: Sample
@@ -75,9 +76,10 @@ class Look:
     image: int
     boxes: list[Box] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
 
     def views(self, preprocess: Preprocess) -> list[NDArray[np.uint8]]:
-        """Return the model's input for the whole image and for each box.
+        """Return the model's input for the whole image, for each box, and for each given box.
 
         Raises:
             DatasetError: the image can't be decoded.
@@ -91,7 +93,8 @@ class Look:
                 f"image {self.sample.key}", str(error), "run `glitbuild validate` on the dataset"
             ) from error
         whole = (0, 0, image.width, image.height)
-        boxes = [whole, *(pixels(box, image.width, image.height) for box in self.boxes)]
+        marked = [*self.boxes, *(each.box for each in self.given)]
+        boxes = [whole, *(pixels(box, image.width, image.height) for box in marked)]
         return [preprocess.crop(image, box) for box in boxes]
 
 
@@ -229,6 +232,8 @@ class _Collector:
         for (sample, jpeg), of in zip(shard, places, strict=True):
             look, sentences = looks.setdefault(sample.image.sha256, (Look(sample, jpeg, len(looks)), []))
             look.places += of
+            if self._plan.needs_boxes:
+                look.given += [each for each in sample.boxes or () if each not in look.given]
             self._found.image_of.append(look.image)
             for pair in self._pairs(sample):
                 sentences.append(pair.text)
@@ -247,7 +252,15 @@ class _Collector:
         batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
         for batch, views in made_ahead(batches, lambda look: look.views(encoder.preprocess), pool):
             self._whole_images(batch, [of[0] for of in views], texts)
-            found.crops += encoder.images([crop for of in views for crop in of[1:]])
+            counts = [len(look.boxes) + 1 for look in batch]
+            found.crops += encoder.images(
+                [crop for of, end in zip(views, counts, strict=True) for crop in of[1:end]]
+            )
+            found.given += encoder.images(
+                [crop for of, end in zip(views, counts, strict=True) for crop in of[end:]]
+            )
+            found.given_image += [look.image for look in batch for _ in look.given]
+            found.given_records += [each for look in batch for each in look.given]
             found.crop_image += [look.image for look in batch for _ in look.boxes]
             found.boxes += [box for look in batch for box in look.boxes]
 

@@ -143,7 +143,7 @@ def coco2017(root: Path) -> Path:
         {"id": place, "image_id": number, "caption": f"Cloth {number}, said {again}."}
         for place, (number, again) in enumerate(said)
     ]
-    (root / "annotations").mkdir(parents=True)
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
     content = {"info": {}, "images": images, "annotations": annotations}
     (root / "annotations" / "captions_val2017.json").write_text(json.dumps(content))
     return root
