@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,23 @@ def dataset(folder: Path, stage: str, samples: int = 3) -> tuple[Store, Manifest
     [
         ("ingest", ("retrieval", "robustness", "averaging"), "", ""),
         ("scenes", ("retrieval", "localization", "robustness", "averaging"), "truth", ""),
-        ("match", SUITES, "best pairs", "best"),
+        ("match", SUITES[:5], "best pairs", "best"),
     ],
 )
 def test_without_a_choice_the_suites_are_those_that_the_dataset_can_serve(
     stage: str, suites: tuple[str, ...], places: str, pairs: str, tmp_path: Path
 ) -> None:
     assert make_plan(EvalOptions("m", "d"), *dataset(tmp_path, stage)) == Plan(suites, places, pairs, may_omit=True)
+
+
+def test_given_boxes_have_a_suite_of_their_own_and_alignment_is_only_named(tmp_path: Path) -> None:
+    store, manifest = dataset(tmp_path, "ingest")
+    marked = replace(manifest, totals=manifest.totals | {"boxes": 4})
+    suites = make_plan(EvalOptions("m", "d"), store, marked).suites
+    assert suites == ("retrieval", "robustness", "averaging", "regions")
+    plan = make_plan(EvalOptions("m", "d", suite="alignment"), store, marked)
+    assert plan.suites == ("alignment",)
+    assert not plan.needs_boxes
 
 
 def test_a_suite_is_run_once_and_only_what_it_needs_is_computed(tmp_path: Path) -> None:
