@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.batches import in_batches
+from glitbuild.clip.facts import CONTEXT
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.patches import PatchTower, patch_tower
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
-from glitbuild.clip.towers import KEPT, stretch
+from glitbuild.clip.towers import stretch
 from glitbuild.errors import ConfigError, ModelError
 from glitbuild.options import THE_MODEL, blaming
 
@@ -41,7 +42,8 @@ class ClipEncoder:
         context_length: number of tokens to read; None for as many as the model reads. A model that reads fewer is
             stretched as in Long-CLIP (see ``stretch_positions``); one that reads more truncates texts at this
             length.
-        at_least: number of tokens to read instead if the model can be stretched to it, and reads fewer.
+        at_least: number of tokens to read instead if the model can be stretched to it, and reads fewer, but
+            not fewer than 77.
 
     Attributes:
         preprocess: evaluation transform of the model.
@@ -69,7 +71,7 @@ class ClipEncoder:
         with blaming(shown):
             self.preprocess = getattr(self._model, "preprocess", None) or Preprocess.of(self._model)
             self._text = TextEncoder(self._model, spec.tokenizer() if spec else None)
-            if at_least and self._text.trims and KEPT + 1 < self._text.context_length < at_least:
+            if at_least and self._text.trims and CONTEXT <= self._text.context_length < at_least:
                 context_length = at_least
             if context_length and context_length != self._text.context_length:
                 self._read(context_length)

@@ -235,9 +235,8 @@ class ClipSpec:
             with quiet_open_clip():
                 return open_clip.get_tokenizer(self._architecture, context_length=length)
         except Exception as error:  # the Hub's and transformers' own errors
-            why = (
-                f"its tokenizer is unavailable ({str(error).strip().partition(chr(10))[0] or type(error).__name__})"
-            )
+            first = str(error).strip().partition("\n")[0] or type(error).__name__
+            why = f"its tokenizer is unavailable ({first})"
             raise ModelError(self.shown, why, "check the network connection") from error
 
     @property
@@ -251,11 +250,16 @@ class ClipSpec:
         return f"{self.names.model} {self.model}"
 
     def model_cfg(self) -> dict[str, Any]:
-        """Return the architecture's configuration in open_clip's format, once the model is loaded."""
+        """Return the architecture's configuration in open_clip's format, once the model is loaded.
+
+        Raises:
+            ModelError: it has none.
+        """
         import open_clip
 
         if self.model != DEMO and not self.pretrained:
-            return saved.saved_model_cfg(Path(self.model))
+            with blaming(self.shown):
+                return saved.saved_model_cfg(Path(self.model))
         config = dict(open_clip.get_model_config(self._architecture))
         if not self.pretrained:
             return config

@@ -90,7 +90,8 @@ def text_tower(model: Any) -> Any:
     text = model if isinstance(model, CLIP) else getattr(model, "text", None)
     if not isinstance(text, CLIP | TextTransformer) or text.attn_mask is None:
         fix = "use a CLIP with open_clip's own text tower, such as ViT-B-16"
-        raise ModelError(THE_MODEL, f"its text tower ({type(text).__name__}) is not a causal transformer", fix)
+        kind = type(model if text is None else text).__name__
+        raise ModelError(THE_MODEL, f"its text tower ({kind}) is not a causal transformer", fix)
     return text
 
 

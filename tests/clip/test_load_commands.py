@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.clip.checkpoints import saved, small_architectures, trained
+from tests.clip.transformers_models import save_clip_model, save_siglip
 from tests.run import here, tree
 from tests.test_files_weights import POINTER
 
@@ -176,6 +177,7 @@ def test_what_was_decided_is_kept_from_match_to_export(world: Path, tmp_path: Pa
         (300, (), 300, "it reads 300 tokens already"),
         (300, ("--context-length", 100), 100, "it reads 300 tokens already"),
         (20, (), 20, "it reads 20 tokens; only those after the first 20 can be stretched"),
+        (40, (), 40, ""),
         (40, ("--context-length", 500), 500, ""),
     ],
 )
@@ -190,3 +192,40 @@ def test_a_model_is_stretched_where_it_can_be(
     result = here(*command("train", "ViT-B-32", str(path)), "--out", tmp_path / "run", given[0], cwd=world)
     assert result.returncode == (2 if says else 0), result.stderr
     assert says in result.stderr.splitlines()[-1]
+
+
+def test_siglip_can_be_matched_and_evaluated_but_not_trained_or_exported(world: Path, tmp_path: Path) -> None:
+    save_siglip(tmp_path / "siglip")
+    match = ["match", world / "raw", "--out", "pairs", "--workers", 0, "--detector", "none"]
+    result = here(*match, "--clip-model", "siglip", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "pairs" / "manifest.json").read_text())["config"]["clip_model"] == "siglip"
+    before = tree(tmp_path)
+    small = ["--batch-size", 2, "--epochs", 1, "--loader-workers", 0]
+    for words, says in (
+        (["train", "pairs", "--out", "run", "--model", "siglip", *small], "its text tower (Siglip) is not causal"),
+        (["export", "siglip", "--to", "out", "--format", "hf"], "a SiglipModel, which has no open_clip config"),
+        (["eval", "siglip", "pairs", "--context-length", 248], "it reads 12 tokens"),
+    ):
+        result = here(*words, cwd=tmp_path)
+        assert result.returncode == 2, result.stderr
+        line = result.stderr.splitlines()[-1]
+        assert says.replace("not causal", "not a causal") in line, line
+        assert "siglip" in line
+    assert tree(tmp_path) == before
+
+
+def test_a_model_of_transformers_is_trained_and_comes_back(world: Path, tmp_path: Path) -> None:
+    save_clip_model(tmp_path / "clip")
+    words = ["train", world / "pairs", "--out", "run", "--model", "clip", "--batch-size", 2, "--epochs", 1]
+    result = here(*words, "--loader-workers", 0, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    result = here("export", "run", "--to", "back", "--format", "hf", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    reports = []
+    for model in ("run", "back"):
+        result = here("eval", model, world / "pairs", "--out", "report.json", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        reports.append(json.loads((tmp_path / "report.json").read_text())["suites"])
+    assert reports[0]["retrieval"] == reports[1]["retrieval"]
+    assert list(reports[0]) == list(reports[1])
