@@ -100,7 +100,7 @@ def picture(points: Sequence[Point], chosen: Point) -> bytes:
     axes.set_xlabel(f"retained: {', '.join(points[0].retained)} (mean, %)")
     axes.set_ylabel(f"gained: {', '.join(points[0].gains)} (mean, %)")
     axes.set_title("filled: Pareto points; circle: chosen; dotted: the base's retention", fontsize="small")
-    axes.margins(0.12)
+    axes.margins(x=0.2, y=0.12)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
     return file.getvalue()
