@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from glitbuild.errors import ConfigError
 from glitbuild.options import OVERWRITE, Options, about
-from glitbuild.stages.evaluate.options import DEVICES
+from glitbuild.stages.evaluate.options import BATCH_SIZE, DEVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,10 @@ class BlendOptions(Options):
         default=1.0,
         metadata=about("Most points that --retain may lose on average against BASE.", least=0),
     )
-    batch_size: int = field(
-        default=64, metadata=about("Images or texts per batch; halved if memory is too small.", least=1)
-    )
+    batch_size: int = field(default=64, metadata=BATCH_SIZE)
     device: str = field(
         default="auto",
-        metadata=about("Where to compute; auto uses a GPU if there is one.", choices=DEVICES),
+        metadata=DEVICE,
     )
     overwrite: bool = field(default=False, metadata=OVERWRITE)
 

@@ -29,6 +29,17 @@ BENCHMARKS = (ZEROSHOT, SUGARCREPE, WINOGROUND)
 DEVICES = ("auto", "cpu", "cuda")
 JOINT_PAIRS = ("best", "all")
 
+# Options that eval and the commands that evaluate with it have in common.
+JSON_FILE = about("JSON file to write; a local path or an fsspec URL.")
+MARKDOWN_FILE = about("Markdown file to write; a local path or an fsspec URL.")
+BATCH_SIZE = about("Images or texts per batch; halved if memory is too small.", least=1)
+DEVICE = about("Where to compute; auto uses a GPU if there is one.", choices=DEVICES)
+SEED = about("Seed for the false sentences and the bootstrap.", least=0, most=2**63 - 1)
+GPUS = about("Number of GPUs, one worker each, through Ray.", absent="this process", least=1)
+WORKERS = about("Number of CPU workers instead, through Ray.", least=0)
+CACHE = about("Folder that caches the embeddings of shards for later runs; a path or an fsspec URL.")
+CACHE_SIZE = about("Maximum size of --cache in gigabytes.", above=0)
+
 
 @dataclass(frozen=True, slots=True)
 class EvalOptions(FactOptions):
@@ -67,10 +78,8 @@ class EvalOptions(FactOptions):
             choices=tuple(PROTOCOLS),
         ),
     )
-    out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
-    markdown: str | None = field(
-        default=None, metadata=about("Markdown file to write; a local path or an fsspec URL.")
-    )
+    out: str | None = field(default=None, metadata=JSON_FILE)
+    markdown: str | None = field(default=None, metadata=MARKDOWN_FILE)
     context_length: int | None = field(
         default=None,
         metadata=about(
@@ -83,30 +92,26 @@ class EvalOptions(FactOptions):
         default="best",
         metadata=about("Pairs per image in the joint suite.", choices=JOINT_PAIRS),
     )
-    batch_size: int = field(
-        default=64, metadata=about("Images or texts per batch; halved if memory is too small.", least=1)
-    )
+    batch_size: int = field(default=64, metadata=BATCH_SIZE)
     device: str = field(
         default="auto",
-        metadata=about("Where to compute; auto uses a GPU if there is one.", choices=DEVICES),
+        metadata=DEVICE,
     )
     seed: int = field(
         default=0,
-        metadata=about("Seed for the false sentences and the bootstrap.", least=0, most=2**63 - 1),
+        metadata=SEED,
     )
     gpus: int | None = field(
         default=None,
-        metadata=about("Number of GPUs, one worker each, through Ray.", absent="this process", least=1),
+        metadata=GPUS,
     )
-    workers: int | None = field(
-        default=None, metadata=about("Number of CPU workers instead, through Ray.", least=0)
-    )
+    workers: int | None = field(default=None, metadata=WORKERS)
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
     cache: str | None = field(
         default=None,
-        metadata=about("Folder that caches the embeddings of shards for later runs; a path or an fsspec URL."),
+        metadata=CACHE,
     )
-    cache_size: float = field(default=10.0, metadata=about("Maximum size of --cache in gigabytes.", above=0))
+    cache_size: float = field(default=10.0, metadata=CACHE_SIZE)
 
     def __post_init__(self) -> None:
         FactOptions.__post_init__(self)
@@ -157,10 +162,8 @@ class CompareOptions(Options):
             absent="all that the data supports",
         ),
     )
-    out: str | None = field(default=None, metadata=about("JSON file to write; a local path or an fsspec URL."))
-    markdown: str | None = field(
-        default=None, metadata=about("Markdown file to write; a local path or an fsspec URL.")
-    )
+    out: str | None = field(default=None, metadata=JSON_FILE)
+    markdown: str | None = field(default=None, metadata=MARKDOWN_FILE)
     latex: str | None = field(
         default=None, metadata=about("LaTeX file to write, a table for booktabs; a local path or an fsspec URL.")
     )
@@ -172,30 +175,26 @@ class CompareOptions(Options):
             least=LEAST_CONTEXT,
         ),
     )
-    batch_size: int = field(
-        default=64, metadata=about("Images or texts per batch; halved if memory is too small.", least=1)
-    )
+    batch_size: int = field(default=64, metadata=BATCH_SIZE)
     device: str = field(
         default="auto",
-        metadata=about("Where to compute; auto uses a GPU if there is one.", choices=DEVICES),
+        metadata=DEVICE,
     )
     seed: int = field(
         default=0,
-        metadata=about("Seed for the false sentences and the bootstrap.", least=0, most=2**63 - 1),
+        metadata=SEED,
     )
     gpus: int | None = field(
         default=None,
-        metadata=about("Number of GPUs, one worker each, through Ray.", absent="this process", least=1),
+        metadata=GPUS,
     )
-    workers: int | None = field(
-        default=None, metadata=about("Number of CPU workers instead, through Ray.", least=0)
-    )
+    workers: int | None = field(default=None, metadata=WORKERS)
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)
     cache: str | None = field(
         default=None,
-        metadata=about("Folder that caches the embeddings of shards for later runs; a path or an fsspec URL."),
+        metadata=CACHE,
     )
-    cache_size: float = field(default=10.0, metadata=about("Maximum size of --cache in gigabytes.", above=0))
+    cache_size: float = field(default=10.0, metadata=CACHE_SIZE)
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
