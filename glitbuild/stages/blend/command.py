@@ -20,7 +20,7 @@ from glitbuild.stages.blend.weights import blended, load_both
 from glitbuild.stages.evaluate.benchmarks import find_benchmark
 from glitbuild.stages.evaluate.command import run_eval
 from glitbuild.stages.evaluate.compare import Data, Model
-from glitbuild.stages.evaluate.options import RETRIEVAL, SUGARCREPE, WINOGROUND, ZEROSHOT, EvalOptions
+from glitbuild.stages.evaluate.options import FGOVD, RETRIEVAL, SUGARCREPE, WINOGROUND, ZEROSHOT, EvalOptions
 from glitbuild.stages.evaluate.report import Report
 
 SCHEMA = "glit-blend/1"
@@ -194,14 +194,15 @@ def _headline(data: Data, model: Path, options: BlendOptions, plain: bool) -> fl
 def headline(report: Report) -> float:
     """Return the one metric of a report that stands for the data, in percent.
 
-    Retrieval: recall@1, the mean of both directions; zero-shot classification: acc1; SugarCrepe: the mean accuracy
-    of its files; Winoground: the group score.
+    Retrieval: recall@1, the mean of both directions; zero-shot classification: acc1; SugarCrepe and FG-OVD: the
+    mean accuracy of their files; Winoground: the group score.
     """
     if ZEROSHOT in report.suites:
         return report.suites[ZEROSHOT].figures["images"]["acc1"]
-    if SUGARCREPE in report.suites:
-        accuracies = [row["accuracy"] for row in report.suites[SUGARCREPE].figures.values()]
-        return sum(accuracies) / len(accuracies)
+    for name in (SUGARCREPE, FGOVD):
+        if name in report.suites:
+            accuracies = [row["accuracy"] for row in report.suites[name].figures.values()]
+            return sum(accuracies) / len(accuracies)
     if WINOGROUND in report.suites:
         return report.suites[WINOGROUND].figures["examples"]["group"]
     recalls = [row["R@1"] for row in report.suites[RETRIEVAL].figures.values()]

@@ -1,10 +1,8 @@
-"""Images of published benchmarks: files, or members of tars, decoded and embedded in batches."""
+"""Images of published benchmarks, decoded and embedded in batches, and what compares their embeddings."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,44 +12,11 @@ from glitbuild.batches import made_ahead
 from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import DatasetError
+from glitbuild.flism.regions import area, clamp, pixels
 from glitbuild.images.stored import decode_rgb
+from glitbuild.retrieval import check_embeddings
+from glitbuild.stages.evaluate.benchmark_files import AGAIN, ImageFile
 from glitbuild.stages.evaluate.metrics import SuiteReport
-
-AGAIN = "unpack or download the benchmark again"
-"""What to do about a damaged file."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """An encoded image: a whole file, or a part of an uncompressed tar.
-
-    Attributes:
-        name: what errors call it: the file, or the tar and the member; with the row that names it, if one does.
-        path: file that holds it.
-        offset: position of its first byte.
-        size: its number of bytes; None for all until the end of the file.
-    """
-
-    name: str
-    path: Path
-    offset: int = 0
-    size: int | None = None
-
-    def read(self) -> bytes:
-        """Return the encoded image.
-
-        Raises:
-            DatasetError: the file can't be read, or ends too early.
-        """
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read(-1 if self.size is None else self.size)
-        except OSError as error:
-            raise DatasetError(self.name, error.strerror or "it can't be read", AGAIN) from error
-        if self.size is not None and len(data) < self.size:
-            raise DatasetError(self.name, "the tar ends before the image does", AGAIN)
-        return data
 
 
 class Benchmark(Protocol):
@@ -126,11 +91,16 @@ class ImageStream:
     def _view(self, image: ImageFile) -> tuple[NDArray[np.uint8], bytes]:
         data = image.read()
         try:
-            pixels = decode_rgb(data)
+            decoded = decode_rgb(data)
         except OSError as error:
             raise DatasetError(image.name, str(error), AGAIN) from error
-        whole = (0, 0, pixels.width, pixels.height)
-        return self._encoder.preprocess.crop(pixels, whole), hashlib.sha256(data).digest()
+        width, height = decoded.size
+        box = clamp(image.box or (0.0, 0.0, float(width), float(height)), width, height)
+        if area(box) == 0:
+            why = f"the box {image.box} is outside of its {width} x {height} pixels"
+            raise DatasetError(image.name, why, AGAIN)
+        crop = self._encoder.preprocess.crop(decoded, pixels(box, width, height))
+        return crop, hashlib.sha256(data).digest()
 
 
 def cosines(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float32]:
@@ -142,33 +112,19 @@ def cosines(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float32]:
     return found
 
 
-def digest(parts: Sequence[str]) -> str:
-    """Return the SHA-256 of texts, each with its length, in hex."""
-    found = hashlib.sha256()
-    for part in parts:
-        data = part.encode(errors="surrogatepass")
-        found.update(len(data).to_bytes(8, "big") + data)
-    return found.hexdigest()
+def paired_cosines(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the cosine of each pair of normalised embeddings, N: computed in float64, then rounded to float32."""
+    found: NDArray[np.float32] = np.einsum("nd,nd->n", ones, others, dtype=np.float64).astype(np.float32)
+    return found
 
 
-def lines_of(path: Path) -> list[str]:
-    """Return the lines of a text file without the spaces around them; blank lines at its end are left out.
+def checked(texts: NDArray[np.float32], images: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the embeddings of all images, N x D, once they and the texts are known to be comparable.
 
     Raises:
-        DatasetError: the file can't be read, or isn't UTF-8.
+        EvaluationError: embeddings are not finite.
     """
-    return [line.strip() for line in text_of(path).rstrip().splitlines()]
-
-
-def text_of(path: Path) -> str:
-    """Return a file's text.
-
-    Raises:
-        DatasetError: the file can't be read, or isn't UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DatasetError(str(path), error.strerror or "it can't be read", AGAIN) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(str(path), "it isn't UTF-8", AGAIN) from error
+    check_embeddings("text embeddings", texts)
+    seen = np.concatenate(list(images))
+    check_embeddings("image embeddings", seen)
+    return seen

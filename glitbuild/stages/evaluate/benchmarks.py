@@ -13,9 +13,11 @@ from glitbuild.errors import ConfigError
 from glitbuild.options import EVAL
 from glitbuild.shards.layout import FOLDERS, MANIFEST
 from glitbuild.shards.store import Store
-from glitbuild.stages.evaluate.benchmark_images import Benchmark, ImageStream, digest
+from glitbuild.stages.evaluate.benchmark_files import digest
+from glitbuild.stages.evaluate.benchmark_images import Benchmark, ImageStream
 from glitbuild.stages.evaluate.composition import EXAMPLES, SUGARCREPE_FILES, read_sugarcrepe, read_winoground
-from glitbuild.stages.evaluate.options import SUGARCREPE, WINOGROUND, ZEROSHOT, EvalOptions
+from glitbuild.stages.evaluate.fgovd import FGOVD_FILES, read_fgovd
+from glitbuild.stages.evaluate.options import FGOVD, SUGARCREPE, WINOGROUND, ZEROSHOT, EvalOptions
 from glitbuild.stages.evaluate.report import Report
 from glitbuild.stages.evaluate.zeroshot import (
     SHARDS,
@@ -30,7 +32,8 @@ MOST_THREADS = 16
 
 LAYOUTS = (
     f"a dataset directory ({MANIFEST}), sub-folders of images, one per class, a WebDataset of CLIP_benchmark "
-    f"({SHARDS}), SugarCrepe ({SUGARCREPE_FILES[0]}, ...) or Winoground ({EXAMPLES})"
+    f"({SHARDS}), SugarCrepe ({SUGARCREPE_FILES[0]}, ...), Winoground ({EXAMPLES}) or FG-OVD "
+    f"({next(iter(FGOVD_FILES))}, ...)"
 )
 
 
@@ -51,6 +54,8 @@ def find_benchmark(options: EvalOptions) -> Callable[[], Benchmark] | None:
         found = SUGARCREPE, read_sugarcrepe
     elif (root / EXAMPLES).is_file():
         found = WINOGROUND, read_winoground
+    elif any((root / name).is_file() for name in FGOVD_FILES):
+        found = FGOVD, read_fgovd
     elif any(store.names(folder) for folder in FOLDERS):
         return None  # a dataset that isn't finished, which gets an error of its own
     elif any(next(images_below(folder), None) for folder in class_folders(root)):

@@ -1,7 +1,6 @@
 """Which caption belongs to an image: SugarCrepe (arXiv 2306.14610) and Winoground (arXiv 2204.03162)."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glitbuild.errors import DatasetError
-from glitbuild.retrieval import check_embeddings
-from glitbuild.stages.evaluate.benchmark_images import AGAIN, ImageFile, digest, text_of
+from glitbuild.stages.evaluate.benchmark_files import (
+    AGAIN,
+    ImageFile,
+    Table,
+    digest,
+    json_object,
+    parsed,
+    strings,
+    text_of,
+)
+from glitbuild.stages.evaluate.benchmark_images import checked, paired_cosines
 from glitbuild.stages.evaluate.metrics import SuiteReport
 from glitbuild.stages.evaluate.options import SUGARCREPE, WINOGROUND
 
@@ -64,7 +72,7 @@ class SugarCrepe:
         Raises:
             EvaluationError: embeddings are not finite.
         """
-        seen = _checked(texts, images)
+        seen = checked(texts, images)
         figures, hits, ties = {}, {}, 0
         for name, rows in self.rows.items():
             image, true, false = np.array(rows).T
@@ -112,7 +120,7 @@ class Winoground:
         Raises:
             EvaluationError: embeddings are not finite.
         """
-        seen, of = _checked(texts, images), np.array(self.rows)
+        seen, of = checked(texts, images), np.array(self.rows)
         scores = np.empty((len(of), 2, 2), dtype=np.float32)
         for caption in (0, 1):
             for image in (0, 1):
@@ -135,20 +143,14 @@ def winoground_hits(scores: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]
     return {"text": text, "image": image, "group": text & image}
 
 
-def paired_cosines(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the cosine of each pair of normalised embeddings, N: computed in float64, then rounded to float32."""
-    found: NDArray[np.float32] = np.einsum("nd,nd->n", ones, others, dtype=np.float64).astype(np.float32)
-    return found
-
-
 def read_sugarcrepe(root: Path) -> SugarCrepe:
     """Read SugarCrepe's files, as many as there are.
 
     Raises:
         DatasetError: a file is damaged or has no examples, or an image is missing; names the file and the row.
     """
-    table, rows = _Table(), {}
-    content = {name: _examples(root / name) for name in SUGARCREPE_FILES if (root / name).is_file()}
+    table, rows = Table(), {}
+    content = {name: json_object(root / name) for name in SUGARCREPE_FILES if (root / name).is_file()}
     first = next(iter(next(iter(content.values())).values()))
     filename = str(first.get("filename", "")) if isinstance(first, dict) else ""
     places = [root / place for place in COCO]
@@ -168,13 +170,13 @@ def read_winoground(root: Path) -> Winoground:
     Raises:
         DatasetError: the file is damaged or has no examples, or an image is missing; names the file and the row.
     """
-    table, rows, path = _Table(), list[tuple[int, int, int, int]](), root / EXAMPLES
+    table, rows, path = Table(), list[tuple[int, int, int, int]](), root / EXAMPLES
     fix = f"unpack images.zip, so that its images are in {root / IMAGES}"
     for number, line in enumerate(text_of(path).split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        fields = _strings(where, _parsed(where, line), ("image_0", "image_1", "caption_0", "caption_1"))
+        fields = strings(where, parsed(where, line), ("image_0", "image_1", "caption_0", "caption_1"))
         one, other = (table.image(where, root / IMAGES / f"{name}.png", fix) for name in fields[:2])
         rows.append((one, other, table.text(fields[2]), table.text(fields[3])))
     if not rows:
@@ -182,60 +184,7 @@ def read_winoground(root: Path) -> Winoground:
     return Winoground(tuple(table.texts), tuple(table.images), tuple(rows))
 
 
-class _Table:
-    """Distinct texts and images, numbered in the order in which they are first named."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, int] = {}
-        self.images: list[ImageFile] = []
-        self._numbers: dict[Path, int] = {}
-
-    def text(self, text: str) -> int:
-        return self.texts.setdefault(text, len(self.texts))
-
-    def image(self, where: str, path: Path, fix: str) -> int:
-        if path not in self._numbers:
-            if not path.is_file():
-                raise DatasetError(where, f"no such image: {path}", fix)
-            self._numbers[path] = len(self.images)
-            self.images.append(ImageFile(f"{where}, image {path.name}", path))
-        return self._numbers[path]
-
-
-def _sugarcrepe_row(table: _Table, where: str, example: Any, folder: Path) -> tuple[int, int, int]:
-    filename, caption, negative = _strings(where, example, ("filename", "caption", "negative_caption"))
+def _sugarcrepe_row(table: Table, where: str, example: Any, folder: Path) -> tuple[int, int, int]:
+    filename, caption, negative = strings(where, example, ("filename", "caption", "negative_caption"))
     fix = f"put the images of COCO val2017 into {folder}"
     return table.image(where, folder / filename, fix), table.text(caption), table.text(negative)
-
-
-def _examples(path: Path) -> Mapping[str, Any]:
-    found = _parsed(str(path), text_of(path))
-    if not isinstance(found, dict) or not found:
-        raise DatasetError(str(path), "not a JSON object with examples", AGAIN)
-    return found
-
-
-def _parsed(where: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(where, f"broken JSON: {error}", AGAIN) from error
-
-
-def _strings(where: str, row: Any, names: Sequence[str]) -> list[str]:
-    """Return fields of a row that must be text."""
-    found = []
-    for name in names:
-        value = row.get(name) if isinstance(row, dict) else None
-        if not isinstance(value, str) or not value.strip():
-            raise DatasetError(where, f"{name} is missing, or not text", AGAIN)
-        found.append(value)
-    return found
-
-
-def _checked(texts: NDArray[np.float32], images: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the embeddings of all images, N x D, once they and the texts are known to be comparable."""
-    check_embeddings("text embeddings", texts)
-    seen = np.concatenate(list(images))
-    check_embeddings("image embeddings", seen)
-    return seen

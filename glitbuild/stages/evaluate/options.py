@@ -23,7 +23,8 @@ SUITES = (RETRIEVAL, LOCALIZATION, ROBUSTNESS, JOINT, AVERAGING, REGIONS, ALIGNM
 ZEROSHOT = "zeroshot"
 SUGARCREPE = "sugarcrepe"
 WINOGROUND = "winoground"
-BENCHMARKS = (ZEROSHOT, SUGARCREPE, WINOGROUND)
+FGOVD = "fgovd"
+BENCHMARKS = (ZEROSHOT, SUGARCREPE, WINOGROUND, FGOVD)
 """Suites of published benchmarks, each in a folder of its own layout."""
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -47,8 +48,8 @@ class EvalOptions(FactOptions):
 
     MODEL is a folder with a model, such as a run's, an architecture of open_clip, or demo. DIR is a dataset
     directory, or a published benchmark: images in one folder per class, CLIP_benchmark's WebDatasets, SugarCrepe,
-    Winoground. The joint suite needs the pairs of `glitbuild match`; localization needs them, or the truth of
-    `glitbuild scenes`.
+    Winoground, FG-OVD. The joint suite needs the pairs of `glitbuild match`; localization needs them, or the truth
+    of `glitbuild scenes`.
     """
 
     model: str = field(
@@ -66,7 +67,7 @@ class EvalOptions(FactOptions):
         default="",
         metadata=about(
             "retrieval, localization, robustness, joint, averaging, regions, alignment, separated by commas; "
-            "zeroshot, sugarcrepe or winoground for a benchmark.",
+            "zeroshot, sugarcrepe, winoground or fgovd for a benchmark.",
             absent="all that DIR supports, without alignment",
         ),
     )

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.files import is_stray
 from glitbuild.retrieval import check_embeddings
-from glitbuild.stages.evaluate.benchmark_images import AGAIN, ImageFile, cosines, digest, lines_of
+from glitbuild.stages.evaluate.benchmark_files import AGAIN, ImageFile, digest, lines_of
+from glitbuild.stages.evaluate.benchmark_images import cosines
 from glitbuild.stages.evaluate.metrics import SuiteReport
 from glitbuild.stages.evaluate.options import ZEROSHOT
 from glitbuild.stages.ingest.formats.folder import IMAGE_SUFFIXES

@@ -94,6 +94,29 @@ def winoground(root: Path, examples: Sequence[tuple[bytes, bytes, str, str]]) ->
     return root
 
 
+FineGrained = tuple[str, Sequence[float], str, Sequence[str]]
+"""Name of an image, a box in it as corner, width and height, the true caption, and the false ones."""
+
+
+def fgovd(root: Path, files: dict[str, list[FineGrained]], images: dict[str, bytes]) -> Path:
+    """Write FG-OVD's files, each with its own numbers for images and captions."""
+    for name, data in images.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    for file, rows in files.items():
+        names = sorted({row[0] for row in rows})
+        content: dict[str, list[object]] = {"annotations": [], "categories": []}
+        content["images"] = [{"id": 500 + n, "file_name": name, "width": 1} for n, name in enumerate(names)]
+        for name, box, true, false in rows:
+            first = len(content["categories"])
+            content["categories"] += [{"id": first + n, "name": text} for n, text in enumerate((true, *false))]
+            numbers = [first + 1 + n for n in range(len(false))]
+            annotation = {"id": first, "image_id": 500 + names.index(name), "bbox": box, "category_id": first}
+            content["annotations"].append(annotation | {"neg_category_ids": numbers})
+        (root / f"{file}.json").write_text(json.dumps(content))
+    return root
+
+
 def lay_out_benchmarks(folder: Path) -> None:
     """Write a small benchmark in each layout, under the names in ``docs/benchmarks.md``."""
     objects = crops(4)
@@ -105,3 +128,6 @@ def lay_out_benchmarks(folder: Path) -> None:
     rows = [("1.jpg", f"a {colour} thing", f"a {other_colour} thing")]
     sugarcrepe(folder / "sugarcrepe", {"replace_att": rows}, {"1.jpg": one})
     winoground(folder / "winoground", [(one, other, f"a {colour} thing", f"a {other_colour} thing")])
+    false = [f"a {other_colour} thing", "a thing"]
+    row = ("val2017/1.png", [0, 0, 20.5, 20], f"a {colour} thing", false)
+    fgovd(folder / "fgovd", {"transparency": [row]}, {"val2017/1.png": one})

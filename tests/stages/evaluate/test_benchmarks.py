@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glitbuild.stages.scenes.options import ScenesOptions
+from glitbuild.stages.scenes.render import render
+from glitbuild.stages.scenes.shapes import COLOURS
+from glitbuild.stages.scenes.world import make_scene
 from tests.run import here
-from tests.stages.evaluate.layouts import Crop, crops, image_folder, png, sugarcrepe, webdataset, winoground
+from tests.stages.evaluate.layouts import (
+    Crop,
+    FineGrained,
+    crops,
+    fgovd,
+    image_folder,
+    png,
+    sugarcrepe,
+    webdataset,
+    winoground,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +125,72 @@ def test_the_demo_model_pairs_kinds_in_winogrounds_layout(objects: list[Crop], t
     assert scores["image"] > 60  # chance is 25
     assert 50 < scores["group"] <= min(scores["text"], scores["image"])  # chance is 16.7
     assert found["suites"]["winoground"]["examples"] == len(examples)
+
+
+def fine_grained(scenes: int) -> tuple[list[FineGrained], dict[str, bytes]]:
+    """Return boxes of objects with their descriptions, false ones with other colours, and the scenes."""
+    options, rows, images = ScenesOptions(scenes, "unused", split="test"), list[FineGrained](), {}
+    for index in range(scenes):
+        scene = make_scene(options, index)
+        name = f"val2017/{index:012d}.png"
+        images[name] = png(render(scene))
+        for thing in scene.things:
+            if thing.visible > 0.9:
+                (x1, y1, x2, y2), look = thing.box, thing.look
+                others = [colour for colour in COLOURS if colour != look.colour]
+                box = [x1 + 0.25, y1 + 0.5, x2 - x1 - 0.5, y2 - y1 - 1.25]
+                false = [f"a {colour} {look.kind}." for colour in others]
+                rows.append((name, box, f"a {look.colour} {look.kind}.", false))
+    return rows, images
+
+
+def ranked_independently(path: Path, count: int) -> list[int]:
+    """The rank of each true caption by open_clip's own means, in the way of FG-OVD's CLIP evaluation."""
+    import torch
+    from open_clip import get_tokenizer
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    from glitbuild.clip.load import load_clip
+
+    model, tokenizer = load_clip("demo").eval(), get_tokenizer("ViT-B-32")
+    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    content, ranks = json.loads(path.read_text()), []
+    files = {image["id"]: path.parent / image["file_name"] for image in content["images"]}
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    with torch.inference_mode():
+        for annotation in content["annotations"]:
+            numbers = [annotation["category_id"], *annotation["neg_category_ids"]]
+            if len(numbers) < 1 + count:
+                continue
+            image = Image.open(files[annotation["image_id"]]).convert("RGB")
+            x, y, width, height = annotation["bbox"]
+            right, bottom = min(math.ceil(x + width), image.width), min(math.ceil(y + height), image.height)
+            crop = image.crop((max(math.floor(x), 0), max(math.floor(y), 0), right, bottom))
+            texts = model.encode_text(tokenizer([names[number] for number in numbers[: 1 + count]]))
+            seen = model.encode_image(transform(crop)[None])
+            scores = torch.nn.functional.cosine_similarity(seen, texts).tolist()
+            ranks.append(sum(score >= scores[0] for score in scores))
+    return ranks
+
+
+def test_fgovd_ranks_captions_as_an_independent_script_does(tmp_path: Path) -> None:
+    rows, images = fine_grained(12)
+    short = [(name, box, true, false[:9]) for name, box, true, false in rows[:3]]
+    edge = (rows[0][0], [-3.5, -2, 2000, 1500], rows[0][2], rows[0][3])
+    files = {"1_attributes": rows[3:] + short + [edge], "pattern": rows[:20]}
+    folder = fgovd(tmp_path / "fgovd", files, images)
+    suite = evaluated("demo", folder, "--batch-size", 16)["suites"]["fgovd"]
+    for name, title, count in (("1_attributes", "hard", 10), ("pattern", "pattern", 7)):
+        ranks = ranked_independently(folder / f"{name}.json", count)
+        assert suite["figures"][title]["accuracy"] == pytest.approx(100 * np.mean([rank == 1 for rank in ranks]))
+        assert suite["figures"][title]["mean_rank"] == pytest.approx(np.mean(ranks))
+    assert suite["figures"]["hard"]["accuracy"] > 40  # chance is 9.1
+    assert suite["examples"] == len(rows) - 2 + 20
+    assert suite["too_few_false_captions"] == 3
+    assert suite["missing"].split() == [
+        *("2_attributes.json", "3_attributes.json", "shuffle_negatives.json"),
+        *("color.json", "material.json", "transparency.json"),
+    ]
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
