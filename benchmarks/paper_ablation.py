@@ -2,8 +2,10 @@
 
     python benchmarks/paper_ablation.py --work DIR [--scenes 2560] [--gallery 4000] [--seeds 0,1,2] [--split val]
 
-The base is the embedded CLIP, stretched to 248 tokens. Each arm fine-tunes it on the same matched scenes of the
-split ``train``, once per seed of the sample order, and is evaluated on scenes of another split. Use ``val`` to
+The base is the embedded CLIP, stretched to 248 tokens, or another model (--base): the one of ``python -m
+tools.demo_models.clip --whole-scenes DIR`` has never seen a crop. The embedded CLIP chooses the pairs either way,
+as the paper matches with a larger model than it trains. Each arm fine-tunes the base on the same matched scenes of
+the split ``train``, once per seed of the sample order, and is evaluated on scenes of another split. Use ``val`` to
 choose the regime (learning rate, epochs, difficulty), and ``test`` once, when it is fixed. All results are kept in
 --work and reused, so the same command resumes where it was stopped; other settings need another folder. On two
 cores, two commands in parallel, each with some of the --arms and --threads 1, are faster than one.
@@ -99,7 +101,7 @@ def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace)
     options = TrainOptions(
         str(work / arm.pairs),
         str(run),
-        "demo",
+        given.base,
         epochs=given.epochs,
         batch_size=given.batch_size,
         lr=given.lr,
@@ -112,7 +114,7 @@ def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace)
         run_train(options, plain=True)
     elif not (run / "open_clip_model.safetensors").exists():
         run.mkdir(parents=True, exist_ok=True)
-        job = loop.Job(options, options.dir, str(run), ClipSpec.parse("demo"))
+        job = loop.Job(options, options.dir, str(run), ClipSpec.parse(given.base))
         training = loop.prepare(job, "cpu", pieces=loop.Pieces(MisplacedBatches))
         loop.train(training, lambda state, images: None)
     return run
@@ -153,6 +155,7 @@ def main() -> None:
     """Prepare, train, evaluate and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--base", default="demo")
     parser.add_argument("--scenes", type=int, default=2560)
     parser.add_argument("--gallery", type=int, default=4000)
     parser.add_argument("--split", choices=("val", "test"), default="val")
@@ -171,7 +174,7 @@ def main() -> None:
     start = time.perf_counter()
     prepare(given.work, given)
     suites = "retrieval,localization,robustness"
-    base = measure(given.work, "base", "demo", given, suites + ",averaging")
+    base = measure(given.work, "base", given.base, given, suites + ",averaging")
     seeds = [int(seed) for seed in given.seeds.split(",")]
     found: dict[str, list[dict[str, Any]]] = {}
     for name in given.arms.split(","):

@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=2560)
     parser.add_argument("--gallery", type=int, default=1000)
     parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--base", default="demo")
     parser.add_argument("--lr", type=float, default=3e-4)
     given = parser.parse_args()
     work: Path = given.work
@@ -80,16 +81,16 @@ def main() -> None:
     run_scenes(ScenesOptions(given.gallery, str(long), seed=202, split=given.split), plain=True)
     match = MatchOptions(str(work / "scenes"), str(work / "pairs"), workers=0, detector="demo", clip_model="demo")
     run_match(match, plain=True)
-    train = TrainOptions(str(work / "pairs"), str(work / "run"), "demo", epochs=1, batch_size=32, lr=given.lr)
+    train = TrainOptions(str(work / "pairs"), str(work / "run"), given.base, epochs=1, batch_size=32, lr=given.lr)
     run_train(replace(train, loader_workers=1, save_every=100), plain=True)
     lay_out(long, short, kinds)
     out = work / f"blend-{given.split}"
     options = BlendOptions(
-        "demo", str(work / "run"), str(out), [str(long)], [str(short), str(kinds)], overwrite=True
+        given.base, str(work / "run"), str(out), [str(long)], [str(short), str(kinds)], overwrite=True
     )
     done = run_blend(options, plain=True)
     plain = [
-        headline(run_eval(EvalOptions("demo", str(data), suite=suite, context_length=77), plain=True))
+        headline(run_eval(EvalOptions(given.base, str(data), suite=suite, context_length=77), plain=True))
         for data, suite in ((long, "retrieval"), (short, "retrieval"), (kinds, ""))
     ]
     print(f"{given.split}, {given.gallery:,} scenes, in percent")

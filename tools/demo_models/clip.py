@@ -1,4 +1,8 @@
-"""Trains the embedded CLIP contrastively, like the original, on short texts of up to 77 tokens."""
+"""Trains the embedded CLIP contrastively, like the original, on short texts of up to 77 tokens.
+
+With ``--whole-scenes``, it trains a CLIP of the same architecture that has never seen a crop, to find out what
+local pairs teach such a model.
+"""
 
 import json
 import time
@@ -11,6 +15,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from glitbuild.clip.fit import quiet_open_clip
 from glitbuild.clip.preprocess import Preprocess
+from glitbuild.clip.saved import save_model
 from glitbuild.clip.text import TextEncoder, clip_tokenizer
 from glitbuild.demo_models import FOLDER, write_checksums
 from glitbuild.demo_models.clip import CONFIG, NAME, ROWS, WEIGHTS, compact, load_demo_clip
@@ -38,17 +43,18 @@ class Trainer:
         steps: number of steps of the whole training.
         lr: peak learning rate.
         hard: whether scenes also provide images without a text; see ``PairMaker``.
+        crops: whether scenes provide crops; see ``PairMaker``.
 
     Attributes:
         model: open_clip model being trained.
         seen: for each token, whether it occurred in a text.
     """
 
-    def __init__(self, model: Any, steps: int, lr: float, hard: bool = False) -> None:
+    def __init__(self, model: Any, steps: int, lr: float, hard: bool = False, crops: bool = True) -> None:
         self.model = model
         self._text = TextEncoder(self.model, clip_tokenizer(NAME))
         self._preprocess = Preprocess.of(self.model)
-        self.pairs = PairMaker(self._preprocess, hard)
+        self.pairs = PairMaker(self._preprocess, hard, crops)
         self.seen = torch.zeros(self.model.vocab_size, dtype=torch.bool)
         self._optimizer = torch.optim.AdamW(parameter_groups(self.model, 0.1), lr=lr, betas=(0.9, 0.98))
         self._schedule = warm_cosine(self._optimizer, steps)
@@ -95,24 +101,44 @@ def new_model(folder: Path) -> Any:
 @click.command()
 @click.option("--steps", default=540, show_default=True)
 @click.option(
-    "--batch-size", default=48, show_default=True, help="Number of scenes per batch, each with four to five pairs."
+    "--batch-size",
+    default=48,
+    show_default=True,
+    help="Number of scenes per batch, each with four to five pairs; with one if whole.",
 )
 @click.option("--lr", default=1.2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=0, help="Number of torch threads; 0 for torch's default.")
 @click.option("--hard", is_flag=True, help="Continue from the stored model, with easily confused images.")
+@click.option(
+    "--whole-scenes",
+    type=click.Path(path_type=Path),
+    help="Train on whole scenes only; a new folder for the model.",
+)
 @click.option("--out", default=str(FOLDER), help="Folder of the embedded models.")
-def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: bool, out: str) -> None:
+def main(
+    steps: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    threads: int,
+    hard: bool,
+    whole_scenes: Path | None,
+    out: str,
+) -> None:
     """Train the embedded CLIP and store it."""
     from safetensors import safe_open
     from safetensors.torch import load_file, save
 
     if threads:
         torch.set_num_threads(threads)
+    if hard and whole_scenes:
+        raise click.UsageError("--hard adds crops, --whole-scenes has none; give one of them")
     start = time.monotonic()
-    folder = Path(out)
+    folder = whole_scenes or Path(out)
     torch.manual_seed(seed)
-    trainer = Trainer(load_demo_clip("cpu", folder) if hard else new_model(folder), steps, lr, hard)
+    model = load_demo_clip("cpu", folder) if hard else new_model(folder)
+    trainer = Trainer(model, steps, lr, hard, crops=not whole_scenes)
     phases: list[dict[str, float]] = []
     if hard:
         trainer.seen[load_file(folder / WEIGHTS)[ROWS].long()] = True
@@ -136,6 +162,11 @@ def main(steps: int, batch_size: int, lr: float, seed: int, threads: int, hard: 
         "seed": seed,
     }
     phases.append(phase | {"seconds": round(seconds)})
+    if whole_scenes:
+        save_model(whole_scenes, model, ARCHITECTURE)
+        (whole_scenes / "training.json").write_text(json.dumps(phases[-1], indent=1) + "\n")
+        click.echo(f"{whole_scenes}: {phases[-1]}")
+        return
     state = compact(trainer.model.state_dict(), trainer.seen.nonzero().flatten())
     (folder / WEIGHTS).write_bytes(save(state, {"phases": json.dumps(phases)}))
     write_checksums([WEIGHTS, CONFIG], folder)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.flism.regions import clamp, default_regions, pixels
 from glitbuild.records import Box
-from glitbuild.stages.scenes.captions import compose, noun_phrase
+from glitbuild.stages.scenes.captions import Caption, compose, noun_phrase
 from glitbuild.stages.scenes.grammar import PATTERN_WORDS
 from glitbuild.stages.scenes.options import phrasings, stream
 from glitbuild.stages.scenes.scene import Scene, Thing
@@ -41,15 +41,28 @@ class PairMaker:
         preprocess: preprocessing of the model.
         hard: whether to add, without a text, the images that a sentence about an object is most easily confused
             with: the scene's other objects, and the default regions that contain the object.
+        crops: whether to make pairs of crops; otherwise the whole scene is the only pair.
     """
 
     preprocess: Preprocess
     hard: bool = False
+    crops: bool = True
 
     def __call__(self, scene: Scene, image: "Image") -> list[TextedImage]:
         """Return crops of some objects and of one default region, and the whole scene, each with its text."""
         rng = stream(scene.seed, scene.split, scene.index, "pretraining")
         caption = compose(scene)
+        found = self._parts(scene, image, caption, rng) if self.crops else []
+        opening, *others = (sentence.text for sentence in caption.sentences if sentence.fact != "nothing")
+        short = opening
+        for i in rng.permutation(len(others)).tolist():
+            if len(f"{short} {others[i]}".split()) <= WORDS:
+                short = f"{short} {others[i]}"
+        found.append((self._crop(image, (0.0, 0.0, float(scene.width), float(scene.height))), short))
+        return found
+
+    def _parts(self, scene: Scene, image: "Image", caption: Caption, rng: np.random.Generator) -> list[TextedImage]:
+        """Return crops of some objects and of one default region."""
         found: list[TextedImage] = []
         order = rng.permutation(len(scene.things)).tolist()
         for i in order[:MOST_CROPS]:
@@ -67,12 +80,6 @@ class PairMaker:
             shown = [scene.things[i] for i in order[:MOST_CROPS]]
             near = [box for box in regions if any(_inside(thing, box) for thing in shown)]
             found += [(self._crop(image, box), "") for box in near]
-        opening, *others = (sentence.text for sentence in caption.sentences if sentence.fact != "nothing")
-        short = opening
-        for i in rng.permutation(len(others)).tolist():
-            if len(f"{short} {others[i]}".split()) <= WORDS:
-                short = f"{short} {others[i]}"
-        found.append((self._crop(image, (0.0, 0.0, float(scene.width), float(scene.height))), short))
         return found
 
     def _crop(self, image: "Image", box: Box) -> NDArray[np.uint8]:

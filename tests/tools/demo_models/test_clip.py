@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from glitbuild.clip.load import load_clip
 from glitbuild.demo_models.clip import load_demo_clip
 from tools.demo_models.clip import ARCHITECTURE, Trainer, main, new_model
 from tools.demo_models.stream import scene_batches
@@ -22,6 +24,15 @@ def test_the_command_makes_a_clip_that_loads_with_the_weights_it_had(tmp_path: P
     assert known[49406]
     assert known[49407]
     assert not model.training
+
+
+def test_a_clip_without_crops_is_saved_as_a_folder_that_loads(tmp_path: Path) -> None:
+    out = tmp_path / "whole"
+    done = CliRunner().invoke(main, ["--steps", "1", "--batch-size", "2", "--whole-scenes", str(out)])
+    assert done.exit_code == 0, done.output
+    assert load_clip(str(out)).context_length == 77
+    assert json.loads((out / "training.json").read_text())["pairs"] == 2
+    assert CliRunner().invoke(main, ["--hard", "--whole-scenes", str(out)]).exit_code == 2
 
 
 def test_training_on_the_same_pairs_finds_them(tmp_path: Path) -> None:

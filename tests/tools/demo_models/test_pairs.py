@@ -27,6 +27,15 @@ def test_a_scene_gives_crops_of_objects_a_region_and_the_whole(index: int) -> No
     assert len(short.split()) <= WORDS
 
 
+def test_without_crops_the_whole_scene_is_the_only_pair() -> None:
+    scene = make_scene(ScenesOptions(count=1, out="", contrast=0.0), 2)
+    image = render(scene)
+    ((whole, short),) = PairMaker(PREPROCESS, crops=False)(scene, image)
+    assert np.array_equal(whole, PREPROCESS.crop(image, (0, 0, image.width, image.height)))
+    assert short.startswith(compose(scene).sentences[0].text)
+    assert len(short.split()) > len(compose(scene).sentences[0].text.split())
+
+
 def test_the_same_scene_gives_the_same_pairs() -> None:
     scene = make_scene(ScenesOptions(count=1, out="", contrast=0.0), 3)
     one, two = (PairMaker(PREPROCESS)(scene, render(scene)) for _ in range(2))
