@@ -121,7 +121,7 @@ def train_step(folder: Path) -> Counter[str]:
     options = TrainOptions(str(folder / "pairs"), str(folder / "run"), "demo", batch_size=2, loader_workers=0)
     options = replace(options, epochs=2)
     (folder / "run").mkdir()
-    training = prepare(Job(options, options.dir, options.out, ClipSpec.parse("demo")), "cpu")
+    training = prepare(Job(options, options.dirs, options.out, ClipSpec.parse("demo")), "cpu")
     seen = Profile()
 
     def between(state: State, images: int) -> None:

@@ -26,6 +26,7 @@ from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clips_own
 from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.store import Store
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.scenes.command import run_scenes
@@ -33,6 +34,7 @@ from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.sources import Source
 from tests.proxy import CountingProxy
 
 SERVER = """
@@ -86,21 +88,22 @@ def main() -> None:
         spec = ClipSpec.parse("demo")
         model = spec.load("cpu")
         maker = ExampleMaker(Preprocess.of(model), clips_own(spec.tokenizer()), model.context_length)
-        plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
+        here = Source.open(local)
+        plan = Plan.of([here], 0, given.batch_size)
         proxy.take()
         cache = ShardCache(Path(temporary) / "cache", int(size * given.cache_size))
-        store, listed = open_dataset("s3://bench/pairs")
-        entries = listed.shards
-        cache.prepare(store, entries)
+        there = Source.open("s3://bench/pairs")
+        entries = there.manifest.shards
+        cache.prepare(Store(there.url), entries)
         batches = {
-            "remote": Batches(store.url, listed, maker, plan, cache),
-            "local": Batches(local, manifest, maker, plan),
+            "remote": Batches([there], maker, plan, cache),
+            "local": Batches([here], maker, plan),
         }
         rates: dict[str, list[float]] = {name: [] for name in batches}
         moved = []
         for number in range(given.epochs):
             for name, source in batches.items():
-                ahead = Ahead(store.url, entries, plan, number + 1, cache) if name == "remote" else None
+                ahead = Ahead([there], plan, number + 1, cache) if name == "remote" else None
                 steps = plan.steps(number + 1, done=number * plan.batches)
                 rates[name].append(rate(load(source, steps, given.processes, ahead=ahead)))
             moved.append(proxy.take())

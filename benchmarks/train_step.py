@@ -43,6 +43,7 @@ from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.losses import Features, Objective, Views
 from glitbuild.stages.train.optim import parameter_groups
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.sources import Source
 
 WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}
 PLAIN = {"global": 1.0, "local": 0.5}
@@ -161,8 +162,9 @@ def main() -> None:
         store, manifest = open_dataset(pairs)
         samples = [sample for entry in manifest.shards for sample in read_shard(store, entry.name, entry.sha256)]
         maker = ExampleMaker(preprocess, clips_own(spec.tokenizer()), model.context_length)
-        plan = Plan(tuple(entry.samples for entry in manifest.shards), 0, given.batch_size)
-        batches = Batches(pairs, manifest, maker, plan)
+        source = Source.open(pairs)
+        plan = Plan.of([source], 0, given.batch_size)
+        batches = Batches([source], maker, plan)
         host = batches[next(plan.steps(1))]
         batch = host.to(given.device)
         found = measure(model, batch, given.repeat, given.device)

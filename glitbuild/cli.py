@@ -134,7 +134,7 @@ def parameter(option: Declared) -> click.Parameter:
     default = None if option.required or several else "" if option.several else option.default
     return click.Option(
         [name],
-        type=option.type,
+        type=str if said.commas else option.type,
         nargs=said.count or 1,
         required=option.required,
         default=default,

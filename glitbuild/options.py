@@ -199,6 +199,9 @@ class Options:
             return self._one(each, value, value)
         if isinstance(value, str | os.PathLike):
             value = str(value).split(",") if each.option.commas and value else [value] if value else []
+            value = [_number(part) for part in value] if each.type is not str else value
+        elif each.option.commas and isinstance(value, Real):
+            value = [value]
         elif not isinstance(value, Iterable):
             raise ConfigError(self.written(each.name, value), "not a list", "give a list")
         parts = tuple(self._one(each, part, value) for part in value)
@@ -223,6 +226,14 @@ class Options:
         if each.choices and part not in each.choices:
             raise ConfigError(self.written(name, value), "unknown", "give " + " or ".join(each.choices))
         return part
+
+
+def _number(text: str) -> float | str:
+    """Return the number that a text is, or the text if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _is(value: Any, kind: type) -> bool:

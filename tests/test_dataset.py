@@ -21,6 +21,7 @@ from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.reader import read_shard
 from glitbuild.stages.train.data import Batches
 from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.sources import Source
 from tests.proxy import CountingProxy
 from tests.run import here
 from tests.stages.train.worlds import matched_scenes, small_clip
@@ -121,12 +122,12 @@ def test_several_processes_share_the_samples(pairs: Path) -> None:
 
 
 def test_an_example_is_the_one_that_train_takes(pairs: Path) -> None:
-    model, (store, manifest) = small_clip(), open_dataset(str(pairs))
+    model, source = small_clip(), Source.open(str(pairs))
     data = glitbuild.GlitDataset(str(pairs), model, pairs="all", seed=5)
     plan = Plan(SIZES, 5, 4)
     for epoch in range(2):
         data.set_epoch(epoch)
-        trained = Batches(store.root, manifest, data._maker, plan)
+        trained = Batches([source], data._maker, plan)
         places = [Place(epoch, shard, row) for shard, size in enumerate(SIZES) for row in range(size)]
         mine = data.collate_fn([data[number] for number in range(len(data))])
         for name, value in vars_of(trained[places]).items():

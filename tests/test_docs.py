@@ -139,6 +139,8 @@ def inputs(
         ["ingest", "docci", "--format", "docci", "--split", "test", "--out", "data/docci-test"],
         ["ingest", "photos", "--no-captions", "--out", "data/images"],
         ["match", "data/raw", "--out", "data/pairs", *_local(["match"])],
+        ["ingest", "captions.jsonl", "--out", "data/general"],
+        ["match", "data/general", "--out", "data/general-pairs", *_local(["match"])],
         ["eval", "demo", "data/pairs", "--suite", "alignment", "--out", "alignment.json"],
         ["scenes", "--count", "2", "--out", "data/scenes"],
         ["export", "runs/glit", "--to", "exported", "--format", "hf"],

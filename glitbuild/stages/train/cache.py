@@ -21,7 +21,8 @@ from glitbuild.shards.output import LOCK
 from glitbuild.shards.reader import VALIDATE, read_members
 from glitbuild.shards.sidecar import Members
 from glitbuild.shards.store import HashingFile, Store, StoredFile
-from glitbuild.stages.train.plan import BLOCK, Place, Plan
+from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.sources import Source, SourceShard, shards_of
 
 CACHED = re.compile(r"[0-9a-f]{64}\.tar|[0-9a-f]{64}-[0-9a-f]{64}\.json")
 PART = re.compile(rf"(?:{CACHED.pattern})\.(\d+)\.part")
@@ -94,17 +95,23 @@ class ShardCache:
             why = f"can't be written to ({error.strerror or error})"
             raise ConfigError(f"--cache {self.folder}", why, "choose another folder") from error
 
-    def whole(self, block: Iterable[int], entries: Sequence[ShardEntry]) -> frozenset[int]:
-        """Return the shards of a block that are cached as a whole; samples of the others are read one by one.
+    def whole(self, block: Iterable[int], shards: Sequence[SourceShard], blocks: int) -> frozenset[int]:
+        """Return the shards of a block that are read as a whole; samples of the others are read one by one.
 
-        Each byte that an epoch needs is transferred at most once, whatever the limit: a cached shard stays until
-        its block is over, because two blocks (the one being trained on and the next one) fit together.
+        Each byte that a block needs is transferred at most once, whatever the limit: a cached shard stays until
+        its block is over, because two blocks (the one being trained on and the next one) fit together. Local
+        shards need no room.
+
+        Args:
+            block: numbers of the shards of the block.
+            shards: all shards of the training.
+            blocks: number of blocks per epoch.
         """
-        one_set = len(entries) <= BLOCK or sum(entry.bytes for entry in entries) <= self.limit
+        one_set = blocks == 1 or sum(shard.remote_bytes for shard in shards) <= self.limit
         room, kept = self.limit if one_set else self.limit // 2, set()
         for number in sorted(block):  # sorted: the same shards in every epoch if an epoch is one block
-            if entries[number].bytes <= room:
-                room -= entries[number].bytes
+            if shards[number].remote_bytes <= room:
+                room -= shards[number].remote_bytes
                 kept.add(number)
         return frozenset(kept)
 
@@ -262,15 +269,14 @@ class Ahead:
     Threads don't survive a fork, so it starts only at the first call of ``reach``.
 
     Args:
-        url: URL of the dataset directory.
-        entries: ``shards`` of the manifest.
+        sources: datasets of the training.
         plan: order of the training.
         epochs: number of epochs of the training.
         cache: cache of the shards.
     """
 
-    def __init__(self, url: str, entries: Sequence[ShardEntry], plan: Plan, epochs: int, cache: ShardCache) -> None:
-        self._url, self._entries, self._plan, self._cache = url, entries, plan, cache
+    def __init__(self, sources: Iterable[Source], plan: Plan, epochs: int, cache: ShardCache) -> None:
+        self._every, self._plan, self._cache = shards_of(sources), plan, cache
         self._end = plan.blocks * epochs
         self._changed = threading.Condition()
         self._current = -1
@@ -302,24 +308,25 @@ class Ahead:
 
     def _ahead(self, first: int) -> Iterator[tuple[int, int]]:
         for block in range(first, self._end):
-            for number in sorted(self._cache.whole(self._plan.shards(block), self._entries)):
-                yield block, number
+            for number in sorted(self._cache.whole(self._plan.shards(block), self._every, self._plan.blocks)):
+                if not self._every[number].source.is_local:
+                    yield block, number
 
     def _run(self) -> None:
-        store = Store(self._url)
         while True:
             with self._changed:
                 block, number = next(self._shards, (self._end, 0))
                 self._changed.wait_for(lambda block=block: block <= self._current + 1)  # type: ignore[misc]
             if block >= self._end or self._current >= self._end:
                 return
-            self._hold(block, number, store)
+            self._hold(block, self._every[number])
 
-    def _hold(self, block: int, number: int, store: Store) -> None:
+    def _hold(self, block: int, shard: SourceShard) -> None:
         """Cache a shard and keep it open; if other runs leave no room, retry until they do or its block is over."""
+        store = Store(shard.source.url)
         while self._current <= block:
             try:
-                file = self._cache.open(store, self._entries[number])
+                file = self._cache.open(store, shard.entry)
             except GlitbuildError:
                 return  # reading the shard raises the same error, where it is reported
             with self._changed:

@@ -12,10 +12,12 @@ from glitbuild.shards.manifest import Manifest, identity, open_dataset, require_
 from glitbuild.shards.output import locked
 from glitbuild.shards.reader import check_shards
 from glitbuild.shards.sidecar import Config
+from glitbuild.shards.store import Store
 from glitbuild.stages.train.cache import ShardCache
 from glitbuild.stages.train.folder import RUN, RunFolder, State
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.sources import Source
 
 __all__ = ["RUN", "Trained", "run_train"]
 
@@ -29,7 +31,7 @@ class Trained:
     Attributes:
         steps: number of steps of the whole training.
         epochs: number of epochs of the whole training.
-        samples: number of samples of the dataset.
+        samples: number of samples of the datasets, each counted once.
         sentences_beyond: number of local sentences beyond the last token, summed over all steps.
         boxes_outside: number of regions that the model's centre crop removed, summed over all steps.
         done_before: whether the run was already done.
@@ -50,7 +52,7 @@ class Trained:
 
 
 def run_train(options: TrainOptions, plain: bool = False) -> Trained:
-    """Fine-tune a model on a matched dataset; resume if an earlier call with the same options was interrupted.
+    """Fine-tune a model on matched datasets; resume if an earlier call with the same options was interrupted.
 
     Args:
         options: options of the command.
@@ -58,37 +60,39 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
 
     Raises:
         ConfigError: the options, the cache or the model are invalid; nothing has been written.
-        DatasetError: the dataset is not matched, or is damaged.
+        DatasetError: a dataset is not matched, or is damaged.
         TrainingError: a loss is NaN or infinite, memory is too small, or a process died.
     """
-    store, manifest = open_dataset(options.dir)
-    require_matched(options.dir, manifest)
+    sources = open_sources(options)
     if options.val:
         require_validation(options.val)
     clip = ClipSpec.parse(options.model, options.pretrained, options.facts, TRAIN)
-    sizes = tuple(entry.samples for entry in manifest.shards)
-    plan = Plan(sizes, options.seed, options.batch_size, options.world_size)
-    folder = RunFolder(options, _config(options, clip, manifest))
+    plan = Plan.of(sources, options.seed, options.batch_size, options.world_size)
+    folder = RunFolder(options, _config(options, clip, sources))
     if done := folder.done():
         return Trained(**done, done_before=True)
-    source = store.root if store.is_local else store.url
-    cache = None if store.is_local else ShardCache(options.cache_folder, options.cache_limit)
-    if store.is_local and (options.cache or options.cache_size):
-        name = "--cache" if options.cache else "--cache-size"
-        raise ConfigError(name, f"{options.dir} is local, so no shard is downloaded", f"omit {name}")
-    reads = [options.dir, *filter(None, [options.val]), *([str(cache.folder)] if cache else [])]
+    local = all(source.is_local for source in sources)
+    cache = None if local else ShardCache(options.cache_folder, options.cache_limit)
+    if local and (options.cache or options.cache_size):
+        name, what = "--cache" if options.cache else "--cache-size", " and ".join(options.dirs)
+        are = "is" if len(sources) == 1 else "are"
+        raise ConfigError(name, f"{what} {are} local, so no shard is downloaded", f"omit {name}")
+    reads = [*options.dirs, *filter(None, [options.val]), *([str(cache.folder)] if cache else [])]
     folder.check([*reads, *(name for name in (clip.model, clip.pretrained) if Path(name).is_absolute())])
     with locked(folder.path, options.out):
         if done := folder.done():  # another process finished the run in the meantime
             return Trained(**done, done_before=True)
-        if cache:  # each shard is verified when it is downloaded
-            cache.prepare(store, manifest.shards)
-        else:
-            check_shards(store, manifest.shards)
-        total = plan.batches * options.epochs
-        count = sum(sizes)
-        log.info("train: %d samples, %d steps in %d epochs; loading the model", count, total, options.epochs)
-        state, rate = _train(options, source, cache, clip, plan, folder, plain)
+        for dir, source in zip(options.dirs, sources, strict=True):
+            if cache and not source.is_local:  # each shard is verified when it is downloaded
+                cache.prepare(Store(dir), source.manifest.shards)
+            else:
+                check_shards(Store(dir), source.manifest.shards)
+        total, count = plan.batches * options.epochs, sum(plan.sizes)
+        seen = "" if plan.samples == count else f" ({plan.samples} per epoch)"
+        log.info(
+            "train: %d samples%s, %d steps in %d epochs; loading the model", count, seen, total, options.epochs
+        )
+        state, rate = _train(options, sources, cache, clip, plan, folder, plain)
         done = {"steps": total, "epochs": options.epochs, "samples": count}
         done |= {"sentences_beyond": state.sentences_beyond, "boxes_outside": state.boxes_outside}
         if state.step < total:
@@ -101,6 +105,29 @@ def run_train(options: TrainOptions, plain: bool = False) -> Trained:
             done |= {"best_step": best.step, "best_recall": best.metrics[MEAN]}
         folder.finish(done)
         return Trained(**done, images_per_second=rate)
+
+
+def open_sources(options: TrainOptions) -> tuple[Source, ...]:
+    """Open the datasets of a training.
+
+    Raises:
+        ConfigError: one doesn't exist, is given twice, or would contribute no sample.
+        DatasetError: one is not matched.
+    """
+    found: dict[str, Source] = {}
+    for dir, repeat in zip(options.dirs, options.repeats, strict=True):
+        source = Source.open(dir, repeat)
+        require_matched(dir, source.manifest)
+        if not Plan.of([source], 0, 0).samples:
+            what = "it has no samples"
+            if source.manifest.totals["samples"]:
+                what = f"--repeat {repeat:g} leaves none of its {source.manifest.totals['samples']} samples"
+            raise ConfigError(dir, what, "omit it, or give a larger number")
+        if (same := identity(source.manifest)) in found:
+            why = f"it has the same samples as {found[same].url}"
+            raise ConfigError(dir, why, "give it once, with --repeat to have its samples seen more often")
+        found[same] = source
+    return tuple(found.values())
 
 
 def require_matched(url: str, manifest: Manifest) -> None:
@@ -131,7 +158,7 @@ def require_validation(url: str) -> None:
 
 def _train(
     options: TrainOptions,
-    source: str,
+    sources: tuple[Source, ...],
     cache: ShardCache | None,
     clip: ClipSpec,
     plan: Plan,
@@ -143,7 +170,8 @@ def _train(
 
     from glitbuild.stages.train.loop import Job, prepare, train
 
-    job, several = Job(options, source, str(folder.path), clip, cache), bool(options.gpus or options.workers)
+    urls = tuple(source.url for source in sources)
+    job, several = Job(options, urls, str(folder.path), clip, cache), bool(options.gpus or options.workers)
     device = "cuda" if torch.cuda.is_available() and not several else "cpu"
     if several:
         from glitbuild.stages.train.distributed import check_gpus, train_with_ray
@@ -160,12 +188,15 @@ def _train(
         return train(training, lambda state, images: progress.advance(images)), progress.rate
 
 
-def _config(options: TrainOptions, clip: ClipSpec, manifest: Manifest) -> Config:
+def _config(options: TrainOptions, clip: ClipSpec, sources: tuple[Source, ...]) -> Config:
     # What is compared is how the checkpoint is read, not which option or file decided it.
     config = content_of(options) | clip.changes
+    dirs = [f"sha256:{identity(source.manifest)}" for source in sources]
+    if any(source.repeat != 1 for source in sources):
+        config["repeat"] = [source.repeat for source in sources]
     return config | {
         "stage": "train",
-        "dir": f"sha256:{identity(manifest)}",
+        "dir": dirs[0] if len(dirs) == 1 else dirs,
         "model": clip.name,
         "pretrained": clip.identity,
     }

@@ -15,10 +15,10 @@ from glitbuild.clip.text import framed, padded, token_starts
 from glitbuild.errors import DatasetError, GlitbuildError, TrainingError
 from glitbuild.flism.regions import pixels
 from glitbuild.records import Box, MatchedPair, Sample
-from glitbuild.shards.manifest import Manifest
 from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.open_shards import OpenShards
 from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.sources import Source
 from glitbuild.tsl import token_span
 
 if TYPE_CHECKING:
@@ -181,18 +181,17 @@ class Batches(Dataset[Batch]):
     """Dataset whose items are whole batches, indexed by the places of their samples.
 
     Args:
-        url: URL of the dataset directory.
-        manifest: manifest of the dataset.
+        sources: datasets of the training.
         maker: maker of the examples.
         plan: order of the training; its seed also decides the choice among several pairs.
-        cache: cache of a remote dataset's shards.
+        cache: cache of the shards of remote datasets.
     """
 
     def __init__(
-        self, url: str, manifest: Manifest, maker: ExampleMaker, plan: Plan, cache: ShardCache | None = None
+        self, sources: Sequence[Source], maker: ExampleMaker, plan: Plan, cache: ShardCache | None = None
     ) -> None:
         self._maker, self._seed = maker, plan.seed
-        self._shards = OpenShards(url, manifest.shards, plan, cache)
+        self._shards = OpenShards(sources, plan, cache)
 
     def __getitem__(self, places: Sequence[Place]) -> Batch:
         if not places:
@@ -209,7 +208,8 @@ class Batches(Dataset[Batch]):
 
     def _example(self, place: Place) -> Example:
         sample, jpeg = self._shards.read(place)
-        return self._maker.make(sample, jpeg, (self._seed, place.epoch, place.shard, place.row))
+        draw = (self._seed, place.epoch, place.shard, place.row)
+        return self._maker.make(sample, jpeg, (*draw, place.visit) if place.visit else draw)
 
 
 class _Answers(Dataset[Batch | GlitbuildError]):

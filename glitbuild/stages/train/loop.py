@@ -23,7 +23,7 @@ from glitbuild.clip.towers import stretch, text_tower
 from glitbuild.errors import ConfigError, ModelError, TrainingError
 from glitbuild.files import write_whole
 from glitbuild.options import blaming
-from glitbuild.shards.manifest import ShardEntry, identity, open_dataset
+from glitbuild.shards.manifest import identity
 from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker, load
 from glitbuild.stages.train.folder import RAY, RunLog, State, load_checkpoint, save_checkpoint
@@ -38,6 +38,7 @@ from glitbuild.stages.train.optim import (
 )
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.sources import Source, shards_of
 from glitbuild.stages.train.stopping import STOP, StopRequest
 from glitbuild.stages.train.validation import Best, Validation
 from glitbuild.tsl import to_input
@@ -54,14 +55,14 @@ class Job:
 
     Attributes:
         options: options of the command.
-        source: URL of the matched dataset.
+        sources: URLs of the matched datasets, in the order of ``options.dir``.
         run: folder of the run, accessible to all processes.
         clip: model to start from.
-        cache: cache of a remote dataset's shards; the same folder on each machine.
+        cache: cache of the shards of remote datasets; the same folder on each machine.
     """
 
     options: TrainOptions
-    source: str
+    sources: tuple[str, ...]
     run: str
     clip: ClipSpec
     cache: ShardCache | None = None
@@ -90,7 +91,7 @@ class Training:
         job: description of the training.
         device: torch device.
         group: processes of the training.
-        shards: number of shards of the dataset.
+        sources: matched datasets.
         plan: order of the samples.
         model: open_clip model.
         views: module that computes the features of a batch with the model.
@@ -104,7 +105,7 @@ class Training:
     job: Job
     device: str
     group: Group
-    shards: Sequence[ShardEntry]
+    sources: Sequence[Source]
     plan: Plan
     model: Any
     views: torch.nn.Module
@@ -136,27 +137,26 @@ def prepare(job: Job, device: str, group: Group | None = None, pieces: Pieces | 
     model = load_model(job, device)
     with blaming(job.clip.shown):
         views = pieces.views(model, options.losses)
-    objective = pieces.objective(options.weights, group)
+    objective = pieces.objective(options.loss_weights, group)
 
     # Data: the assignment of samples to steps is fixed before the first step.
-    _, manifest = open_dataset(job.source)
-    sizes = tuple(entry.samples for entry in manifest.shards)
-    plan = Plan(sizes, options.seed, options.batch_size, group.size)
+    sources = tuple(map(Source.open, job.sources, options.repeats))
+    plan = Plan.of(sources, options.seed, options.batch_size, group.size)
     preprocess, tokenizer = Preprocess.of(model), clips_own(job.clip.tokenizer())
     maker = ExampleMaker(preprocess, tokenizer, model.context_length, options.pairs)
     if job.cache:  # the folder may be missing on machines other than the command's
         job.cache.folder.mkdir(parents=True, exist_ok=True)
-    batches = pieces.batches(job.source, manifest, maker, plan, job.cache)
+    batches = pieces.batches(sources, maker, plan, job.cache)
 
     # Optimizer: only of the parameters that the losses reach.
     blank = replace(batches[[]], keys=("",)).to(device)
     with computing(device, options.precision):
         features = views(blank)
-    freeze_unreached(model, pieces.objective(options.weights)(features)["loss"], options)
+    freeze_unreached(model, pieces.objective(options.loss_weights)(features)["loss"], options)
     parameters = parameter_groups(model, options.weight_decay)
     optimizer = torch.optim.AdamW(parameters, lr=options.lr, fused=device != "cpu")
-    shards, size = manifest.shards, preprocess.size
-    found = Training(job, device, group, shards, plan, model, views, objective, batches, size, optimizer)
+    size = preprocess.size
+    found = Training(job, device, group, sources, plan, model, views, objective, batches, size, optimizer)
     return with_validation(found, maker, pieces) if options.val else found
 
 
@@ -168,12 +168,10 @@ def with_validation(training: Training, maker: ExampleMaker, pieces: Pieces) -> 
     """
     options, group = training.job.options, training.group
     assert options.val
-    store, manifest = open_dataset(options.val)
-    url = store.root if store.is_local else store.url
-    sizes = tuple(entry.samples for entry in manifest.shards)
-    plan = Plan(sizes, 0, min(options.batch_size, sum(sizes)), group.size)
+    source = Source.open(options.val)
+    plan = Plan.of([source], 0, min(options.batch_size, source.manifest.totals["samples"]), group.size)
     validation = Validation(
-        pieces.batches(url, manifest, replace(maker, pairs="best"), plan, None),
+        pieces.batches([source], replace(maker, pairs="best"), plan, None),
         plan,
         pieces.views(training.model, options.losses | {GLOBAL}),
         training.objective,
@@ -181,7 +179,7 @@ def with_validation(training: Training, maker: ExampleMaker, pieces: Pieces) -> 
         training.device,
         options.loader_workers,
         options.accumulate,
-        identity(manifest),
+        identity(source.manifest),
     )
     return replace(training, validation=validation)
 
@@ -212,7 +210,7 @@ def train(training: Training, report: Callable[[State, int], None]) -> State:
     mixed = partial(computing, device, options.precision)
     log = RunLog(run, state.step, asdict(options), options.wandb) if first else None
     places = plan.steps(options.epochs, group.rank, state.step)
-    ahead = Ahead(job.source, training.shards, plan, options.epochs, job.cache) if job.cache else None
+    ahead = Ahead(training.sources, plan, options.epochs, job.cache) if job.cache else None
     validation = training.validation
     best = Best(run, validation.dataset) if validation and first else None
     if validation and not state.step:
@@ -233,7 +231,7 @@ def train(training: Training, report: Callable[[State, int], None]) -> State:
                 losses = backward(views, here, training.objective, options.accumulate, mixed, shares)
                 values, beyond, outside = over_all(group, losses, here, training.input_size)
                 if not math.isfinite(values["loss"]):
-                    stop(training, state.step, values, batch)
+                    stop(training, state.step, values)
                 if options.clip_grad:
                     torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_grad)
                 optimizer.step()
@@ -364,7 +362,7 @@ def over_all(group: Group, losses: dict[str, Tensor], batch: Batch, size: int) -
     return dict(zip(losses, means, strict=False)), int(sums[-2]), int(sums[-1])
 
 
-def stop(training: Training, step: int, values: dict[str, float], batch: Batch) -> NoReturn:
+def stop(training: Training, step: int, values: dict[str, float]) -> NoReturn:
     """End a run whose loss is NaN or infinite, and write the keys of the batch to the run's folder.
 
     Raises:
@@ -373,10 +371,12 @@ def stop(training: Training, step: int, values: dict[str, float], batch: Batch) 
     job, group, plan = training.job, training.group, training.plan
     path = Path(job.run) / BAD_BATCH
     if group.rank == 0:
-        keys = batch.keys
-        if group.size > 1:  # include the keys of the other processes
-            keys = training.batches.keys(next(replace(plan, world_size=1).steps(step + 1, done=step)))
-        found = {"step": step, "keys": keys, "losses": {name: repr(value) for name, value in values.items()}}
+        places = next(replace(plan, world_size=1).steps(step + 1, done=step))  # of all processes
+        found = {"step": step, "keys": training.batches.keys(places)}
+        if len(training.sources) > 1:  # which may have the same keys
+            shards = shards_of(training.sources)
+            found["dirs"] = [shards[place.shard].source.url for place in places]
+        found["losses"] = {name: repr(value) for name, value in values.items()}
         write_whole(path, json.dumps(found, indent=1) + "\n")
     group.wait(training.device)  # the first process that fails ends the others
     fix = f"the batch's keys are in {path}; lower --lr, or set --clip-grad 1"

@@ -2,18 +2,18 @@
 
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 from glitbuild.errors import DatasetError
 from glitbuild.records import Sample
 from glitbuild.shards.layout import tar_path
-from glitbuild.shards.manifest import ShardEntry
 from glitbuild.shards.reader import read_sample
 from glitbuild.shards.sidecar import Members, scan
 from glitbuild.shards.store import Store
 from glitbuild.stages.train.cache import AGAIN, ShardCache
 from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.sources import Source, shards_of
 
 
 class ShardFile:
@@ -88,16 +88,13 @@ class OpenShards:
     """Reads the samples at places of a plan, and closes the shards of a block after it.
 
     Args:
-        url: URL of the dataset directory.
-        entries: ``shards`` of the manifest.
+        sources: datasets of the training; the shards of local ones have been verified.
         plan: order of the training.
-        cache: cache of a remote dataset's shards; None for a local one, whose shards have been verified.
+        cache: cache of the shards of remote datasets; None if there are none.
     """
 
-    def __init__(
-        self, url: str, entries: Sequence[ShardEntry], plan: Plan, cache: ShardCache | None = None
-    ) -> None:
-        self._url, self._entries, self._plan, self._cache = url, entries, plan, cache
+    def __init__(self, sources: Iterable[Source], plan: Plan, cache: ShardCache | None = None) -> None:
+        self._shards, self._plan, self._cache = shards_of(sources), plan, cache
         self._leave()
 
     def read(self, place: Place) -> tuple[Sample, bytes]:
@@ -121,17 +118,19 @@ class OpenShards:
         self._ranges: dict[int, ShardRanges] = {}
 
     def _enter(self, block: int) -> None:
-        shards = self._plan.shards(block)
-        self._block, self._whole = block, self._cache.whole(shards, self._entries) if self._cache else shards
+        self._block, self._whole = block, self._plan.shards(block)
+        if self._cache:
+            self._whole = self._cache.whole(self._whole, self._shards, self._plan.blocks)
         for number in self._files.keys() - self._whole:
             self._files.pop(number).close()
         self._ranges.clear()
 
     def _open(self, number: int) -> ShardFile | ShardRanges:
-        entry, store = self._entries[number], Store(self._url)
-        path = tar_path(entry.name)
+        source, entry = self._shards[number].source, self._shards[number].entry
+        store, path = Store(source.url), tar_path(entry.name)
         if number in self._whole:
-            file = self._cache.open(store, entry) if self._cache else store.open(path)
+            cache = None if source.is_local else self._cache
+            file = cache.open(store, entry) if cache else store.open(path)
             if file:
                 self._files[number] = ShardFile(file, store.path(path), entry.samples)
                 return self._files[number]

@@ -1,5 +1,6 @@
 """Options of ``glitbuild train``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +20,18 @@ PRECISIONS = ("auto", "fp32", "bf16")
 class TrainOptions(FactOptions):
     """Fine-tune a CLIP on matched shards for long captions, by default of up to 248 tokens.
 
-    DIR is a dataset directory that `glitbuild match` finished. Running the same command again resumes an
-    interrupted run.
+    DIR is a dataset directory that `glitbuild match` finished; there may be several. Running the same command again
+    resumes an interrupted run.
     """
 
-    dir: str = field(metadata=about("Dataset directory that `match` made.", argument=True, content=Content.DERIVED))
+    dir: str | Sequence[str] = field(
+        metadata=about(
+            "Dataset directory that `match` made, or several.",
+            argument=True,
+            metavar="DIR...",
+            content=Content.DERIVED,
+        )
+    )
     out: str = field(metadata=about("Folder of the run; the model is written there at the end."))
     model: str = field(
         default="ViT-B-16",
@@ -39,6 +47,17 @@ class TrainOptions(FactOptions):
             "Number of tokens to read per caption; the model is stretched to it.",
             least=LEAST_CONTEXT,
             content=Content.IF_SET,
+        ),
+    )
+    repeat: float | Sequence[float] = field(
+        default=(),
+        metadata=about(
+            "Number of times that each sample of a DIR is seen per epoch, one number for each DIR, such as 2,0.5.",
+            absent="once",
+            above=0,
+            most=100,
+            commas=True,
+            content=Content.DERIVED,
         ),
     )
     epochs: int = field(default=10, metadata=about("Number of epochs.", least=1, content=Content.YES))
@@ -153,7 +172,12 @@ class TrainOptions(FactOptions):
             raise ConfigError(
                 f"--loss {self.loss}", "not a list of losses", "give one or more of " + ",".join(LOSSES)
             )
-        if not any(self.weights.values()):
+        if not self.dirs:
+            raise ConfigError("DIR", "none is given", "give a dataset directory that `glitbuild match` made")
+        if len(self.repeats) != len(self.dirs):
+            count = f"{len(self.repeats)} given for {len(self.dirs)} dataset directories"
+            raise ConfigError(f"--repeat {','.join(f'{n:g}' for n in self.repeats)}", count, "give one for each")
+        if not any(self.loss_weights.values()):
             names = " and ".join(f"--{name}-weight 0" for name in LOSSES if name in self.losses)
             raise ConfigError(f"--loss {self.loss}", f"no loss is left with {names}", "give a weight above 0")
         if self.pairs != "best" and self.losses == {"global"}:
@@ -167,12 +191,23 @@ class TrainOptions(FactOptions):
             raise ConfigError("--resume and --overwrite", "they are mutually exclusive", "give one of the two")
 
     @property
+    def dirs(self) -> tuple[str, ...]:
+        """Dataset directories."""
+        return (self.dir,) if isinstance(self.dir, str) else tuple(self.dir)
+
+    @property
+    def repeats(self) -> tuple[float, ...]:
+        """Number of times that each sample is seen per epoch, for each dataset directory."""
+        given = (self.repeat,) if isinstance(self.repeat, int | float) else tuple(self.repeat)
+        return given or (1.0,) * len(self.dirs)
+
+    @property
     def losses(self) -> frozenset[str]:
         """Names of the losses that are computed."""
         return frozenset(self.loss.split(","))
 
     @property
-    def weights(self) -> dict[str, float]:
+    def loss_weights(self) -> dict[str, float]:
         """Weight of each loss that is computed."""
         every = {"global": 1.0, "local": self.local_weight, "tsl": self.tsl_weight}
         return {name: every[name] for name in LOSSES if name in self.losses}

@@ -27,7 +27,8 @@ def train_as(options: TrainOptions, count: int, steps: int | None = None) -> lis
     """
     run = Path(options.out)
     run.mkdir(parents=True, exist_ok=True)
-    job = Job(options, Store(options.dir).root, str(run.resolve()), ClipSpec.parse(options.model))
+    urls = tuple(Store(dir).root for dir in options.dirs)
+    job = Job(options, urls, str(run.resolve()), ClipSpec.parse(options.model))
     meeting = run.with_name(f"{run.name}.{count}.meeting")
     meeting.unlink(missing_ok=True)
     fork = multiprocessing.get_context("fork")

@@ -16,9 +16,10 @@ import pytest
 
 from glitbuild.errors import ConfigError, DatasetError, TrainingError
 from glitbuild.shards.layout import tar_path
-from glitbuild.shards.manifest import ShardEntry, read_manifest
+from glitbuild.shards.manifest import Manifest, ShardEntry, read_manifest
 from glitbuild.shards.store import Store
 from glitbuild.stages.train.cache import ShardCache
+from glitbuild.stages.train.sources import Source, SourceShard
 from tests.stages.train.worlds import matched_scenes
 
 
@@ -170,11 +171,15 @@ def test_what_can_not_work_is_told_before_the_training(
 
 
 def test_two_blocks_fit_where_not_all_does(entries: tuple[ShardEntry, ...], tmp_path: Path) -> None:
-    many = [replace(entries[0], bytes=10)] * 200
+    remote = Source("s3://bucket/data", Manifest({}, {}, {}, {}, ()), is_local=False)
+    many = [SourceShard(remote, replace(entries[0], bytes=10))] * 200
     for limit, count in ((2000, 64), (1999, 64), (1280, 64), (1279, 63), (40, 2), (10, 0)):
-        assert len(ShardCache(tmp_path, limit).whole(range(100, 164), many)) == count
-    few = [replace(entries[0], bytes=10)] * 60
-    assert ShardCache(tmp_path, 590).whole(range(60), few) == frozenset(range(59))
+        assert len(ShardCache(tmp_path, limit).whole(range(100, 164), many, 4)) == count
+    few = many[:60]
+    assert ShardCache(tmp_path, 590).whole(range(60), few, 1) == frozenset(range(59))
+    assert ShardCache(tmp_path, 590).whole(range(60), few, 2) == frozenset(range(29))
+    local = SourceShard(replace(remote, is_local=True), few[0].entry)
+    assert ShardCache(tmp_path, 20).whole(range(6), [few[0], local] * 3, 1) == {0, 1, 2, 3, 5}
 
 
 def test_a_lock_is_one_of_the_kernel(store: CountingStore, entries: tuple[ShardEntry, ...], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from glitbuild.clip.text import clip_tokenizer
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
+from glitbuild.shards.store import Store
 from glitbuild.stages.train import cache as cache_module
 from glitbuild.stages.train import loop
 from glitbuild.stages.train import plan as plan_module
@@ -25,6 +26,7 @@ from glitbuild.stages.train.command import run_train
 from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.sources import Source
 from tests.proxy import CountingProxy
 from tests.run import here
 from tests.stages.train.worlds import TIMES, matched_scenes, save_small_clip, small_clip
@@ -119,12 +121,12 @@ class Reads:
     """
 
     def __init__(self, url: str, cache: ShardCache) -> None:
-        store, manifest = open_dataset(url)
-        cache.prepare(store, manifest.shards)
+        source = Source.open(url)
+        cache.prepare(Store(url), source.manifest.shards)
         maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 77)
-        self.plan, self.cache = Plan(tuple(entry.samples for entry in manifest.shards), 0, 5), cache
-        self.batches = Batches(url, manifest, maker, self.plan, cache)
-        self._ahead = lambda: Ahead(url, manifest.shards, self.plan, 4, cache)
+        self.plan, self.cache = Plan.of([source], 0, 5), cache
+        self.batches = Batches([source], maker, self.plan, cache)
+        self._ahead = lambda: Ahead([source], self.plan, 4, cache)
 
     def epochs(self, proxy: CountingProxy) -> tuple[list[str], list[int]]:
         """Return the keys of four epochs and the bytes of each."""
@@ -141,6 +143,25 @@ class Reads:
         return keys, moved
 
 
+@pytest.mark.parametrize("part", [1.0, 0.5])
+def test_a_remote_dataset_beside_a_local_one_gives_the_run_of_two_local_ones(
+    part: float, world: Path, url: str, proxy: CountingProxy, tmp_path: Path
+) -> None:
+    beside = str(matched_scenes(tmp_path / "beside", (4, 6), sum(SIZES)))
+    runs = []
+    for name, first in (("local", str(world / "pairs")), ("mixed", url)):
+        options = given(world, repeat=(1.5, 2), batch_size=8)
+        if name == "mixed":
+            proxy.take()
+            options |= {"cache": str(tmp_path / "cache"), "cache_size": f"{int(size(world) * part)}B"}
+        run_train(TrainOptions([first, beside], str(tmp_path / name), **options), plain=True)  # type: ignore[arg-type]
+        runs.append(log(tmp_path / name))
+    assert runs[0] == runs[1]
+    assert len({path.name for path in (tmp_path / "cache").glob("*.tar")}) <= len(SIZES)
+    if part == 1.0:
+        assert proxy.take() < 1.2 * size(world)
+
+
 @pytest.mark.parametrize("block", [64, 2])
 @pytest.mark.parametrize("part", [0.7, 1.0])
 def test_traffic_is_bounded_whatever_the_cache_holds(
@@ -152,14 +173,12 @@ def test_traffic_is_bounded_whatever_the_cache_holds(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in (plan_module, cache_module):
-        monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(plan_module, "BLOCK", block)
     monkeypatch.setattr(cache_module, "SECONDS_BETWEEN_TRIES", 0.1)
     whole = size(world)
     reads = Reads(url, ShardCache(tmp_path / "cache", int(whole * part)))
     keys, moved = reads.epochs(proxy)
-    _, manifest = open_dataset(str(world / "pairs"))
-    local = Batches(str(world / "pairs"), manifest, reads.batches._maker, reads.plan)
+    local = Batches([Source.open(str(world / "pairs"))], reads.batches._maker, reads.plan)
     assert keys == [key for batch in load(local, reads.plan.steps(4), 0) for key in batch.keys]
     assert max(moved[1:]) <= 1.1 * whole
     assert sum(moved) <= (1.1 if part == 1.0 else 5) * whole

@@ -335,10 +335,9 @@ def test_the_pieces_of_a_training_can_be_replaced(world: Path, tmp_path: Path) -
     logged = []
     for name, pieces in (("plain", None), ("replaced", Pieces(batches=Counted, objective=Doubled))):
         (tmp_path / name).mkdir()
-        source = str(world / "pairs")
         job = Job(
             options(world, tmp_path / name, epochs=1),
-            source,
+            (str(world / "pairs"),),
             str(tmp_path / name),
             ClipSpec.parse(str(world / "base")),
         )

@@ -5,19 +5,19 @@ import torch
 
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
-from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.train.data import Batches, ExampleMaker, load
 from glitbuild.stages.train.plan import Plan
+from glitbuild.stages.train.sources import Source
 from tests.stages.train.worlds import matched_scenes, small_clip
 
 pytestmark = pytest.mark.slow
 
 
 def test_processes_that_decode_do_not_disturb_each_other_s_files(tmp_path: Path) -> None:
-    _, manifest = open_dataset(str(matched_scenes(tmp_path, (30,))))
+    source = Source.open(str(matched_scenes(tmp_path, (30,))))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 77)
     plan = Plan((30,), 0, 2)
-    batches = Batches(str(tmp_path), manifest, maker, plan)
+    batches = Batches([source], maker, plan)
     alone = list(load(batches, plan.steps(1), 0))  # leaves the shard open in this process
     together = list(load(batches, plan.steps(1), 3))
     assert [batch.keys for batch in together] == [batch.keys for batch in alone]

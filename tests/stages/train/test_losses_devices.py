@@ -10,10 +10,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.clip.towers import stretch
-from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker
 from glitbuild.stages.train.losses import Group, Objective, Views
 from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.sources import Source
 from glitbuild.tsl import to_input
 from tests.stages.train.worlds import MODEL_CFG, matched_scenes, small_clip
 
@@ -24,9 +24,8 @@ WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}
 def batches(tmp_path_factory: pytest.TempPathFactory) -> list[Batch]:
     """Return a batch, and that of a process without samples."""
     folder = matched_scenes(tmp_path_factory.mktemp("devices"), (3,))
-    _, manifest = open_dataset(str(folder))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 248)
-    made = Batches(str(folder), manifest, maker, Plan((3,), 0, 1))
+    made = Batches([Source.open(str(folder))], maker, Plan((3,), 0, 1))
     return [made[[Place(0, 0, row) for row in range(3)]], made[[]]]
 
 

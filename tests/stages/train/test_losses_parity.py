@@ -10,11 +10,11 @@ from torch.nn import functional
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import clip_tokenizer
 from glitbuild.clip.towers import stretch
-from glitbuild.shards.manifest import open_dataset
 from glitbuild.stages.train.data import Batch, Batches, ExampleMaker
 from glitbuild.stages.train.losses import Objective, Views
 from glitbuild.stages.train.optim import backward
 from glitbuild.stages.train.plan import Place, Plan
+from glitbuild.stages.train.sources import Source
 from tests.stages.train.worlds import matched_scenes, small_clip
 
 pytestmark = pytest.mark.slow
@@ -25,9 +25,9 @@ WEIGHTS = {"global": 1.0, "local": 0.5, "tsl": 1.0}
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     folder = matched_scenes(tmp_path_factory.mktemp("parity"))
-    _, manifest = open_dataset(str(folder))
     maker = ExampleMaker(Preprocess.of(small_clip()), clip_tokenizer("ViT-B-32"), 248, "all")
-    made = Batches(str(folder), manifest, maker, Plan((7, 3, 6), 0, 1))[[Place(0, 0, row) for row in range(5)]]
+    batches = Batches([Source.open(str(folder))], maker, Plan((7, 3, 6), 0, 1))
+    made = batches[[Place(0, 0, row) for row in range(5)]]
     made.boxes[3] = torch.tensor([0.0, 0.0, 1.0, 1.0]) + made.windows[3, 2]  # right of what the model sees
     made.spans[4] = 247  # beyond the last token
     return made

@@ -32,6 +32,10 @@ from glitbuild.stages.train.options import TrainOptions
         {"resume": True, "overwrite": True},
         {"save_every": 0},
         {"seed": -1},
+        {"repeat": 0},
+        {"repeat": 101},
+        {"repeat": "often"},
+        {"repeat": (1, 2)},
         {"cache": ""},
         {"cache": "s3://bucket/cache"},
         *({"cache_size": size} for size in ("0", "0.0000000001", "many", "-1", "5XB", "GB")),
@@ -55,9 +59,25 @@ def test_a_run_is_a_folder_of_this_machine(out: str) -> None:
 
 
 def test_weights_are_those_of_the_losses_that_are_summed() -> None:
-    assert TrainOptions("data", "run").weights == {"global": 1.0, "local": 0.5, "tsl": 1.0}
-    assert TrainOptions("data", "run", loss="tsl,global", tsl_weight=2.0).weights == {"global": 1.0, "tsl": 2.0}
+    assert TrainOptions("data", "run").loss_weights == {"global": 1.0, "local": 0.5, "tsl": 1.0}
+    two = TrainOptions("data", "run", loss="tsl,global", tsl_weight=2.0)
+    assert two.loss_weights == {"global": 1.0, "tsl": 2.0}
     assert TrainOptions("data", "run", workers=3).world_size == 3
+
+
+def test_one_dataset_or_several_are_each_seen_once_unless_asked() -> None:
+    assert TrainOptions("data", "run").repeats == (1.0,)
+    several = TrainOptions(["a", "b"], "run")
+    assert (several.dirs, several.repeats) == (("a", "b"), (1.0, 1.0))
+    assert (
+        TrainOptions("data", "run", repeat=2).repeats == TrainOptions("data", "run", repeat="2").repeats == (2.0,)
+    )  # type: ignore[arg-type]
+    for given in ("2,0.5", (2, 0.5), [2.0, 0.5]):
+        assert TrainOptions(("a", "b"), "run", repeat=given).repeats == (2.0, 0.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="2 given for 3 dataset directories"):
+        TrainOptions(("a", "b", "c"), "run", repeat=(1, 2))
+    with pytest.raises(ConfigError, match="DIR"):
+        TrainOptions((), "run")
 
 
 def test_sizes_have_units_and_a_number_alone_means_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_validating_changes_no_bit_of_the_training(whole: Path, world: Path, tmp
 @pytest.mark.parametrize("parts", [1, 3])
 def test_the_losses_are_the_mean_over_all_samples(parts: int, world: Path, tmp_path: Path) -> None:
     given = options(world, tmp_path, accumulate=parts, batch_size=16)
-    training = prepare(Job(given, str(world / "pairs"), str(tmp_path), ClipSpec.parse(given.model)), "cpu")
+    training = prepare(Job(given, (str(world / "pairs"),), str(tmp_path), ClipSpec.parse(given.model)), "cpu")
     assert training.validation
     found = training.validation.run(training.model, nullcontext)
     assert training.model.training
@@ -132,7 +132,7 @@ def test_a_resumed_run_keeps_the_best_of_before(whole: Path, world: Path, tmp_pa
         if state.step == 5:
             raise KilledError
 
-    job = Job(given, str(world / "pairs"), str(tmp_path / "run"), Spec.parse(given.model))
+    job = Job(given, (str(world / "pairs"),), str(tmp_path / "run"), Spec.parse(given.model))
     with pytest.raises(KilledError):
         train(prepare(job, "cpu"), kill)
     run_train(given, plain=True)

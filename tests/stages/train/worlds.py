@@ -49,9 +49,9 @@ def save_small_clip(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def matched_scenes(folder: Path, sizes: tuple[int, ...] = (7, 3, 6)) -> Path:
-    """Write a dataset of scenes whose regions are the true boxes, in uneven shards."""
-    samples = iter(_outcome(index) for index in range(sum(sizes)))
+def matched_scenes(folder: Path, sizes: tuple[int, ...] = (7, 3, 6), first: int = 0) -> Path:
+    """Write a dataset of scenes whose regions are the true boxes, in uneven shards, from scene ``first`` on."""
+    samples = iter(_outcome(index) for index in range(first, first + sum(sizes)))
     return write_matched(folder, [list(islice(samples, size)) for size in sizes])
 
 
