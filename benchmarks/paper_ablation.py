@@ -7,30 +7,41 @@ tools.demo_models.clip --whole-scenes DIR`` has never seen a crop. The embedded 
 as the paper matches with a larger model than it trains. Each arm fine-tunes the base on the same matched scenes of
 the split ``train``, once per seed of the sample order, and is evaluated on scenes of another split. Use ``val`` to
 choose the regime (learning rate, epochs, difficulty), and ``test`` once, when it is fixed. All results are kept in
---work and reused, so the same command resumes where it was stopped; other settings need another folder. On two
-cores, two commands in parallel, each with some of the --arms and --threads 1, are faster than one.
+--work and reused, so the same command resumes where it was stopped; other settings need another folder. Arms run in
+parallel, in as many --processes as there are cores, and on the GPU if there is one.
 
 Next to each arm's R@1 are the gain of the full loss over it, with the 95 % bounds of a paired bootstrap over the
-queries (each query's mean over the seeds), and the paper's results on its own data.
+queries (each query's mean over the seeds), and the paper's results on its own data. ``zero-shot`` is the
+classification of cropped objects of all kinds, as in ``retention.py``; ``half`` are R@1 (the mean of both
+directions) and zero-shot of a blend halfway between the base and the arm.
 """
 
 import argparse
 import json
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from retention import lay_out_kinds
 
 from glitbuild.clip.load import ClipSpec
+from glitbuild.stages.blend.command import headline, run_blend
+from glitbuild.stages.blend.options import BlendOptions
 from glitbuild.stages.evaluate.command import Report, run_eval
 from glitbuild.stages.evaluate.metrics import paired_bootstrap
 from glitbuild.stages.evaluate.options import EvalOptions
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 from glitbuild.stages.scenes.command import run_scenes
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.train import loop
@@ -40,6 +51,9 @@ from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Place
 
 FULL = "global + local + TSL"
+SUITES = "retrieval,localization,robustness"
+SCENES_OF_ALL_KINDS = 1000
+RETAINED = ("zero-shot", "half", "half zero-shot")
 DIRECTIONS = ("text_to_image", "image_to_text")
 
 
@@ -80,26 +94,42 @@ class MisplacedBatches(Batches):
         return replace(batch, windows=torch.cat([torch.zeros_like(extent), extent], dim=1))
 
 
-def prepare(work: Path, given: argparse.Namespace) -> None:
-    """Draw the scenes, and match them in the ways that the arms need."""
+def here() -> str:
+    """Return the torch device of this process."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def draw(given: argparse.Namespace, name: str) -> None:
+    """Draw the scenes to train on, the gallery, or those of all kinds with their crops, unless it is done."""
+    work, split = given.work, "train" if name == "scenes" else given.split
     difficulty = {name: getattr(given, name) for name in ("min_objects", "contrast", "late", "kinds")}
-    train = ScenesOptions(given.scenes, str(work / "scenes"), seed=101, shard_size=320, **difficulty)
-    gallery = ScenesOptions(given.gallery, str(work / given.split), seed=102, split=given.split, **difficulty)
-    run_scenes(train, plain=True)
-    run_scenes(gallery, plain=True)
-    for name in sorted({ARMS[arm].pairs for arm in given.arms.split(",")}):
-        out, defaults = str(work / name), name == "pairs"
-        match = MatchOptions(
-            train.out, out, workers=0, detector="demo", clip_model="demo", default_regions=defaults
-        )
-        run_match(match, plain=True)
+    if name == "kinds":
+        scenes = str(work / f"{split}-of-all-kinds")
+        run_scenes(ScenesOptions(SCENES_OF_ALL_KINDS, scenes, seed=202, split=split), plain=True)
+        lay_out_kinds(Path(scenes), work / f"{split}-kinds")
+        return
+    count, seed = (given.scenes, 101) if name == "scenes" else (given.gallery, 102)
+    options = ScenesOptions(count, str(work / name), seed=seed, split=split, shard_size=320, **difficulty)
+    run_scenes(options, plain=True)
 
 
-def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace) -> Path:
+def match(given: argparse.Namespace, pairs: str) -> None:
+    """Match the scenes to train on, unless they are already matched: with default regions, or without."""
+    scenes, out, regions = str(given.work / "scenes"), str(given.work / pairs), pairs == "pairs"
+    options = MatchOptions(scenes, out, workers=0, detector="demo", clip_model="demo", default_regions=regions)
+    run_match(options, plain=True, build=build_worker)
+
+
+def build_worker(plan: MatchPlan) -> MatchWorker:
+    """Build a worker in this process, on its GPU if it has one."""
+    return MatchWorker(replace(plan, device=here()))
+
+
+def train(given: argparse.Namespace, name: str, seed: int) -> Path:
     """Train one arm, unless it is already trained; return the run's folder."""
-    run = work / "runs" / f"{name.replace(' ', '')}-{seed}"
+    arm, run = ARMS[name], Path(given.work) / "runs" / f"{name.replace(' ', '')}-{seed}"
     options = TrainOptions(
-        str(work / arm.pairs),
+        str(given.work / arm.pairs),
         str(run),
         given.base,
         epochs=given.epochs,
@@ -114,23 +144,56 @@ def train(work: Path, name: str, arm: Arm, seed: int, given: argparse.Namespace)
         run_train(options, plain=True)
     elif not (run / "open_clip_model.safetensors").exists():
         run.mkdir(parents=True, exist_ok=True)
-        job = loop.Job(options, options.dir, str(run), ClipSpec.parse(given.base))
-        training = loop.prepare(job, "cpu", pieces=loop.Pieces(MisplacedBatches))
+        job = loop.Job(options, options.dirs, str(run), ClipSpec.parse(given.base))
+        training = loop.prepare(job, here(), pieces=loop.Pieces(MisplacedBatches))
         loop.train(training, lambda state, images: None)
     return run
 
 
-def measure(work: Path, name: str, model: str, given: argparse.Namespace, suites: str) -> dict[str, Any]:
+def measure(given: argparse.Namespace, name: str, model: str, suites: str = SUITES) -> dict[str, Any]:
     """Evaluate a model, unless it is already evaluated; return its metrics and hits."""
-    path = work / f"eval-{given.split}-{name.replace(' ', '')}.npz"
+    path = given.work / f"eval-{given.split}-{name.replace(' ', '')}.npz"
     if not path.exists():
-        report: Report = run_eval(EvalOptions(model, str(work / given.split), suite=suites), plain=True)
+        report: Report = run_eval(EvalOptions(model, str(given.work / given.split), suite=suites), plain=True)
         figures = {suite: found.figures for suite, found in report.suites.items()}
         hits = {way: of["R@1"] for way, of in report.suites["retrieval"].scores.items()}
         with path.open("wb") as file:
             np.savez(file, figures=json.dumps(figures), **hits)
     stored = np.load(path)
     return {"figures": json.loads(str(stored["figures"]))} | {key: stored[key] for key in stored.files[1:]}
+
+
+def score(given: argparse.Namespace, name: str, model: str, data: str) -> float:
+    """Evaluate a model by one metric, unless it is already evaluated: recall@1, or acc1 of crops, in percent."""
+    path = given.work / f"{data}-{name.replace(' ', '')}.json"
+    if not path.exists():
+        suite = "" if data.endswith("kinds") else "retrieval"
+        report = run_eval(EvalOptions(model, str(given.work / data), suite=suite), plain=True)
+        path.write_text(json.dumps(headline(report)))
+    return float(json.loads(path.read_text()))
+
+
+def run_arm(given: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
+    """Train and evaluate one arm, and its blend with the base."""
+    run, kinds = train(given, name, seed), f"{given.split}-kinds"
+    half = given.work / "blends" / run.name
+    run_blend(BlendOptions(given.base, str(run), str(half), alpha=0.5), plain=True)
+    return measure(given, run.name, str(run)) | {
+        "zero-shot": score(given, run.name, str(run), kinds),
+        "half": score(given, f"{run.name}-half", str(half), given.split),
+        "half zero-shot": score(given, f"{run.name}-half", str(half), kinds),
+    }
+
+
+def run_base(given: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate the base."""
+    found = measure(given, "base", given.base, f"{SUITES},averaging")
+    return found | {"zero-shot": score(given, "base", given.base, f"{given.split}-kinds")}
+
+
+def call(job: Callable[[], Any]) -> Any:
+    """Call a job in another process."""
+    return job()
 
 
 def row(name: str, found: list[dict[str, Any]], full: list[dict[str, Any]], paper: str) -> str:
@@ -143,7 +206,9 @@ def row(name: str, found: list[dict[str, Any]], full: list[dict[str, Any]], pape
         cells.append(f"{100 * own.mean():5.1f} {change if name != FULL else '':22}")
     located = np.mean([one["figures"]["localization"]["sentences"]["hit@5"] for one in found])
     drop = np.mean([one["figures"]["robustness"]["mean"]["drop"] for one in found])
-    return f"{name:22} {cells[0]} {cells[1]} {located:6.1f} {drop:6.1f}   {paper}"
+    rest = [np.mean([one[what] for one in found if what in one] or [np.nan]) for what in RETAINED]
+    last = " ".join(f"{value:9.1f}" for value in rest)
+    return f"{name:22} {cells[0]} {cells[1]} {located:6.1f} {drop:6.1f} {last}   {paper}"
 
 
 def _hits(found: dict[str, Any], way: str) -> NDArray[np.float64]:
@@ -168,30 +233,28 @@ def main() -> None:
     parser.add_argument("--contrast", type=float, default=0.5)
     parser.add_argument("--late", type=float, default=0.8)
     parser.add_argument("--kinds", default="car,cat,ball,robot")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     start = time.perf_counter()
-    prepare(given.work, given)
-    suites = "retrieval,localization,robustness"
-    base = measure(given.work, "base", given.base, given, suites + ",averaging")
-    seeds = [int(seed) for seed in given.seeds.split(",")]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name in given.arms.split(","):
-        found[name] = []
-        for seed in seeds:
-            run = train(given.work, name, ARMS[name], seed, given)
-            found[name].append(measure(given.work, f"{name}-{seed}", str(run), given, suites))
+    arms, seeds = given.arms.split(","), [int(seed) for seed in given.seeds.split(",")]
+    # Each process has one thread, as many of them are faster than threads for a model as small as this one.
+    context = get_context("spawn")
+    with ProcessPoolExecutor(given.processes, context, torch.set_num_threads, (1,)) as pool:
+        list(pool.map(partial(draw, given), ("scenes", given.split, "kinds")))
+        list(pool.map(partial(match, given), sorted({ARMS[arm].pairs for arm in arms})))
+        jobs = [partial(run_base, given), *(partial(run_arm, given, arm, seed) for arm in arms for seed in seeds)]
+        base, *rest = pool.map(call, jobs)
+    found = {arm: rest[at * len(seeds) : (at + 1) * len(seeds)] for at, arm in enumerate(arms)}
     full = found.get(FULL, [base])
     print(f"{given.scenes} scenes, {given.epochs} epochs of batches of {given.batch_size}, lr {given.lr}; ", end="")
     print(f"gallery of {given.gallery}, split {given.split}; seeds {given.seeds}")
-    print(f"{'':22} {'text to image, R@1':28} {'image to text, R@1':28} {'hit@5':>6} {'drop':>6}   the paper")
+    print(f"{'':22} {'text to image, R@1':28} {'image to text, R@1':28} {'hit@5':>6} {'drop':>6} ", end="")
+    print(f"{'zero-shot':>9} {'half, R@1':>9} {'zero-shot':>9}   the paper")
     print(row("base, stretched", [base], full, "58.53 | 58.80"))
     averaged = base["figures"]["averaging"]
     print(f"{'sentence averaging':22} ", end="")
     print(
-        " ".join(f"{averaged[way]['R@1_averaged']:5.1f} {'':22}" for way in DIRECTIONS)
-        + "                39.00 | 40.88"
+        " ".join(f"{averaged[way]['R@1_averaged']:5.1f} {'':22}" for way in DIRECTIONS) + f"{'':44}   39.00 | 40.88"
     )
     for name, each in found.items():
         print(row(name, each, full, ARMS[name].paper))

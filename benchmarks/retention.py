@@ -10,8 +10,11 @@ Results are kept in --work and reused.
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -36,33 +39,43 @@ LEAST_SIDE, LEAST_VISIBLE = 48, 0.9
 """Of objects that are cropped: shorter side in pixels, and share that nothing hides."""
 
 
-def lay_out(scenes: Path, short: Path, kinds: Path) -> None:
-    """Write a dataset with one sentence per image, and a folder of object crops per kind."""
-    if kinds.exists():
-        return
-    (store, manifest), rows, crops = open_dataset(str(scenes)), [], 0
+def lay_out_short(scenes: Path, short: Path) -> None:
+    """Write a dataset with one sentence per image, unless it is there."""
     images = short.with_name("short-images")
     images.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for key, caption, jpeg, truth in read_scenes(scenes):
+        (images / f"{key}.jpg").write_bytes(jpeg)
+        start, end = next(one["span"] for one in truth["sentences"] if one["about"] == "object")
+        rows.append({"image": f"{key}.jpg", "caption": caption[start:end]})
+    listed = images / "captions.jsonl"
+    listed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_ingest(IngestOptions(str(listed), str(short), duplicates="keep"), plain=True)
+
+
+def lay_out_kinds(scenes: Path, kinds: Path) -> None:
+    """Write a folder of object crops per kind, unless it is there."""
+    if kinds.exists():
+        return
+    part = kinds.with_suffix(".part")
+    for key, _, jpeg, truth in read_scenes(scenes):
+        with Image.open(BytesIO(jpeg)) as image:
+            for number, thing in enumerate(truth["objects"]):
+                left, top, right, bottom = thing["box"]
+                if min(right - left, bottom - top) < LEAST_SIDE or thing["visible"] < LEAST_VISIBLE:
+                    continue
+                (part / thing["kind"]).mkdir(parents=True, exist_ok=True)
+                image.crop(thing["box"]).save(part / thing["kind"] / f"{key}-{number}.png")
+    part.rename(kinds)
+
+
+def read_scenes(scenes: Path) -> Iterator[tuple[str, str, bytes, dict[str, Any]]]:
+    """Yield key, caption, JPEG and truth of each scene."""
+    store, manifest = open_dataset(str(scenes))
     for shard in manifest.shards:
         truths = (json.loads(line) for line in store.read(truth_path(shard.name)).splitlines())
         for (sample, jpeg), truth in zip(read_shard(store, shard.name, shard.sha256), truths, strict=True):
-            path = images / f"{sample.key}.jpg"
-            path.write_bytes(jpeg)
-            start, end = next(one["span"] for one in truth["sentences"] if one["about"] == "object")
-            rows.append({"image": path.name, "caption": sample.caption[start:end]})
-            with Image.open(path) as image:
-                for thing in truth["objects"]:
-                    left, top, right, bottom = thing["box"]
-                    if min(right - left, bottom - top) < LEAST_SIDE or thing["visible"] < LEAST_VISIBLE:
-                        continue
-                    folder = kinds.with_suffix(".part") / thing["kind"]
-                    folder.mkdir(parents=True, exist_ok=True)
-                    image.crop(thing["box"]).save(folder / f"{crops}.png")
-                    crops += 1
-    listed = images / "captions.jsonl"
-    listed.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run_ingest(IngestOptions(str(listed), str(short), duplicates="keep", overwrite=True), plain=True)
-    kinds.with_suffix(".part").rename(kinds)
+            yield sample.key, sample.caption, jpeg, truth
 
 
 def main() -> None:
@@ -83,7 +96,8 @@ def main() -> None:
     run_match(match, plain=True)
     train = TrainOptions(str(work / "pairs"), str(work / "run"), given.base, epochs=1, batch_size=32, lr=given.lr)
     run_train(replace(train, loader_workers=1, save_every=100), plain=True)
-    lay_out(long, short, kinds)
+    lay_out_short(long, short)
+    lay_out_kinds(long, kinds)
     out = work / f"blend-{given.split}"
     options = BlendOptions(
         given.base, str(work / "run"), str(out), [str(long)], [str(short), str(kinds)], overwrite=True

@@ -44,14 +44,17 @@ class Trainer:
         lr: peak learning rate.
         hard: whether scenes also provide images without a text; see ``PairMaker``.
         crops: whether scenes provide crops; see ``PairMaker``.
+        device: torch device.
 
     Attributes:
         model: open_clip model being trained.
         seen: for each token, whether it occurred in a text.
     """
 
-    def __init__(self, model: Any, steps: int, lr: float, hard: bool = False, crops: bool = True) -> None:
-        self.model = model
+    def __init__(
+        self, model: Any, steps: int, lr: float, hard: bool = False, crops: bool = True, device: str = "cpu"
+    ) -> None:
+        self.model, self._device = model.to(device), device
         self._text = TextEncoder(self.model, clip_tokenizer(NAME))
         self._preprocess = Preprocess.of(self.model)
         self.pairs = PairMaker(self._preprocess, hard, crops)
@@ -66,17 +69,19 @@ class Trainer:
             The loss, and the share of texts whose best image is their own.
         """
         self.model.train()
-        texted = torch.tensor([place for place, (_, text) in enumerate(pairs) if text])
+        device = self._device
+        texted = torch.tensor([place for place, (_, text) in enumerate(pairs) if text], device=device)
         tokens = self._text.tokenize([text for _, text in pairs if text])
         self.seen[torch.tensor([token for text in tokens for token in text.ids])] = True
-        images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], "cpu"))
+        images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], device))
         # Each part is padded to its own longest text.
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         parts = [order[i : i + TEXT_BATCH] for i in range(0, len(order), TEXT_BATCH)]
-        sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], "cpu") for part in parts])
-        texts = sorted_texts[torch.tensor(order).argsort()]
+        sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], device) for part in parts])
+        texts = sorted_texts[torch.tensor(order, device=device).argsort()]
         logits = self.model.logit_scale.exp() * normalize(texts, dim=-1) @ normalize(images, dim=-1).T
-        loss = cross_entropy(logits, texted) / 2 + cross_entropy(logits.T[texted], torch.arange(len(texted))) / 2
+        own = torch.arange(len(texted), device=device)
+        loss = cross_entropy(logits, texted) / 2 + cross_entropy(logits.T[texted], own) / 2
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step()
@@ -109,6 +114,8 @@ def new_model(folder: Path) -> Any:
 @click.option("--lr", default=1.2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=0, help="Number of torch threads; 0 for torch's default.")
+@click.option("--device", default="cpu", show_default=True, help="torch device.")
+@click.option("--processes", default=1, show_default=True, help="Number of processes that draw scenes.")
 @click.option("--hard", is_flag=True, help="Continue from the stored model, with easily confused images.")
 @click.option(
     "--whole-scenes",
@@ -122,6 +129,8 @@ def main(
     lr: float,
     seed: int,
     threads: int,
+    device: str,
+    processes: int,
     hard: bool,
     whole_scenes: Path | None,
     out: str,
@@ -138,20 +147,22 @@ def main(
     folder = whole_scenes or Path(out)
     torch.manual_seed(seed)
     model = load_demo_clip("cpu", folder) if hard else new_model(folder)
-    trainer = Trainer(model, steps, lr, hard, crops=not whole_scenes)
+    trainer = Trainer(model, steps, lr, hard, not whole_scenes, device)
     phases: list[dict[str, float]] = []
     if hard:
         trainer.seen[load_file(folder / WEIGHTS)[ROWS].long()] = True
         with safe_open(folder / WEIGHTS, "pt") as stored:
             phases = json.loads(stored.metadata()["phases"])
     pairs = losses = right = 0.0
-    for step, examples in enumerate(scene_batches(trainer.pairs, steps, batch_size, seed), start=1):
+    batches = scene_batches(trainer.pairs, steps, batch_size, seed, processes=processes)
+    for step, examples in enumerate(batches, start=1):
         batch = [pair for example in examples for pair in example]
         loss, share = trainer.step(batch)
         pairs, losses, right = pairs + len(batch), losses + loss / 20, right + share / 20
         if step % 20 == 0:
             click.echo(f"step {step}: loss {losses:.3f}, accuracy {right:.3f}, {time.monotonic() - start:.0f} s")
             losses = right = 0.0
+    trainer.model.cpu()
     seconds = time.monotonic() - start
     phase = {
         "hard": hard,
@@ -163,6 +174,8 @@ def main(
     }
     phases.append(phase | {"seconds": round(seconds)})
     if whole_scenes:
+        with torch.no_grad():  # as in the embedded CLIP, a word that was never read adds nothing
+            model.token_embedding.weight[~trainer.seen] = 0
         save_model(whole_scenes, model, ARCHITECTURE)
         (whole_scenes / "training.json").write_text(json.dumps(phases[-1], indent=1) + "\n")
         click.echo(f"{whole_scenes}: {phases[-1]}")

@@ -36,12 +36,17 @@ class Scenes(Dataset[T], Generic[T]):
 
 
 def scene_batches(
-    example: "Callable[[Scene, Image], T]", batches: int, batch_size: int, seed: int, split: str = "train"
+    example: "Callable[[Scene, Image], T]",
+    batches: int,
+    batch_size: int,
+    seed: int,
+    split: str = "train",
+    processes: int = 1,
 ) -> Iterator[list[T]]:
-    """Yield batches of examples in the order of the scenes, which one process draws ahead.
+    """Yield batches of examples in the order of the scenes, which ``processes`` processes draw ahead.
 
     There are no contrast groups, because their scenes would be false negatives of each other.
     """
     options = ScenesOptions(batches * batch_size, "", seed, split, contrast=0.0)
     scenes = Scenes(options, example)
-    yield from DataLoader(scenes, batch_size, num_workers=1, prefetch_factor=4, collate_fn=list)
+    yield from DataLoader(scenes, batch_size, num_workers=processes, prefetch_factor=4, collate_fn=list)
