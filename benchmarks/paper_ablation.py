@@ -136,7 +136,7 @@ def train(given: argparse.Namespace, name: str, seed: int) -> Path:
         batch_size=given.batch_size,
         lr=given.lr,
         seed=seed,
-        loader_workers=1,
+        loader_workers=2,
         save_every=100,
         **arm.options,
     )
