@@ -1,6 +1,6 @@
 """Accuracy of FLISM with the embedded models on scenes with known ground truth, and ablations of its parts.
 
-    python benchmarks/flism.py [--scenes 1000] [--seeds 11,12,13] [--split test]
+    python benchmarks/flism.py [--scenes 1000] [--seeds 11,12,13] [--split test] [--precision fp32]
 
 Each seed makes its own scenes. FLISM as it is (default regions and detections) is compared with: only default
 regions, only detections, a random region, true boxes instead of detections (the limit of a perfect detector), and
@@ -23,6 +23,7 @@ from PIL import Image
 
 from glitbuild.clip.encoder import ClipEncoder
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.precision import PRECISIONS
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
 from glitbuild.flism.matching import best_pairs, similarities
@@ -79,9 +80,9 @@ class Run:
 class Models:
     """The embedded models and the sentence splitter."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: str) -> None:
         self.detector = DetectorSpec.parse("demo", 0.001).load("cpu")
-        self.clip = ClipEncoder(ClipSpec.parse("demo"), "cpu")
+        self.clip = ClipEncoder(ClipSpec.parse("demo"), "cpu", precision=precision)
         self.splitter = SentenceSplitter()
 
     def embed(self, image: Image.Image, regions: Sequence[Region]) -> NDArray[Any]:
@@ -171,9 +172,10 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--seeds", default="11,12,13")
     parser.add_argument("--split", default="test", help="split of the scenes; use val while tuning")
+    parser.add_argument("--precision", choices=PRECISIONS[1:], default="fp32")
     given = parser.parse_args()
     torch.set_num_threads(2)
-    models = Models()
+    models = Models(given.precision)
     seeds = [int(seed) for seed in given.seeds.split(",")]
     for held_out in (False, True) if given.split == "test" else (False,):
         start = time.perf_counter()

@@ -12,6 +12,8 @@ Four ways to do the same work take turns, each in as many rounds; the results ar
   omits work;
 * the roof: the time in which the measured rate of a large matrix product would do the operations of those forwards.
 
+On a CPU, the last three compute in float32, as a user's loop does there.
+
 Photographs and detector are those of the assets; CLIP's weights are random, as its speed doesn't depend on them.
 """
 
@@ -36,6 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glitbuild.clip.facts import Facts
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.precision import PRECISIONS, choose_precision
 from glitbuild.engine.task import usable_cpus
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
@@ -200,6 +203,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=usable_cpus(), help="of the worker, and most of the loop's")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the worker")
     options = parser.parse_args()
     samples = load_samples(options.assets, options.images)
     with tempfile.TemporaryDirectory() as folder:
@@ -210,7 +214,10 @@ def main() -> None:
             ClipSpec.parse(options.clip_model, str(checkpoint), Facts(quick_gelu=False)),
             options.device,
         )
-        flism = FLISM(models.detector, models.clip, device=options.device, threads=options.threads)
+        precision = choose_precision(options.precision, options.device)
+        flism = FLISM(
+            models.detector, models.clip, device=options.device, threads=options.threads, precision=precision
+        )
         loop, jobs = UserLoop(models), [sample.job() for sample in samples]
         found = [one for one in flism.match(jobs) if isinstance(one, Matched)]  # also a warm-up
         work = Work(len(samples), sum(len(one.regions) for one in found), sum(len(one.sentences) for one in found))
@@ -236,7 +243,7 @@ def main() -> None:
             rates.append(roof(options.device))
         operations = bare.operations()
     name = torch.cuda.get_device_name() if options.device != "cpu" else f"CPU, {options.threads} threads"
-    print(f"{options.clip_model}, {name}: {work.images} photographs with", end=" ")
+    print(f"{options.clip_model}, {precision}, {name}: {work.images} photographs with", end=" ")
     print(f"{work.crops / work.images:.1f} crops and {work.sentences / work.images:.1f} sentences each")
     for step, spent in sorted(flism.seconds.items()):
         print(f"  {step:<13} {1000 * spent / work.images / options.rounds:7.1f} ms per image")

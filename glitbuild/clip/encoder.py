@@ -11,6 +11,7 @@ from glitbuild.batches import in_batches
 from glitbuild.clip.facts import CONTEXT
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.patches import PatchTower, patch_tower
+from glitbuild.clip.precision import FP16, FP32, computing
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
 from glitbuild.clip.towers import stretch
@@ -31,7 +32,7 @@ class Seen(NamedTuple):
 
 
 class ClipEncoder:
-    """A CLIP model on one device; computes in float16 (autocast) on a GPU and in float32 on a CPU.
+    """A CLIP model on one device.
 
     Args:
         clip: specification of a model; or an open_clip model in memory, in evaluation mode, with CLIP's own
@@ -44,6 +45,7 @@ class ClipEncoder:
             length.
         at_least: number of tokens to read instead if the model can be stretched to it, and reads fewer, but
             not fewer than 77.
+        precision: ``fp32``, or ``bf16`` or ``fp16`` by autocast; None for float16 on a GPU and float32 on a CPU.
 
     Attributes:
         preprocess: evaluation transform of the model.
@@ -63,11 +65,13 @@ class ClipEncoder:
         text_batch: int = TEXT_BATCH,
         context_length: int | None = None,
         at_least: int | None = None,
+        precision: str | None = None,
     ) -> None:
         spec = clip if isinstance(clip, ClipSpec) else None
         shown = spec.shown if spec else THE_MODEL
         self._model = spec.load(device) if spec else cast(Any, clip)
         self._device, self._image_batch, self._text_batch = device, image_batch, text_batch
+        self._precision = precision or (FP16 if device.startswith("cuda") else FP32)
         with blaming(shown):
             self.preprocess = getattr(self._model, "preprocess", None) or Preprocess.of(self._model)
             self._text = TextEncoder(self._model, spec.tokenizer() if spec else None)
@@ -144,7 +148,7 @@ class ClipEncoder:
 
         if self._model.training:  # a caller may be training its model in memory
             raise ModelError(THE_MODEL, "it is in training mode", "call its eval() first")
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16, self._device.startswith("cuda")):
+        with torch.inference_mode(), computing(self._device, self._precision):
             yield
 
 

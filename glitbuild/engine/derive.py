@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from glitbuild.engine.task import Result, ShardTask, versions_of
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import Sample
-from glitbuild.shards.layout import FOLDERS, tar_path
+from glitbuild.shards.layout import FOLDERS, shard_of, tar_path
 from glitbuild.shards.manifest import (
     Manifest,
     files_beyond,
@@ -37,6 +37,17 @@ def open_input_and_output(dir: str, out: str) -> tuple[Store, Manifest, Store]:
     store = Store(out)
     refuse_overlap([dir], out)
     return source, manifest, store
+
+
+def begun_with(out: Store) -> Config | None:
+    """Return the configuration of a dataset that is finished or at least begun; None if there is none yet."""
+    if manifest := read_manifest(out):
+        return manifest.config
+    for name in sorted(out.names("shards")):
+        shard = shard_of(name) if name.endswith(".json") else None
+        if shard and (sidecar := Sidecar.read(out, shard)):
+            return sidecar.config
+    return None
 
 
 @dataclass(slots=True)

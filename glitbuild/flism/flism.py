@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from glitbuild.batches import in_batches, made_ahead
 from glitbuild.clip.encoder import ClipEncoder, choose_device
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.precision import AUTO, PRECISIONS, choose_precision
 from glitbuild.errors import ConfigError, GlitbuildError
 from glitbuild.flism.detectors.base import Detector
 from glitbuild.flism.detectors.registry import DetectorSpec
@@ -105,10 +106,12 @@ class FLISM:
         default_regions: whether quadrants and center are candidates even if there are detections.
         device: torch device, or ``auto`` for a GPU if there is one. A CLIP in memory stays on its device.
         threads: number of threads that decode and crop images while the models run.
+        precision: number format in which CLIP computes: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for the fastest
+            on this machine (see ``choose_precision``); None for float16 on a GPU and float32 on a CPU.
 
     Raises:
         ModelError: a model is unavailable, or this kind of model is not supported.
-        ConfigError: a limit is out of range, or there is no such device.
+        ConfigError: a limit is out of range, or there is no such device or precision.
 
     Example:
         >>> import glitbuild
@@ -132,9 +135,12 @@ class FLISM:
         default_regions: bool = True,
         device: str = "auto",
         threads: int = 1,
+        precision: str | None = AUTO,
     ) -> None:
         check_area_limits(min_area, max_area)
         device = choose_device(device)
+        if precision not in (None, *PRECISIONS):
+            raise ConfigError(f"precision={precision!r}", "there is no such one", f"give one of {PRECISIONS}")
         if isinstance(detector, str):
             detector = DetectorSpec.parse(detector, score)
         if isinstance(clip, str | tuple):
@@ -145,7 +151,7 @@ class FLISM:
         self._threads = threads
         self._splitter = SentenceSplitter()
         self._detector = detector.load(device) if isinstance(detector, DetectorSpec) else detector
-        self._clip = ClipEncoder(clip, on)
+        self._clip = ClipEncoder(clip, on, precision=precision and choose_precision(precision, on))
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Seconds spent so far, by step."""
 

@@ -83,6 +83,20 @@ def test_images_and_patches_are_those_of_the_model(encoder: ClipEncoder, model: 
     assert (encoder.patches.grid.side, encoder.patches.grid.share) == (4, 0.25)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_with_16_bits_the_embeddings_are_nearly_those_of_float32(
+    encoder: ClipEncoder, model: Path, precision: str
+) -> None:
+    half = ClipEncoder(ClipSpec.parse(str(model)), "cpu", context_length=248, precision=precision)
+    crops = [encoder.preprocess.crop(picture, (0, 0, *picture.size)) for picture in pictures()]
+    found = [(one.texts(one.tokenize(TEXTS)), np.stack(one.images(crops))) for one in (encoder, half)]
+    for exact, rounded in zip(*found, strict=True):
+        assert rounded.dtype == np.float32
+        assert 0 < np.abs(exact - rounded).max() < 0.02
+        assert (exact * rounded).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
 def test_the_device_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == choose_device("cpu") == "cpu"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import glitbuild
+from glitbuild.clip.precision import choose_precision
 from glitbuild.errors import ConfigError, GlitbuildError, ModelError
 from glitbuild.flism.flism import FLISM, CaptionedImage, _windows
 from glitbuild.shards.manifest import open_dataset
@@ -20,7 +21,7 @@ CAPTION = "A red ball lies on the left. A dog stands on the right."
 
 @pytest.fixture(scope="module")
 def flism() -> FLISM:
-    return glitbuild.FLISM(detector="demo", clip="demo", device="cpu")
+    return glitbuild.FLISM(detector="demo", clip="demo", device="cpu", precision="fp32")
 
 
 def noise(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
@@ -29,7 +30,8 @@ def noise(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
 
 
 @pytest.mark.slow
-def test_it_is_what_the_command_does(flism: FLISM, tmp_path: Path) -> None:
+def test_it_is_what_the_command_does(tmp_path: Path) -> None:
+    flism = glitbuild.FLISM(detector="demo", clip="demo")
     assert here("scenes", "--count", 3, "--out", "scenes", cwd=tmp_path).returncode == 0
     options = ["--detector", "demo", "--clip-model", "demo", "--out", "pairs"]
     assert here("match", "scenes", *options, cwd=tmp_path).returncode == 0
@@ -48,6 +50,16 @@ def test_it_is_what_the_command_does(flism: FLISM, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_it_computes_in_the_precision_that_is_asked_for() -> None:
+    found = [
+        glitbuild.FLISM("none", "demo", device="cpu", precision=precision)(noise(), CAPTION).pairs[0].similarity
+        for precision in ("fp32", None, "bf16", choose_precision("auto", "cpu"), "auto")
+    ]
+    assert found[0] == found[1] != found[2] == pytest.approx(found[0], abs=0.01)
+    assert found[3] == found[4]
+
+
+@pytest.mark.slow
 def test_a_list_gives_what_each_image_alone_gives(flism: FLISM) -> None:
     images, captions = [noise(seed=1), noise(90, 50, seed=2)], [CAPTION, "A tree."]
     together = flism(images, captions)
@@ -63,7 +75,7 @@ def test_a_list_gives_what_each_image_alone_gives(flism: FLISM) -> None:
 @pytest.mark.slow
 def test_a_model_in_memory_is_used_as_it_is(flism: FLISM) -> None:
     model = glitbuild.load_clip("demo")
-    by_model = glitbuild.FLISM("demo", model)
+    by_model = glitbuild.FLISM("demo", model, precision="fp32")
     assert by_model(noise(), CAPTION) == flism(noise(), CAPTION)
     model.train()
     with pytest.raises(ModelError, match="training mode"):
@@ -121,6 +133,8 @@ def test_what_cannot_be_matched_is_refused_by_name(flism: FLISM, tmp_path: Path)
             flism(image, caption)  # type: ignore[call-overload]
     with pytest.raises(ModelError, match=r"^clip ViT-X"):
         glitbuild.FLISM("none", ("ViT-X", "openai"))
+    with pytest.raises(ConfigError, match="precision='int4'"):
+        glitbuild.FLISM("none", "demo", precision="int4")
     with pytest.raises(ConfigError, match="min-area"):
         glitbuild.FLISM("none", "demo", min_area=0.9)
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from glitbuild.clip.load import ClipSpec
-from glitbuild.engine.cluster import THREADS_A_GPU, choose_cluster
-from glitbuild.engine.derive import Derivation, open_input_and_output
+from glitbuild.clip.precision import AUTO, choose_precision
+from glitbuild.engine.cluster import THREADS_A_GPU, Cluster, choose_cluster
+from glitbuild.engine.derive import Derivation, begun_with, open_input_and_output
 from glitbuild.engine.progress import Progress
 from glitbuild.engine.runners import running
 from glitbuild.engine.task import Result, ShardReport, ShardTask, Worker, done
@@ -16,6 +17,7 @@ from glitbuild.options import content_of
 from glitbuild.shards.manifest import require_captions
 from glitbuild.shards.output import writing
 from glitbuild.shards.sidecar import Config
+from glitbuild.shards.store import Store
 from glitbuild.stages.match.options import MatchOptions
 from glitbuild.stages.match.worker import MatchPlan, MatchWorker
 
@@ -43,14 +45,16 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
     config = _config(options, detector, clip) | manifest.of_columns
 
     with writing(out):
+        precision = _precision(options, out)
+        if precision:
+            config["precision"] = precision
         derivation = Derivation(source, manifest, out, config, options.overwrite)
         if derivation.finished:
             return derivation.finished
         if not derivation.todo:
             derivation.prepare()
             return derivation.finish(0.0)
-        cluster = choose_cluster(options.workers, options.gpus, options.ray_address, all_here=True)
-        on_gpu = cluster is not None and cluster.gpus_each > 0
+        cluster, on_gpu = _where(options)
         plan = MatchPlan(
             source=source.root if source.is_local else source.url,
             out=out.root if out.is_local else out.url,
@@ -59,11 +63,12 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
             min_area=options.min_area,
             max_area=options.max_area,
             default_regions=options.default_regions,
+            precision=precision,
             config=config,
             device="cuda" if on_gpu else "cpu",
             threads=THREADS_A_GPU if on_gpu else 1,
         )
-        log.info("match: loading the models")
+        log.info("match: loading the models%s", f"; CLIP computes in {precision}" if precision else "")
         with running(partial(build or build_match_worker, plan), cluster) as runner:
             derivation.prepare()  # only once the models are loaded, as --overwrite removes files
             workers = cluster.actors if cluster else 1
@@ -73,6 +78,25 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
                     seconds = {stage: round(spent, 3) for stage, spent in report.seconds.items()}
                     log.debug("shard %s done: %s", report.shard, seconds, extra={"seconds": seconds})
         return derivation.finish(progress.rate)
+
+
+def _where(options: MatchOptions) -> tuple[Cluster | None, bool]:
+    """Return the cluster to run on, None for this process, and whether its workers have GPUs."""
+    cluster = choose_cluster(options.workers, options.gpus, options.ray_address, all_here=True)
+    return cluster, cluster is not None and cluster.gpus_each > 0
+
+
+def _precision(options: MatchOptions, out: Store) -> str | None:
+    """Return the precision to record and to compute in; None in a dataset that was begun when none was recorded.
+
+    What was begun is continued in the same precision on any machine, as the bytes depend on it.
+    """
+    begun = None if options.overwrite else begun_with(out)
+    if options.precision == AUTO and begun is not None:
+        return begun.get("precision")
+    if options.precision != AUTO:
+        return options.precision
+    return choose_precision(AUTO, "cuda" if _where(options)[1] else "cpu")
 
 
 def build_match_worker(plan: MatchPlan) -> MatchWorker:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from glitbuild.clip.facts import FactOptions
+from glitbuild.clip.precision import AUTO, PRECISIONS
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.flism.regions import check_area_limits
@@ -68,6 +69,14 @@ class MatchOptions(FactOptions):
         metadata=about(
             "Use quadrants and centre besides detections; without, only where nothing is detected.",
             content=Content.IF_SET,
+        ),
+    )
+    precision: str = field(
+        default=AUTO,
+        metadata=about(
+            "Number format in which CLIP computes; auto is fp16 on a GPU, and on a CPU what is fastest on it.",
+            choices=PRECISIONS,
+            content=Content.DERIVED,
         ),
     )
     ray_address: str | None = field(default=None, metadata=RAY_ADDRESS)

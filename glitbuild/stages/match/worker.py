@@ -31,6 +31,7 @@ class MatchPlan:
         device: ``cpu`` or ``cuda``.
         threads: number of threads that decode and crop while the models run.
         default_regions: whether quadrants and centre are candidates besides detections.
+        precision: in which CLIP computes; None for the device's default.
     """
 
     source: str
@@ -43,6 +44,7 @@ class MatchPlan:
     device: str = "cpu"
     threads: int = 1
     default_regions: bool = True
+    precision: str | None = None
 
 
 class MatchWorker:
@@ -69,6 +71,7 @@ class MatchWorker:
             default_regions=plan.default_regions,
             device=plan.device,
             threads=plan.threads,
+            precision=plan.precision,
         )
 
     def run(self, task: ShardTask) -> ShardReport:

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.precision import AUTO, BF16, FP32
+from glitbuild.clip.precision import computing as computing_in
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.text import clips_own
@@ -312,12 +314,11 @@ def compile_layers(model: Any) -> None:
             block.compile()
 
 
-def computing(device: str, precision: str = "auto") -> AbstractContextManager[Any]:
+def computing(device: str, precision: str = AUTO) -> AbstractContextManager[Any]:
     """Return the context in which the model computes: autocast to bfloat16, unless it computes in float32."""
-    kind = torch.device(device).type
-    if precision == "fp32" or (precision == "auto" and kind == "cpu"):
-        return nullcontext()
-    return torch.autocast(kind, dtype=torch.bfloat16)
+    if precision == AUTO:
+        precision = FP32 if torch.device(device).type == "cpu" else BF16
+    return computing_in(device, precision)
 
 
 def freeze_unreached(model: torch.nn.Module, loss: Tensor, options: TrainOptions) -> None:

@@ -13,8 +13,10 @@ from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.validate import validate
 from glitbuild.stages.ingest.command import run_ingest
 from glitbuild.stages.ingest.options import IngestOptions
+from glitbuild.stages.match import command
 from glitbuild.stages.match.command import run_match
 from glitbuild.stages.match.options import MatchOptions
+from glitbuild.stages.match.worker import MatchPlan
 from tests.engine.workers import CentreWorker
 from tests.factories import jpeg
 from tests.run import tree
@@ -94,6 +96,41 @@ def test_other_options_are_refused_by_name(options: MatchOptions, change: dict[s
     with pytest.raises(OptionsChangedError, match=named):
         match(options, **change)
     assert not match(options, overwrite=True, **change).done_before
+
+
+def begin(options: MatchOptions, precision: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Match where ``auto`` finds ``precision``, or as a version did that recorded none."""
+    monkeypatch.setattr(command, "choose_precision", lambda precision_, device: precision)
+    match(options)
+    Path(options.out, "manifest.json").unlink()
+    next(Path(options.out, "shards").glob("*.json")).unlink()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32", None])
+def test_what_was_begun_is_continued_in_its_precision_on_any_machine(
+    options: MatchOptions, precision: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(options, precision, monkeypatch)
+    monkeypatch.setattr(command, "choose_precision", lambda precision_, device: "fp16")
+    plans = []
+
+    def build(plan: MatchPlan) -> CentreWorker:
+        plans.append(plan)
+        return CentreWorker(plan)
+
+    assert run_match(options, build=build).manifest.config.get("precision") == precision
+    assert [plan.precision for plan in plans] == [precision]
+    assert run_match(options, build=build).done_before
+    assert match(options, overwrite=True).manifest.config["precision"] == "fp16"
+
+
+def test_another_precision_than_begun_is_refused_by_name(
+    options: MatchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(options, "bf16", monkeypatch)
+    with pytest.raises(OptionsChangedError, match="precision was 'bf16' and is now 'fp32'"):
+        match(options, precision="fp32")
+    assert match(options, precision="bf16").manifest.config["precision"] == "bf16"
 
 
 def other_photos(tmp_path: Path) -> Path:
