@@ -45,6 +45,7 @@ class Trainer:
         hard: whether scenes also provide images without a text; see ``PairMaker``.
         crops: whether scenes provide crops; see ``PairMaker``.
         device: torch device.
+        bf16: whether the towers compute in bfloat16, by autocast.
 
     Attributes:
         model: open_clip model being trained.
@@ -52,9 +53,16 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Any, steps: int, lr: float, hard: bool = False, crops: bool = True, device: str = "cpu"
+        self,
+        model: Any,
+        steps: int,
+        lr: float,
+        hard: bool = False,
+        crops: bool = True,
+        device: str = "cpu",
+        bf16: bool = False,
     ) -> None:
-        self.model, self._device = model.to(device), device
+        self.model, self._device, self._bf16 = model.to(device), device, bf16
         self._text = TextEncoder(self.model, clip_tokenizer(NAME))
         self._preprocess = Preprocess.of(self.model)
         self.pairs = PairMaker(self._preprocess, hard, crops)
@@ -73,12 +81,13 @@ class Trainer:
         texted = torch.tensor([place for place, (_, text) in enumerate(pairs) if text], device=device)
         tokens = self._text.tokenize([text for _, text in pairs if text])
         self.seen[torch.tensor([token for text in tokens for token in text.ids])] = True
-        images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], device))
         # Each part is padded to its own longest text.
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         parts = [order[i : i + TEXT_BATCH] for i in range(0, len(order), TEXT_BATCH)]
-        sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], device) for part in parts])
-        texts = sorted_texts[torch.tensor(order, device=device).argsort()]
+        with torch.autocast(torch.device(device).type, torch.bfloat16, self._bf16):
+            images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], device))
+            sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], device) for part in parts])
+        images, texts = images.float(), sorted_texts.float()[torch.tensor(order, device=device).argsort()]
         logits = self.model.logit_scale.exp() * normalize(texts, dim=-1) @ normalize(images, dim=-1).T
         own = torch.arange(len(texted), device=device)
         loss = cross_entropy(logits, texted) / 2 + cross_entropy(logits.T[texted], own) / 2
@@ -115,6 +124,7 @@ def new_model(folder: Path) -> Any:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=0, help="Number of torch threads; 0 for torch's default.")
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
+@click.option("--bf16", is_flag=True, help="Compute in bfloat16, by autocast.")
 @click.option("--processes", default=1, show_default=True, help="Number of processes that draw scenes.")
 @click.option("--hard", is_flag=True, help="Continue from the stored model, with easily confused images.")
 @click.option(
@@ -130,6 +140,7 @@ def main(
     seed: int,
     threads: int,
     device: str,
+    bf16: bool,
     processes: int,
     hard: bool,
     whole_scenes: Path | None,
@@ -147,7 +158,7 @@ def main(
     folder = whole_scenes or Path(out)
     torch.manual_seed(seed)
     model = load_demo_clip("cpu", folder) if hard else new_model(folder)
-    trainer = Trainer(model, steps, lr, hard, not whole_scenes, device)
+    trainer = Trainer(model, steps, lr, hard, not whole_scenes, device, bf16)
     phases: list[dict[str, float]] = []
     if hard:
         trainer.seen[load_file(folder / WEIGHTS)[ROWS].long()] = True
