@@ -1,5 +1,19 @@
 """Errors that a user can act on: each says what failed, why, and what to do about it."""
 
+import re
+
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that control a terminal, or the direction or the breaks of its lines; but for tab and line feed."""
+
+
+def visible(text: str) -> str:
+    """Return a text that a terminal shows as it is: control characters are written as in Python's string literals.
+
+    Names, captions, labels and messages of servers come from strangers. Unchanged, they could clear the screen, set
+    the window's title, or show something else than what they say.
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 class GlitbuildError(Exception):
     """Something failed for a reason the user can act on; the command line prints it as one line.

@@ -7,7 +7,7 @@ import click
 
 from glitbuild.engine.cluster import check_workers, choose_cluster
 from glitbuild.engine.progress import Progress
-from glitbuild.errors import ConfigError, DatasetError
+from glitbuild.errors import ConfigError, DatasetError, visible
 from glitbuild.options import RAY_ADDRESS, Options, about
 from glitbuild.shards.manifest import Manifest, open_dataset
 from glitbuild.shards.stats import Stats, collect
@@ -124,7 +124,7 @@ def run_validate(options: ValidateOptions, plain: bool = False) -> Manifest:
     with Progress("validate", manifest.totals["samples"], plain) as progress:
         for problem in validate(store, manifest, progress.advance, cluster):
             count += 1
-            click.echo(problem)
+            click.echo(visible(problem))
     if count:
         fix = "remove the sidecars of these shards and run the stage again to remake them"
         raise DatasetError(options.dir, f"{count} problems", fix)

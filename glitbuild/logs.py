@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glitbuild import json_lines
+from glitbuild.errors import visible
 
 FLUSH_SECONDS = 5.0
 
@@ -37,7 +38,7 @@ def tell_error(line: str) -> None:
     if _as_json:
         _handler(as_json=True).handle(_record(line))
     elif sys.stderr is not None:
-        print(line, file=sys.stderr, flush=True)
+        print(visible(line), file=sys.stderr, flush=True)
 
 
 def start_logging(as_json: bool, verbose: bool) -> None:
@@ -59,8 +60,15 @@ def _handler(as_json: bool) -> logging.Handler:
         fields = "%(asctime)s %(levelname)s %(name)s %(message)s"
         handler.setFormatter(JsonFormatter(fields, rename_fields={"asctime": "time", "levelname": "level"}))
     else:
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Plain("%(message)s"))
     return handler
+
+
+class _Plain(logging.Formatter):
+    """Formats log records as lines that control no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def _record(line: str) -> logging.LogRecord:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glitbuild.errors import visible
 from glitbuild.shards.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -165,14 +166,16 @@ def print_stats(manifest: Manifest, stats: dict[str, Any]) -> None:
     numbers = Table("kept column", "count", "mean", "min", "max")
     for name, of in columns.items():
         if "mean" in of:
-            numbers.add_row(name, f"{of['count']:,}", *(f"{of[key]:,.6g}" for key in ("mean", "min", "max")))
+            numbers.add_row(
+                visible(name), f"{of['count']:,}", *(f"{of[key]:,.6g}" for key in ("mean", "min", "max"))
+            )
     if numbers.rows:
         console.print(numbers)
     for name, of in columns.items():
         if "mean" not in of:
             different = f"{of['different']:,}" if of["values"] else f"at least {of['different']:,}"
             what = "value" if different == "1" else "values"
-            console.print(_counts(f"{name}: {different} {what}", "samples", of["values"]))
+            console.print(_counts(visible(f"{name}: {different} {what}"), "samples", of["values"]))
 
 
 def _counts(title: str, what: str, counts: dict[str, int]) -> Any:
@@ -180,7 +183,7 @@ def _counts(title: str, what: str, counts: dict[str, int]) -> Any:
 
     table = Table(title, what)
     for key, number in list(counts.items())[:20]:
-        table.add_row(key or "(nothing)", f"{number:,}")
+        table.add_row(visible(key) or "(nothing)", f"{number:,}")
     return table
 
 

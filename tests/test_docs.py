@@ -1,5 +1,6 @@
 """Every command in the README and in docs/ is run, in a folder that has the inputs they name."""
 
+import ast
 import io
 import json
 import re
@@ -247,6 +248,41 @@ def test_the_readme_lists_every_command_and_every_link_is_there() -> None:
     for page in PAGES:
         for link in re.findall(r"\]\(([^)#:]+?)(?:#[\w-]+)?\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def literals(folder: Path) -> set[str]:
+    """Return the strings in the code of a folder, with … for the values of f-strings."""
+    found = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                found.add(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+    return found
+
+
+def test_the_messages_that_are_explained_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    explained = re.findall(r"^\| `(.+?)` \| [^|]+ \| [^|]+ \|$", page, flags=re.M)
+    assert len(explained) == page.count("\n| `") > 25
+    known = literals(ROOT / "glitbuild")
+    assert [message for message in explained if not any(message in literal for literal in known)] == []
+
+
+def test_every_line_of_the_threat_model_has_a_test_that_is_there() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    rows = [
+        row for row in re.findall(r"^\| (?!---)(.+) \|$", page, flags=re.M) if "what happens | shown by" not in row
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row.rsplit(" | ", 1)[1])
+        assert tests, row
+        for path, name in tests:
+            assert re.search(rf"def {name}\(", (ROOT / path).read_text()), f"{path} has no {name}"
 
 
 def test_the_recipe_of_the_page_is_the_recipe() -> None:

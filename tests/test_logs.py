@@ -1,6 +1,7 @@
 """Under --log-json every line on standard error is a JSON object, whoever wrote it."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from glitbuild.errors import visible
+from glitbuild.logs import start_logging
+from tests.factories import jpeg
 from tests.run import GLITBUILD, here
 
 BEGIN = """
@@ -120,3 +124,40 @@ def test_it_ends_with_the_command_that_was_killed(tmp_path: Path) -> None:
     process.wait()
     assert os.read(ours, 4096) == b""  # nobody holds the other end any more
     os.close(ours)
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj"
+SHOWN = r"\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj"
+
+
+def test_a_strangers_text_controls_no_terminal(tmp_path: Path) -> None:
+    row = {"image": "a.jpg", "caption": "A photo.", "tag": HOSTILE}
+    (tmp_path / "a.jpg").write_bytes(jpeg(64, 48))
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    runs = [
+        here("ingest", f"none{HOSTILE}", "--out", "out", cwd=tmp_path),
+        here("ingest", "rows.jsonl", "--keep-columns", "tag", "--out", "out", cwd=tmp_path),
+        here("stats", "out", cwd=tmp_path),
+    ]
+    assert [run.returncode for run in runs] == [2, 0, 0]
+    assert SHOWN in runs[0].stderr and SHOWN[:12] in runs[2].stdout
+    unseen = {letter for letter in HOSTILE if not letter.isprintable()}
+    assert len(unseen) == 4
+    assert not unseen & set("".join(run.stdout + run.stderr for run in runs))
+
+
+def test_log_lines_control_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("glitbuild")
+    before = log.handlers, log.propagate, log.level
+    try:
+        start_logging(as_json=False, verbose=False)
+        log.warning("row %s\nsecond line", HOSTILE)
+    finally:
+        log.handlers, log.propagate = before[:2]
+        log.setLevel(before[2])
+    assert capsys.readouterr().err == f"row {SHOWN}\nsecond line\n"
+
+
+def test_text_of_any_language_is_left_as_it_is() -> None:
+    for text in ("Grüße, 你好。", "שלום", "a\tb\nc", "👩\u200d🚀", "a\xa0b\u3000c"):
+        assert visible(text) == text

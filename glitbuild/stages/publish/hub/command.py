@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import click
 
-from glitbuild.errors import ConfigError, GlitbuildError
+from glitbuild.errors import ConfigError, GlitbuildError, visible
 from glitbuild.options import Options, about
 from glitbuild.stages.publish.hub.failures import client_through_our_log, explained, without_secrets
 from glitbuild.stages.publish.hub.remote import CARD, COMMIT_BYTES, Contents, Entry, Remote, chunks
@@ -163,7 +163,7 @@ def print_plan(contents: Contents, options: PushOptions) -> None:
     click.echo(f"{what}, in at most {commits:,} commits; nothing was sent")
     card = next(entry for entry in entries if entry.name == CARD)
     text = card.data if card.data is not None else contents.store.read(CARD)
-    click.echo(f"\n{CARD}:\n\n{text.decode()}")
+    click.echo(visible(f"\n{CARD}:\n\n{text.decode()}"))
 
 
 def print_pushed(pushed: Pushed) -> None:

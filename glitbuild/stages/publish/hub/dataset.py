@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
@@ -41,7 +42,9 @@ def _value(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|")
+    """Return a text as a cell that shows it as it is: no markup, links or images of a stranger's name."""
+    line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\|\[\]`*]", r"\\\g<0>", line)
 
 
 MADE_BY = {

@@ -1,5 +1,6 @@
 """The card of a dataset: ``datasets`` reads its front matter, and its figures are the manifest's."""
 
+import html
 import io
 import json
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 import datasets
 import pytest
 from huggingface_hub import DatasetCard
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from glitbuild.shards.manifest import open_dataset
@@ -97,6 +99,21 @@ def test_origin_and_split_come_from_an_input_to_the_card(tmp_path: Path) -> None
     assert f"| coco | {CORPORA['coco'].license} | 15 |" in card.text
     make_dataset(tmp_path / "silent", 1)
     assert "What the pictures came from" not in snapshot(tmp_path / "silent", tmp_path / "card").text
+
+
+def test_what_strangers_wrote_is_text_in_the_card(tmp_path: Path) -> None:
+    hostile = (
+        "x | [a](http://evil.test) ![i](http://evil.test/i) <img src=x> `c` {{ 7 * 7 }}\n---\nlicense: mit\n---"
+    )
+    make_dataset(tmp_path / "plain", 1, licence="birds only")
+    make_dataset(tmp_path / "source", 1, licence=hostile)
+    plain, card = (snapshot(tmp_path / name, tmp_path / f"{name}-card") for name in ("plain", "source"))
+    assert {**card.data.to_dict(), "license_name": ""} == {**plain.data.to_dict(), "license_name": ""}
+    markdown = MarkdownIt("commonmark").enable("table")
+    pages = [markdown.render(each.text) for each in (plain, card)]
+    for markup in ("<tr>", "<td>", "<a ", "<img ", "<code>", "<h2>", "<hr"):
+        assert pages[0].count(markup) == pages[1].count(markup), markup
+    assert html.escape(" ".join(hostile.split())) in pages[1]
 
 
 def test_before_matching_there_are_no_pairs(tmp_path: Path) -> None:
