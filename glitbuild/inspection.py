@@ -124,7 +124,7 @@ def run_validate(options: ValidateOptions, plain: bool = False) -> Manifest:
     with Progress("validate", manifest.totals["samples"], plain) as progress:
         for problem in validate(store, manifest, progress.advance, cluster):
             count += 1
-            click.echo(visible(problem))
+            click.echo(visible(str(problem)))
     if count:
         fix = "remove the sidecars of these shards and run the stage again to remake them"
         raise DatasetError(options.dir, f"{count} problems", fix)

@@ -197,6 +197,7 @@ class Options:
             return None
         if not each.several:
             return self._one(each, value, value)
+        given = value
         if isinstance(value, str | os.PathLike):
             value = str(value).split(",") if each.option.commas and value else [value] if value else []
             value = [_number(part) for part in value] if each.type is not str else value
@@ -204,7 +205,7 @@ class Options:
             value = [value]
         elif not isinstance(value, Iterable):
             raise ConfigError(self.written(each.name, value), "not a list", "give a list")
-        parts = tuple(self._one(each, part, value) for part in value)
+        parts = tuple(self._one(each, part, given) for part in value)
         if each.option.count not in (0, len(parts)):
             what = self.written(each.name, list(parts))
             raise ConfigError(what, f"not {each.option.count} values", f"give {each.option.count}")

@@ -7,6 +7,8 @@ from glitbuild.errors import ConfigError
 from glitbuild.options import OVERWRITE, Options, about
 from glitbuild.stages.evaluate.options import BATCH_SIZE, DEVICE
 
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class BlendOptions(Options):
@@ -28,9 +30,11 @@ class BlendOptions(Options):
         default=(),
         metadata=about("Data on which it should lose nothing: the same, or a benchmark. Repeat it for more."),
     )
-    alphas: str = field(
-        default="0,0.25,0.5,0.75,1",
-        metadata=about("Alphas to evaluate, separated by commas."),
+    alphas: Sequence[float] = field(
+        default=(),
+        metadata=about(
+            "Alphas to evaluate, separated by commas.", absent="0,0.25,0.5,0.75,1", least=0, most=1, commas=True
+        ),
     )
     alpha: float | None = field(
         default=None,
@@ -52,23 +56,10 @@ class BlendOptions(Options):
         if self.alpha is None and not (self.gain and self.retain):
             fix = "give data for both, or --alpha"
             raise ConfigError("--gain and --retain", "without both, no alpha can be chosen", fix)
-        self.points()
 
     def points(self) -> tuple[float, ...]:
-        """Return the alphas to evaluate, in ascending order; with 0, the base, and the chosen one.
-
-        Raises:
-            ConfigError: one is not a number from 0 to 1.
-        """
+        """Return the alphas to evaluate, in ascending order; with 0, the base, and the chosen one."""
         if not (self.gain or self.retain):
             return ()
-        found = {0.0} if self.alpha is None else {0.0, self.alpha}
-        for text in self.alphas.split(","):
-            try:
-                value = float(text)
-            except ValueError:
-                value = -1.0
-            if not 0 <= value <= 1:
-                raise ConfigError(f"--alphas {self.alphas}", f"{text!r} is not a number from 0 to 1", "change it")
-            found.add(value)
-        return tuple(sorted(found))
+        chosen = () if self.alpha is None else (self.alpha,)
+        return tuple(sorted({0.0, *chosen, *(self.alphas or ALPHAS)}))

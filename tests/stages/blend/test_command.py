@@ -101,7 +101,7 @@ def test_an_interrupted_command_goes_on_where_it_was(
         str(tmp_path / "out"),
         gain=[str(world / "scenes")],
         retain=[str(world / "benchmarks" / "sugarcrepe")],
-        alphas="0.5",
+        alphas=[0.5],
     )
     monkeypatch.setattr(command, "run_eval", stops)
     with pytest.raises(KeyboardInterrupt):
@@ -125,7 +125,8 @@ def _fields(options: BlendOptions) -> dict[str, object]:
         (["--gain", "{world}/scenes"], "no alpha can be chosen"),
         (["--alpha", "1.5"], "--alpha 1.5"),
         (["--gain", "{world}/scenes", "--retain", "{world}/scenes"], "given twice"),
-        (["--gain", "{world}/scenes", "--alpha", "1", "--alphas", "0,x"], "'x' is not a number"),
+        (["--gain", "{world}/scenes", "--alpha", "1", "--alphas", "0,x"], "--alphas 0,x"),
+        (["--gain", "{world}/scenes", "--alpha", "1", "--alphas", "0,1.5"], "--alphas 0,1.5"),
         (["--gain", "nowhere", "--alpha", "1"], "no such dataset"),
         (["--alpha", "1", "--out", "{world}/run"], "contains the model run"),
         (["--alpha", "1", "--out", "{world}/scenes"], "blend doesn't write"),
