@@ -69,7 +69,11 @@ def check_workers(workers: int | None, gpus: int | None, ray_address: str | None
 
 
 def choose_cluster(
-    workers: int | None, gpus: int | None = None, ray_address: str | None = None, all_here: bool = False
+    workers: int | None,
+    gpus: int | None = None,
+    ray_address: str | None = None,
+    all_here: bool = False,
+    tasks: int | None = None,
 ) -> Cluster | None:
     """Return the cluster to run on; None for this process, without Ray.
 
@@ -79,6 +83,8 @@ def choose_cluster(
         ray_address: address of the cluster to join; None for this machine.
         all_here: whether to use, if no number is given, all GPUs of this machine or else its CPUs instead of only
             this process.
+        tasks: number of tasks, if it is known: more CPUs than that are not used by default, and for a single task
+            no Ray is started.
 
     Raises:
         ConfigError: see ``check_workers``; or this machine has fewer GPUs than requested.
@@ -93,6 +99,8 @@ def choose_cluster(
         if gpus or here:
             return Cluster(gpus or here, gpus_each=1, address=ray_address)
         workers = min(usable_cpus(), MAX_DEFAULT_WORKERS)
+        if tasks is not None and tasks <= workers:
+            workers = tasks if tasks > 1 else 0
     return Cluster(workers, address=ray_address) if workers else None
 
 

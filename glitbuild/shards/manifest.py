@@ -158,6 +158,11 @@ def open_dataset(url: str) -> tuple[Store, Manifest]:
     return store, manifest
 
 
+def manifest_sha256(store: Store) -> str:
+    """Return the SHA-256 of a finished dataset's manifest, in hex."""
+    return hashlib.sha256(store.read(MANIFEST)).hexdigest()
+
+
 def identity(manifest: Manifest) -> str:
     """Return the SHA-256 over the checksums of a dataset's shards, which stands for all its samples."""
     return hashlib.sha256("".join(entry.sha256 for entry in manifest.shards).encode()).hexdigest()

@@ -1,6 +1,5 @@
 """The ``eval`` command: metrics of a model on a dataset."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,8 @@ from glitbuild.engine.progress import Progress
 from glitbuild.engine.runners import FIX, ReadTask, in_order, running
 from glitbuild.engine.task import Runner, done, usable_cpus, versions_of
 from glitbuild.options import EVAL
-from glitbuild.shards.layout import MANIFEST, truth_path
-from glitbuild.shards.manifest import Manifest, ShardEntry, open_dataset, require_captions
+from glitbuild.shards.layout import truth_path
+from glitbuild.shards.manifest import Manifest, ShardEntry, manifest_sha256, open_dataset, require_captions
 from glitbuild.shards.output import check_writable, refuse_overlap
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
@@ -97,7 +96,7 @@ def run_eval(options: EvalOptions, plain: bool = False) -> Report:
         reading={name: value for name, value in spec.changes.items() if name != CONTEXT_LENGTH},
         context_length=embedded.context_length,
         dataset=store.name,
-        manifest=f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}",
+        manifest=f"sha256:{manifest_sha256(store)}",
         samples=len(embedded.captions),
         images=len(embedded.images),
         truncated=embedded.truncated,

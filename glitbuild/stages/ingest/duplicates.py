@@ -15,8 +15,8 @@ from glitbuild.engine.task import ShardTask
 from glitbuild.errors import DatasetError
 from glitbuild.images.stored import open_rgb
 from glitbuild.records import Rejected, Sample, SkipReason
-from glitbuild.shards.layout import MANIFEST, sidecar_path
-from glitbuild.shards.manifest import Manifest, open_dataset
+from glitbuild.shards.layout import sidecar_path
+from glitbuild.shards.manifest import Manifest, manifest_sha256, open_dataset
 from glitbuild.shards.reader import read_shard, read_skipped
 from glitbuild.shards.sidecar import Sidecar
 from glitbuild.shards.store import Store
@@ -262,7 +262,7 @@ class Excluded:
     @property
     def identity(self) -> dict[str, str]:
         """What the configuration says of it: its name, and its manifest's SHA-256, which stands for its shards'."""
-        return {"dataset": self.name, "sha256": hashlib.sha256(self.store.read(MANIFEST)).hexdigest()}
+        return {"dataset": self.name, "sha256": manifest_sha256(self.store)}
 
     def tasks(self) -> Iterator[ShardTask]:
         """Yield its shards, for ``HashWorker``."""

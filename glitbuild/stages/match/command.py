@@ -54,7 +54,7 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         if not derivation.todo:
             derivation.prepare()
             return derivation.finish(0.0)
-        cluster, on_gpu = _where(options)
+        cluster, on_gpu = _where(options, len(derivation.todo))
         plan = MatchPlan(
             source=source.root if source.is_local else source.url,
             out=out.root if out.is_local else out.url,
@@ -80,9 +80,9 @@ def run_match(options: MatchOptions, plain: bool = False, build: BuildMatchWorke
         return derivation.finish(progress.rate)
 
 
-def _where(options: MatchOptions) -> tuple[Cluster | None, bool]:
+def _where(options: MatchOptions, tasks: int | None = None) -> tuple[Cluster | None, bool]:
     """Return the cluster to run on, None for this process, and whether its workers have GPUs."""
-    cluster = choose_cluster(options.workers, options.gpus, options.ray_address, all_here=True)
+    cluster = choose_cluster(options.workers, options.gpus, options.ray_address, all_here=True, tasks=tasks)
     return cluster, cluster is not None and cluster.gpus_each > 0
 
 

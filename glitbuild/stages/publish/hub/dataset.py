@@ -1,6 +1,5 @@
 """Contents of a dataset's repository on the Hub: its files, its card, and an image of samples."""
 
-import hashlib
 import json
 import logging
 import re
@@ -11,7 +10,7 @@ from typing import Any
 from glitbuild.engine.progress import Progress
 from glitbuild.errors import ConfigError, DatasetError
 from glitbuild.shards.layout import FIRST_SIZES, MANIFEST, SIZES, sidecar_path, sizes_path, tar_path
-from glitbuild.shards.manifest import Manifest, open_dataset, sizes_json
+from glitbuild.shards.manifest import Manifest, manifest_sha256, open_dataset, sizes_json
 from glitbuild.shards.reader import VALIDATE, check_files, read_shard
 from glitbuild.shards.sidecar import finished_sidecars
 from glitbuild.shards.store import Store, StoredFile
@@ -319,7 +318,7 @@ def _quality(path: str, store: Store) -> str:
         ConfigError: the report is of another dataset, or of other suites.
     """
     report, _ = read_report(path)
-    if report["dataset"]["manifest"] != f"sha256:{hashlib.sha256(store.read(MANIFEST)).hexdigest()}":
+    if report["dataset"]["manifest"] != f"sha256:{manifest_sha256(store)}":
         fix = f"evaluate this one: glitbuild eval MODEL {store.url} --suite {ALIGNMENT} --out {path}"
         raise ConfigError(f"--eval {path}", "it is about another dataset, or another version of it", fix)
     if ALIGNMENT not in report["suites"]:
