@@ -136,6 +136,7 @@ def train(given: argparse.Namespace, name: str, seed: int) -> Path:
         batch_size=given.batch_size,
         lr=given.lr,
         seed=seed,
+        precision=given.precision,
         loader_workers=2,
         save_every=100,
         **arm.options,
@@ -229,6 +230,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--precision", default="auto", help="of the training; bf16 is faster on some CPUs")
     parser.add_argument("--min-objects", type=int, default=6)
     parser.add_argument("--contrast", type=float, default=0.5)
     parser.add_argument("--late", type=float, default=0.8)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 IMAGE_BATCH, TEXT_BATCH = 128, 256
 
+PADDING = 1.25
+"""Most tokens of a text in a batch, as a multiple of those of the shortest text."""
+
 
 class Seen(NamedTuple):
     """Embeddings of an image: of the whole image, D floats, and of its patches, N x D, row by row."""
@@ -109,9 +112,10 @@ class ClipEncoder:
 
     def texts(self, tokens: Sequence[Tokens]) -> NDArray[np.float32]:
         """Return the embeddings of texts, M x D, in the given order."""
-        # Texts of similar length share a batch, because a batch is padded to its longest text.
         order = sorted(range(len(tokens)), key=lambda index: (len(tokens[index].ids), index))
-        found = in_batches(self._encode_texts, [tokens[index] for index in order], self._text_batch)
+        found = []
+        for alike in of_similar_length([tokens[index] for index in order]):
+            found += in_batches(self._encode_texts, alike, self._text_batch)
         embeddings = np.empty((len(tokens), len(found[0]) if found else 0), dtype=np.float32)
         if found:
             embeddings[order] = np.stack(found)
@@ -150,6 +154,22 @@ class ClipEncoder:
             raise ModelError(THE_MODEL, "it is in training mode", "call its eval() first")
         with torch.inference_mode(), computing(self._device, self._precision):
             yield
+
+
+def of_similar_length(tokens: Sequence[Tokens]) -> Iterator[Sequence[Tokens]]:
+    """Split texts into groups whose padding costs little, as a batch is padded to its longest text.
+
+    Args:
+        tokens: texts with ascending numbers of tokens.
+
+    Yields:
+        Groups in which the longest text has at most a quarter more tokens than the shortest.
+    """
+    start = 0
+    for end in range(1, len(tokens) + 1):
+        if end == len(tokens) or len(tokens[end].ids) > PADDING * len(tokens[start].ids):
+            yield tokens[start:end]
+            start = end
 
 
 def choose_device(device: str) -> str:

@@ -1,16 +1,20 @@
 """The embeddings are open_clip's own."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch.nn.functional import normalize
 
-from glitbuild.clip.encoder import ClipEncoder, choose_device
+from glitbuild.clip.encoder import ClipEncoder, choose_device, of_similar_length
 from glitbuild.clip.load import ClipSpec
+from glitbuild.clip.text import Tokens
 from glitbuild.errors import ConfigError
 from tests.stages.evaluate.models import save_small_clip
 
@@ -95,6 +99,16 @@ def test_with_16_bits_the_embeddings_are_nearly_those_of_float32(
         assert rounded.dtype == np.float32
         assert 0 < np.abs(exact - rounded).max() < 0.02
         assert (exact * rounded).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
+@given(st.lists(st.integers(2, 248), max_size=60))
+def test_padding_adds_at_most_a_quarter(lengths: list[int]) -> None:
+    tokens = [Tokens(tuple(range(length)), False) for length in sorted(lengths)]
+    groups = list(of_similar_length(tokens))
+    assert [one for group in groups for one in group] == tokens
+    assert all(len(group[-1].ids) <= 1.25 * len(group[0].ids) for group in groups)
+    firsts = [len(group[0].ids) for group in groups]
+    assert all(later > 1.25 * first for first, later in pairwise(firsts))  # as few groups as that allows
 
 
 def test_the_device_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
