@@ -6,13 +6,11 @@ Four ways to do the same work take turns, each in as many rounds; the results ar
 
 * ``glitbuild.FLISM``, as the worker of ``match`` calls it;
 * a user's loop: ultralytics' ``predict`` on an image, its crops through open_clip's transform as one batch, its
-  sentences as one batch of 77 tokens, autocast on a GPU; with the number of threads that is fastest for it;
+  sentences as one batch of 77 tokens; with the number of threads, and with or without autocast, as is fastest;
 * bare forwards of the same numbers of crops, sentences (of 77 tokens) and letterboxed images, in batches of 64, 64
-  and 16, from noise that is already on the device: what no loop around these models can be faster than, unless it
-  omits work;
-* the roof: the time in which the measured rate of a large matrix product would do the operations of those forwards.
-
-On a CPU, the last three compute in float32, as a user's loop does there.
+  and 16, from noise that is already on the device, with or without autocast, as is faster;
+* the roof: the time in which a large matrix product, at its measured rate in the precision of ``match``, would do
+  the operations of those forwards.
 
 Photographs and detector are those of the assets; CLIP's weights are random, as its speed doesn't depend on them.
 """
@@ -28,7 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import open_clip
 import torch
@@ -38,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glitbuild.clip.facts import Facts
 from glitbuild.clip.load import ClipSpec
-from glitbuild.clip.precision import PRECISIONS, choose_precision
+from glitbuild.clip.precision import PRECISIONS, choose_precision, computing
 from glitbuild.engine.task import usable_cpus
 from glitbuild.flism.detectors.base import Detection
 from glitbuild.flism.detectors.registry import DetectorSpec
@@ -47,6 +45,8 @@ from glitbuild.flism.regions import candidate_regions, pixels
 from glitbuild.flism.sentences import SentenceSplitter
 from glitbuild.images.stored import open_rgb, store_image
 from glitbuild.records import Matched
+
+Key = TypeVar("Key", str, tuple[str, int])
 
 TOKENS = 77
 CROPS, TEXTS, IMAGES = 64, 64, 16
@@ -91,10 +91,10 @@ def load_samples(assets: Path, count: int) -> list[Sample]:
 class UserLoop:
     """What a user of ultralytics and open_clip would write, image by image."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, precision: str) -> None:
         from ultralytics import YOLO
 
-        self._device, self._score = models.device, models.detector.score
+        self._device, self._score, self._precision = models.device, models.detector.score, precision
         self._detector = YOLO(models.detector.spec)
         self._model = models.clip.load(models.device)
         self._transform = image_transform_v2(PreprocessCfg(**self._model.visual.preprocess_cfg), is_train=False)
@@ -116,7 +116,7 @@ class UserLoop:
             regions = candidate_regions(found, image.width, image.height)
             crops = [self._transform(image.crop(pixels(each.box, image.width, image.height))) for each in regions]
             sentences = [sample.caption[start:end] for start, end in self._split([sample.caption])[0]]
-            with torch.inference_mode(), half(self._device):
+            with torch.inference_mode(), computing(self._device, self._precision):
                 embedded = self._model.encode_image(torch.stack(crops).to(self._device), normalize=True)
                 texts = self._model.encode_text(self._tokenizer(sentences).to(self._device), normalize=True)
                 (texts @ embedded.T).argmax(dim=1).tolist()
@@ -134,8 +134,8 @@ class Work:
 class BareForwards:
     """The three models on batches of noise."""
 
-    def __init__(self, models: Models, work: Work) -> None:
-        self._device = models.device
+    def __init__(self, models: Models, work: Work, precision: str) -> None:
+        self._device, self._precision = models.device, precision
         model: Any = models.clip.load(models.device)
         detector = models.detector.load(models.device)._model.model.to(models.device).eval()  # type: ignore[attr-defined]
         side = model.visual.preprocess_cfg["size"]
@@ -150,7 +150,7 @@ class BareForwards:
 
     def __call__(self) -> None:
         """Run them as often as the work needs."""
-        with torch.inference_mode(), half(self._device):
+        with torch.inference_mode(), computing(self._device, self._precision):
             for count, size, forward, batch in self._parts:
                 for start in range(0, count, size):
                     forward(batch[: min(size, count - start)])
@@ -163,20 +163,16 @@ class BareForwards:
         return int(counter.get_total_flops())
 
 
-def half(device: str) -> Any:
-    """Return the context in which a user computes: in half precision on a GPU."""
-    return torch.autocast("cuda", torch.float16, enabled=device != "cpu")
-
-
 def synchronize(device: str) -> None:
     """Wait until the device has finished."""
     if device != "cpu":
         torch.cuda.synchronize()
 
 
-def roof(device: str) -> float:
-    """Return the rate of a large matrix product, in the models' precision, in operations per second."""
-    side, dtype = (2048, torch.float32) if device == "cpu" else (8192, torch.float16)
+def roof(device: str, precision: str) -> float:
+    """Return the rate of a large matrix product in operations per second."""
+    side = 2048 if device == "cpu" else 8192
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
 
     def product() -> None:
@@ -185,6 +181,15 @@ def roof(device: str) -> float:
 
     product()
     return float(2 * side**3 / min(timed(product) for _ in range(10)))
+
+
+def fastest(ways: dict[Key, tuple[int, Callable[[], Any]]]) -> Key:
+    """Return the key of the fastest of ways to work, each with a number of threads."""
+    seconds = {}
+    for key, (threads, way) in ways.items():
+        torch.set_num_threads(threads)
+        seconds[key] = timed(way)
+    return min(seconds, key=seconds.__getitem__)
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -218,30 +223,35 @@ def main() -> None:
         flism = FLISM(
             models.detector, models.clip, device=options.device, threads=options.threads, precision=precision
         )
-        loop, jobs = UserLoop(models), [sample.job() for sample in samples]
+        jobs = [sample.job() for sample in samples]
         found = [one for one in flism.match(jobs) if isinstance(one, Matched)]  # also a warm-up
         work = Work(len(samples), sum(len(one.regions) for one in found), sum(len(one.sentences) for one in found))
-        bare = BareForwards(models, work)
-        loop(samples[:4])
-        threads = {}
-        for number in range(1, options.threads + 1) if options.device == "cpu" else [options.threads]:
-            torch.set_num_threads(number)
-            threads[number] = timed(lambda: loop(samples[: max(4, len(samples) // 4)]))
-        best = min(threads, key=threads.__getitem__)
-        ways: dict[str, tuple[int, Callable[[], Any]]] = {
-            "match": (options.threads, lambda: flism.match(jobs)),
-            "user's loop": (best, lambda: loop(samples)),
-            "bare forwards": (options.threads, bare),
+        # The peers compute in what is fastest for them: on a GPU in half precision, on a CPU perhaps too.
+        kinds = ["fp16"] if options.device != "cpu" else ["fp32", *(["bf16"] if precision == "bf16" else [])]
+        counts = range(1, options.threads + 1) if options.device == "cpu" else [options.threads]
+        few = samples[: max(4, len(samples) // 4)]
+        loops = {kind: UserLoop(models, kind) for kind in kinds}
+        bares = {kind: BareForwards(models, work, kind) for kind in kinds}
+        for loop in loops.values():
+            loop(few[:4])  # warm-up
+        loop_kind, loop_threads = fastest(
+            {(kind, count): (count, partial(loops[kind], few)) for kind in kinds for count in counts}
+        )
+        bare_kind = fastest({kind: (options.threads, bares[kind]) for kind in kinds})
+        ways: dict[str, tuple[int, str, Callable[[], Any]]] = {
+            "match": (options.threads, precision, lambda: flism.match(jobs)),
+            "user's loop": (loop_threads, loop_kind, lambda: loops[loop_kind](samples)),
+            "bare forwards": (options.threads, bare_kind, bares[bare_kind]),
         }
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         flism.seconds.clear()
         rates = []
         for _ in range(options.rounds):
-            for name, (number, way) in ways.items():
+            for name, (number, _, way) in ways.items():
                 torch.set_num_threads(number)
                 seconds[name].append(timed(way))
-            rates.append(roof(options.device))
-        operations = bare.operations()
+            rates.append(roof(options.device, precision))
+        operations = bares[bare_kind].operations()
     name = torch.cuda.get_device_name() if options.device != "cpu" else f"CPU, {options.threads} threads"
     print(f"{options.clip_model}, {precision}, {name}: {work.images} photographs with", end=" ")
     print(f"{work.crops / work.images:.1f} crops and {work.sentences / work.images:.1f} sentences each")
@@ -252,10 +262,10 @@ def main() -> None:
     for name, each in seconds.items():
         taken = statistics.median(each)
         spread = f"({work.images / max(each):.2f} to {work.images / min(each):.2f})" if len(each) > 1 else ""
-        used = f"; threads: {ways[name][0]}" if name in ways and options.device == "cpu" else ""
+        used = f"; {ways[name][1]}, threads: {ways[name][0]}" if name in ways else ""
         print(f"{name:14} {work.images / taken:9.2f} images/s {spread}{used}", end="")
         print("" if name == "match" else f"; match is {taken / ours:.2f} x as fast")
-    print(f"roof: {rate / 1e12:.2f} TFLOP/s, {operations / work.images / 1e9:.1f} GFLOP per image")
+    print(f"roof: {precision}, {rate / 1e12:.2f} TFLOP/s, {operations / work.images / 1e9:.1f} GFLOP per image")
     if options.device != "cpu":
         print(f"most memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
 

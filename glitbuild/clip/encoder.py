@@ -11,7 +11,7 @@ from glitbuild.batches import in_batches
 from glitbuild.clip.facts import CONTEXT
 from glitbuild.clip.load import ClipSpec
 from glitbuild.clip.patches import PatchTower, patch_tower
-from glitbuild.clip.precision import FP16, FP32, computing
+from glitbuild.clip.precision import FP16, FP32, computing, convert
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.text import TextEncoder, Tokens
 from glitbuild.clip.towers import stretch
@@ -82,6 +82,8 @@ class ClipEncoder:
                 context_length = at_least
             if context_length and context_length != self._text.context_length:
                 self._read(context_length)
+        if spec and device.startswith("cpu"):  # a model in memory belongs to the caller
+            convert(self._model, self._precision)
         self.context_length = self._text.context_length
         self._patch_tower: PatchTower | None = None
 
@@ -114,8 +116,9 @@ class ClipEncoder:
         """Return the embeddings of texts, M x D, in the given order."""
         order = sorted(range(len(tokens)), key=lambda index: (len(tokens[index].ids), index))
         found = []
-        for alike in of_similar_length([tokens[index] for index in order]):
-            found += in_batches(self._encode_texts, alike, self._text_batch)
+        with self._computing():
+            for alike in of_similar_length([tokens[index] for index in order]):
+                found += in_batches(self._encode_texts, alike, self._text_batch)
         embeddings = np.empty((len(tokens), len(found[0]) if found else 0), dtype=np.float32)
         if found:
             embeddings[order] = np.stack(found)
@@ -123,7 +126,8 @@ class ClipEncoder:
 
     def images(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Return the embedding, D floats, of each crop from ``preprocess.crop``."""
-        return in_batches(self._encode_images, crops, self._image_batch)
+        with self._computing():
+            return in_batches(self._encode_images, crops, self._image_batch)
 
     def images_with_patches(self, crops: Sequence[NDArray[np.uint8]]) -> list[Seen]:
         """Return the embeddings of each crop from ``preprocess.crop`` and of its patches.
@@ -131,23 +135,22 @@ class ClipEncoder:
         Raises:
             ModelError: see ``patches``.
         """
-        return in_batches(self._encode_patches, crops, self._image_batch)
+        with self._computing():
+            return in_batches(self._encode_patches, crops, self._image_batch)
 
     def _encode_texts(self, tokens: Sequence[Tokens]) -> list[NDArray[np.float32]]:
-        with self._computing():
-            return list(_normalized(self._text.encode(tokens, self._device)))
+        return list(_normalized(self._text.encode(tokens, self._device)))
 
     def _encode_images(self, crops: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        with self._computing():
-            return list(_normalized(self._model.encode_image(self.preprocess.batch(crops, self._device))))
+        return list(_normalized(self._model.encode_image(self.preprocess.batch(crops, self._device))))
 
     def _encode_patches(self, crops: Sequence[NDArray[np.uint8]]) -> list[Seen]:
-        with self._computing():
-            pooled, patches = self.patches.embed(self.preprocess.batch(crops, self._device))
-            return [Seen(*both) for both in zip(_normalized(pooled), _normalized(patches), strict=True)]
+        pooled, patches = self.patches.embed(self.preprocess.batch(crops, self._device))
+        return [Seen(*both) for both in zip(_normalized(pooled), _normalized(patches), strict=True)]
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
+        """Return the context of all batches of a call, in which autocast converts each weight once."""
         import torch
 
         if self._model.training:  # a caller may be training its model in memory

@@ -31,6 +31,29 @@ def computing(device: str, precision: str) -> AbstractContextManager[Any]:
     return torch.autocast(torch.device(device).type, torch.bfloat16 if precision == BF16 else torch.float16)
 
 
+def convert(model: Any, precision: str) -> None:
+    """Convert the weights of a model's products to 16 bits, in place; the others stay float32.
+
+    The model is to be used under autocast (``computing``), and gives the same results, but for rounding, as without
+    the conversion. But then autocast converts the weights for each batch, and PyTorch multiplies by a copy of them
+    for each image or text, which is several times slower on a CPU.
+
+    Args:
+        model: torch module.
+        precision: ``fp32``, for which nothing is done, ``bf16`` or ``fp16``.
+    """
+    import torch
+    from torch import nn
+
+    if precision == FP32:
+        return
+    dtype = torch.bfloat16 if precision == BF16 else torch.float16
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.MultiheadAttention):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+
+
 def choose_precision(precision: str, device: str) -> str:
     """Return the precision to use for inference.
 

@@ -107,7 +107,8 @@ class FLISM:
         device: torch device, or ``auto`` for a GPU if there is one. A CLIP in memory stays on its device.
         threads: number of threads that decode and crop images while the models run.
         precision: number format in which CLIP computes: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for the fastest
-            on this machine (see ``choose_precision``); None for float16 on a GPU and float32 on a CPU.
+            on this machine (see ``choose_precision``); None for float16 on a GPU and float32 on a CPU, as is
+            ``auto`` for a CLIP in memory.
 
     Raises:
         ModelError: a model is unavailable, or this kind of model is not supported.
@@ -151,7 +152,9 @@ class FLISM:
         self._threads = threads
         self._splitter = SentenceSplitter()
         self._detector = detector.load(device) if isinstance(detector, DetectorSpec) else detector
-        self._clip = ClipEncoder(clip, on, precision=precision and choose_precision(precision, on))
+        if precision == AUTO:
+            precision = choose_precision(AUTO, on) if isinstance(clip, ClipSpec) else None
+        self._clip = ClipEncoder(clip, on, precision=precision)
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Seconds spent so far, by step."""
 

@@ -103,3 +103,8 @@ def test_embeddings_are_those_of_open_clip(family: str, tmp_path: Path, monkeypa
     else:
         whole = [seen.image for seen in encoder.images_with_patches(crops)]
         assert (np.stack(whole) * images.numpy()).sum(axis=1).min() > 0.9999
+    for precision in ("bf16", "fp16"):
+        half = ClipEncoder(ClipSpec.parse("small", str(tmp_path / "weights.pt"), PLAIN), "cpu", precision=precision)
+        for one, exact in ((np.stack(half.images(crops)), images), (half.texts(half.tokenize(short)), texts)):
+            assert (one * exact.numpy()).sum(axis=1).min() > 0.995
+            assert np.abs(one - exact.numpy()).max() > 1e-5  # it does compute in fewer bits

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from glitbuild.clip import precision
-from glitbuild.clip.precision import PRECISIONS, choose_precision, computing, measure_bf16
+from glitbuild.clip.precision import PRECISIONS, choose_precision, computing, convert, measure_bf16
 
 
 @pytest.mark.parametrize("name", [name for name in PRECISIONS if name != "auto"])
@@ -36,3 +36,18 @@ def test_products_are_of_the_chosen_format(name: str, dtype: torch.dtype) -> Non
     layer, values = torch.nn.Linear(4, 4), torch.ones(2, 4)
     with torch.inference_mode(), computing("cpu", name):
         assert layer(values).dtype == dtype
+
+
+def test_converted_weights_give_what_autocast_gives_and_keep_the_rest() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.LayerNorm(64), torch.nn.Linear(64, 8)).eval()
+    values = torch.randn(32, 64)
+    with torch.inference_mode(), computing("cpu", "bf16"):
+        expected = model(values)
+        convert(model, "fp32")
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+        convert(model, "bf16")
+        found = model(values)
+    assert found.dtype == expected.dtype
+    assert found.float() == pytest.approx(expected.float(), abs=0.02)
+    assert [model[i].weight.dtype for i in range(3)] == [torch.bfloat16, torch.float32, torch.bfloat16]

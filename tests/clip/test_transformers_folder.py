@@ -17,9 +17,12 @@ pytestmark = pytest.mark.slow
 
 
 def ours(folder: Path) -> tuple[Any, Any, ClipEncoder]:
-    encoder = ClipEncoder(ClipSpec.parse(str(folder)), "cpu")
+    encoder, half = (ClipEncoder(ClipSpec.parse(str(folder)), "cpu", precision=kind) for kind in (None, "bf16"))
     crops = [encoder.preprocess.crop(image, (0, 0, *image.size)) for image in pictures()]
-    return np.stack(encoder.images(crops)), encoder.texts(encoder.tokenize(TEXTS)), encoder
+    found = [(np.stack(one.images(crops)), one.texts(one.tokenize(TEXTS))) for one in (encoder, half)]
+    for exact, rounded in zip(*found, strict=True):
+        assert (exact * rounded).sum(axis=1).min() > 0.995
+    return *found[0], encoder
 
 
 def theirs(folder: Path, kind: str, **options: Any) -> tuple[Any, Any]:
