@@ -31,22 +31,20 @@ def noise(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
 
 @pytest.mark.slow
 def test_it_is_what_the_command_does(tmp_path: Path) -> None:
-    flism = glitbuild.FLISM(detector="demo", clip="demo")
     assert here("scenes", "--count", 3, "--out", "scenes", cwd=tmp_path).returncode == 0
     options = ["--detector", "demo", "--clip-model", "demo", "--out", "pairs"]
     assert here("match", "scenes", *options, cwd=tmp_path).returncode == 0
     store, manifest = open_dataset(str(tmp_path / "pairs"))
     samples = list(read_shard(store, manifest.shards[0].name, manifest.shards[0].sha256))
-    for sample, jpeg in samples:
-        path = tmp_path / "image.jpg"
-        path.write_bytes(jpeg)
-        for image in (path, str(path), Image.open(path)):
-            found = flism(image, sample.caption)
+    for number, (_, jpeg) in enumerate(samples):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg)
+    paths = [tmp_path / f"{number}.jpg" for number in range(len(samples))]
+    flism, captions = glitbuild.FLISM(detector="demo", clip="demo"), [sample.caption for sample, _ in samples]
+    for images in (paths, [str(path) for path in paths], [Image.open(path) for path in paths]):
+        for (sample, _), found in zip(samples, flism(images, captions), strict=True):
             assert sample.matched
             assert (found.regions, found.best.text) == (sample.matched.regions, sample.best.text)
-            for one, two in zip(found.pairs, sample.pairs, strict=True):
-                assert (one.text, one.span, one.region) == (two.text, two.span, two.region)
-                assert one.similarity == pytest.approx(two.similarity, abs=1e-4)
+            assert found.pairs == sample.pairs
 
 
 @pytest.mark.slow
