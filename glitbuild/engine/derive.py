@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from glitbuild.engine.task import Result, ShardTask, versions_of
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import Sample
-from glitbuild.shards.layout import FOLDERS, shard_of, tar_path
+from glitbuild.shards.layout import FOLDERS, tar_path
 from glitbuild.shards.manifest import (
     Manifest,
     files_beyond,
@@ -19,7 +19,7 @@ from glitbuild.shards.manifest import (
 )
 from glitbuild.shards.output import refuse_overlap
 from glitbuild.shards.reader import read_shard
-from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
+from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars, written_sidecars
 from glitbuild.shards.store import Store
 
 OTHER_INPUT = "give the same input, another --out, or --overwrite"
@@ -43,11 +43,7 @@ def begun_with(out: Store) -> Config | None:
     """Return the configuration of a dataset that is finished or at least begun; None if there is none yet."""
     if manifest := read_manifest(out):
         return manifest.config
-    for name in sorted(out.names("shards")):
-        shard = shard_of(name) if name.endswith(".json") else None
-        if shard and (sidecar := Sidecar.read(out, shard)):
-            return sidecar.config
-    return None
+    return next((sidecar.config for sidecar in written_sidecars(out)), None)
 
 
 @dataclass(slots=True)

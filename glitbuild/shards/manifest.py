@@ -18,6 +18,7 @@ from glitbuild.shards.sidecar import (
     add_sources,
     has_captions,
     most_frequent,
+    written_sidecars,
 )
 from glitbuild.shards.store import Store
 
@@ -212,10 +213,8 @@ def refuse_earlier_schema(store: Store) -> None:
     Raises:
         OptionsChangedError: the finished shards have a different schema from the one that this version writes.
     """
-    shards = (shard_of(name) for name in store.names("shards") if name.endswith(".json"))
-    sidecars = (sidecar for shard in shards if shard and (sidecar := Sidecar.read(store, shard)))
     # Checking one is enough: shards of different schemas are never written to the same directory.
-    for sidecar in islice(sidecars, 1):
+    for sidecar in islice(written_sidecars(store), 1):
         if sidecar.schema != SCHEMA:
             why = f"its shards are {sidecar.schema}, but this version writes {SCHEMA}"
             fix = "give another --out, or --overwrite to remake all shards"

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 
 from glitbuild.errors import DatasetError, OptionsChangedError
 from glitbuild.records import SCHEMA, Sample, Source, to_json
-from glitbuild.shards.layout import parse, sidecar_path
+from glitbuild.shards.layout import parse, shard_of, sidecar_path
 from glitbuild.shards.store import Store, StoredFile
 
 
@@ -236,6 +236,14 @@ def refuse_changes(where: str, old: Config, new: Config) -> None:
 def has_captions(config: Config) -> bool:
     """Return whether the samples of a dataset have captions; either all of them do, or none does."""
     return config.get("captions") is not False
+
+
+def written_sidecars(store: Store) -> Iterator[Sidecar]:
+    """Yield the sidecars of the shards that are done so far, in order."""
+    names = (shard_of(name) for name in store.names("shards") if name.endswith(".json"))
+    for shard in sorted(filter(None, names), key=int):
+        if sidecar := Sidecar.read(store, shard):
+            yield sidecar
 
 
 def finished_sidecars(store: Store, shards: Iterable[str]) -> Iterator[Sidecar]:

@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 
 from glitbuild.clip.fit import quiet_open_clip
+from glitbuild.clip.precision import BF16, FP32, computing
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import save_model
 from glitbuild.clip.text import TextEncoder, clip_tokenizer
@@ -84,7 +85,7 @@ class Trainer:
         # Each part is padded to its own longest text.
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         parts = [order[i : i + TEXT_BATCH] for i in range(0, len(order), TEXT_BATCH)]
-        with torch.autocast(torch.device(device).type, torch.bfloat16, self._bf16):
+        with computing(device, BF16 if self._bf16 else FP32):
             images = self.model.encode_image(self._preprocess.batch([pixels for pixels, _ in pairs], device))
             sorted_texts = torch.cat([self._text.encode([tokens[i] for i in part], device) for part in parts])
         images, texts = images.float(), sorted_texts.float()[torch.tensor(order, device=device).argsort()]

@@ -24,7 +24,7 @@ from glitbuild.shards.manifest import (
 )
 from glitbuild.shards.output import refuse_overlap, writing
 from glitbuild.shards.reader import check_shards, read_skipped
-from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars, refuse_changes
+from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars, refuse_changes, written_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.stages.ingest.accept import Limits
 from glitbuild.stages.ingest.download.fetch import DownloadOptions, too_large
@@ -156,7 +156,7 @@ class _Ingest:
         """Yield the shards with rows that repeat an earlier one and are not skipped yet."""
         self._lost: dict[str, Changes] = {}
         with Sieve(self._options.duplicates, self._options.near_distance, excluded) as sieve:
-            for sidecar, changes in find_changes(self._out, Finished.sidecars_of(self._out), sieve):
+            for sidecar, changes in find_changes(self._out, written_sidecars(self._out), sieve):
                 if changes.again:
                     self._lost[sidecar.shard] = changes
                 else:

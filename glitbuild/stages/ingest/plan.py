@@ -8,9 +8,9 @@ from typing import Any
 
 from glitbuild.errors import ConfigError, DatasetError, OptionsChangedError
 from glitbuild.records import Rejected, writable
-from glitbuild.shards.layout import FOLDERS, shard_name, shard_of, sidecar_path
+from glitbuild.shards.layout import FOLDERS, shard_name, sidecar_path
 from glitbuild.shards.manifest import refuse_earlier_schema
-from glitbuild.shards.sidecar import Config, Sidecar
+from glitbuild.shards.sidecar import Config, Sidecar, written_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.stages.ingest.source import DIGEST, Cut, RowSource
 
@@ -120,7 +120,7 @@ class Finished:
         self.end = Start()
         self.shards = set[str]()
         refuse_earlier_schema(store)
-        for sidecar in self.sidecars_of(store):
+        for sidecar in written_sidecars(store):
             sidecar.check_config(store, config)
             described = sidecar.input
             try:
@@ -134,14 +134,6 @@ class Finished:
             self.shards.add(sidecar.shard)
             self.end = max(self.end, Start(source + 1, int(sidecar.shard) + 1, end), key=lambda at: at.shard)
         self._sizes = {name: size for folder in FOLDERS for name, size in store.sizes(folder).items()}
-
-    @staticmethod
-    def sidecars_of(store: Store) -> Iterator[Sidecar]:
-        """Yield the sidecars of the shards that are done, in order."""
-        names = (shard_of(name) for name in store.names("shards") if name.endswith(".json"))
-        for shard in sorted(filter(None, names), key=int):
-            if sidecar := Sidecar.read(store, shard):
-                yield sidecar
 
     def start_of(self, given: Sequence[str]) -> Start:
         """Return where inputs that extend a dataset stand among its own.

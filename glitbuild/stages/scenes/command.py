@@ -8,10 +8,10 @@ from glitbuild.engine.progress import Progress
 from glitbuild.engine.task import Result, versions_of
 from glitbuild.options import content_of
 from glitbuild.records import ImageInfo, Sample, Source, to_json
-from glitbuild.shards.layout import shard_name, shard_of
+from glitbuild.shards.layout import shard_name
 from glitbuild.shards.manifest import prepare_directory, read_manifest, write_manifest
 from glitbuild.shards.output import writing
-from glitbuild.shards.sidecar import Config, Sidecar, finished_sidecars
+from glitbuild.shards.sidecar import Config, finished_sidecars, written_sidecars
 from glitbuild.shards.store import Store
 from glitbuild.shards.writer import Outcome, write_shard
 from glitbuild.stages.scenes.options import ScenesOptions
@@ -47,8 +47,10 @@ def _make(out: Store, options: ScenesOptions, config: Config, plain: bool) -> Re
     todo = list(shards)
     if not options.overwrite:
         # A shard behind the last would be of another count, which the check of the options says.
-        there = {shard for name in out.names("shards") if name.endswith(".json") and (shard := shard_of(name))}
-        done = {shard for shard in sorted(there) if _is_done(out, shard, config)}
+        done = set()
+        for sidecar in written_sidecars(out):
+            sidecar.check_config(out, config)
+            done.add(sidecar.shard)
         todo = [shard for shard in shards if shard not in done]
         if not todo and (manifest := read_manifest(out)):
             return Result(manifest, done_before=True)
@@ -86,13 +88,6 @@ def _write(out: Store, shard: str, options: ScenesOptions, rows: range, config: 
     described = {"rows": [rows.start, rows.stop]}
     write_shard(out, shard, outcomes(), config, lambda: described, lambda: b"".join(truth))
     log.debug("shard %s done", shard)
-
-
-def _is_done(out: Store, shard: str, config: Config) -> bool:
-    sidecar = Sidecar.read(out, shard)
-    if sidecar:
-        sidecar.check_config(out, config)
-    return sidecar is not None
 
 
 def _rows(options: ScenesOptions, number: int) -> range:

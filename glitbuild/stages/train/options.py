@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from glitbuild.clip.facts import LEAST_CONTEXT, LONG_CONTEXT, FactOptions
+from glitbuild.clip.precision import AUTO, BF16, FP32
 from glitbuild.engine.cluster import check_workers
 from glitbuild.errors import ConfigError
 from glitbuild.options import OVERWRITE, RAY_ADDRESS, Content, about
@@ -13,7 +14,7 @@ from glitbuild.stages.train.cache import cache_folder, size_in_bytes
 
 LOSSES = ("global", "local", "tsl")
 PAIRS = ("best", "top3", "all")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = (AUTO, FP32, BF16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class TrainOptions(FactOptions):
         ),
     )
     precision: str = field(
-        default="auto",
+        default=AUTO,
         metadata=about(
             "Precision of the model's computation: fp32, or bf16 autocast; auto is bf16 on a GPU, fp32 on a CPU.",
             choices=PRECISIONS,

@@ -5,11 +5,9 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from s3fs import S3FileSystem
-from torch import Tensor
 
 from glitbuild.clip.preprocess import Preprocess
 from glitbuild.clip.saved import WEIGHTS
@@ -19,7 +17,6 @@ from glitbuild.shards.layout import tar_path
 from glitbuild.shards.manifest import open_dataset
 from glitbuild.shards.store import Store
 from glitbuild.stages.train import cache as cache_module
-from glitbuild.stages.train import loop
 from glitbuild.stages.train import plan as plan_module
 from glitbuild.stages.train.cache import Ahead, ShardCache
 from glitbuild.stages.train.command import run_train
@@ -29,15 +26,18 @@ from glitbuild.stages.train.plan import Plan
 from glitbuild.stages.train.sources import Source
 from tests.proxy import CountingProxy
 from tests.run import here
-from tests.stages.train.worlds import TIMES, matched_scenes, save_small_clip, small_clip
+from tests.stages.train.worlds import (
+    TIMES,
+    InterruptedRunError,
+    matched_scenes,
+    record,
+    save_small_clip,
+    small_clip,
+)
 
 pytestmark = pytest.mark.slow
 
 SIZES = (7, 3, 6, 5, 4, 8)
-
-
-class InterruptedRunError(Exception):
-    """Stands for whatever ends a run in the middle."""
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +84,9 @@ def test_interrupted_in_an_epoch_and_continued_it_is_the_local_run(
 ) -> None:
     limit = f"{int(size(world) * part)}B"
     options = given(world, cache=str(tmp_path / "cache"), cache_size=limit)
-    backward, taken = loop.backward, []
-
-    def interrupted(views: Any, batch: loop.Batch, *rest: Any) -> dict[str, Tensor]:
-        if len(taken) == 3:
-            raise InterruptedRunError
-        taken.append(batch.keys)
-        return backward(views, batch, *rest)
-
     proxy.take()
     with monkeypatch.context() as patched, pytest.raises(InterruptedRunError):
-        patched.setattr(loop, "backward", interrupted)
+        record(patched, 3)
         run_train(TrainOptions(url, str(tmp_path / "run"), **options), plain=True)  # type: ignore[arg-type]
     run_train(TrainOptions(url, str(tmp_path / "run"), **options, resume=True), plain=True)  # type: ignore[arg-type]
     assert log(tmp_path / "run") == log(world / "local")

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -26,13 +25,15 @@ from glitbuild.stages.train.losses import Features, Objective
 from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.plan import Place
 from tests.run import GLITBUILD, here
-from tests.stages.train.worlds import matched_out_of_sight, matched_scenes, save_small_clip
+from tests.stages.train.worlds import (
+    InterruptedRunError,
+    matched_out_of_sight,
+    matched_scenes,
+    record,
+    save_small_clip,
+)
 
 pytestmark = pytest.mark.slow
-
-
-class InterruptedRunError(Exception):
-    """Stands for whatever ends a run in the middle."""
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +104,8 @@ def test_neither_decoding_processes_nor_checkpoints_change_a_bit(
 def test_interrupted_at_a_step_and_continued_it_is_the_same_bit_for_bit(
     steps: int, world: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backward, taken = loop.backward, []
-
-    def interrupted(views: Any, batch: loop.Batch, *rest: Any) -> dict[str, torch.Tensor]:
-        if len(taken) == steps:
-            raise InterruptedRunError
-        taken.append(batch.keys)
-        return backward(views, batch, *rest)
-
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "backward", interrupted)
+        record(patched, steps)
         with pytest.raises(InterruptedRunError):
             run_train(options(world, tmp_path / "run"), plain=True)
     assert not (tmp_path / "run" / WEIGHTS).exists()

@@ -19,16 +19,19 @@ from glitbuild.stages.train.options import TrainOptions
 from glitbuild.stages.train.sources import Source, shards_of
 from tests.run import here
 from tests.stages.train.ranks import train_as
-from tests.stages.train.worlds import TIMES, matched_scenes, save_small_clip, write_matched
+from tests.stages.train.worlds import (
+    TIMES,
+    InterruptedRunError,
+    matched_scenes,
+    record,
+    save_small_clip,
+    write_matched,
+)
 
 pytestmark = pytest.mark.slow
 
 FIRST, SECOND = 16, 9
 """Number of samples of the two datasets."""
-
-
-class InterruptedRunError(Exception):
-    """Stands for whatever ends a run in the middle."""
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +66,6 @@ def keys(folder: Path) -> set[str]:
 def log(run: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
-
-
-def record(patch: pytest.MonkeyPatch, steps: int = 99) -> list[tuple[str, ...]]:
-    """Collect the keys of each step from now on, and interrupt the run after some steps."""
-    backward, taken = loop.backward, []
-
-    def recording(views: Any, batch: loop.Batch, *rest: Any) -> dict[str, torch.Tensor]:
-        if len(taken) == steps:
-            raise InterruptedRunError
-        taken.append(batch.keys)
-        return backward(views, batch, *rest)
-
-    patch.setattr(loop, "backward", recording)
-    return taken
 
 
 def test_each_dataset_is_seen_as_often_as_asked(

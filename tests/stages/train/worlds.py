@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import pytest
 import torch
 
 from glitbuild.clip.saved import save_model
@@ -21,6 +22,7 @@ from glitbuild.stages.scenes.command import make_sample
 from glitbuild.stages.scenes.options import ScenesOptions
 from glitbuild.stages.scenes.truth import describe
 from glitbuild.stages.scenes.world import make_scene
+from glitbuild.stages.train import loop
 from tests.factories import jpeg, sample_with_jpeg
 
 TIMES = {"step_seconds", "images_per_second", "memory_gib"}
@@ -31,6 +33,24 @@ MODEL_CFG: dict[str, Any] = {
     "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "head_width": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
+
+
+class InterruptedRunError(Exception):
+    """Stands for whatever ends a run in the middle."""
+
+
+def record(patch: pytest.MonkeyPatch, steps: int = 99) -> list[tuple[str, ...]]:
+    """Collect the keys of each step from now on, and interrupt the run after some steps."""
+    backward, taken = loop.backward, []
+
+    def recording(views: Any, batch: loop.Batch, *rest: Any) -> dict[str, torch.Tensor]:
+        if len(taken) == steps:
+            raise InterruptedRunError
+        taken.append(batch.keys)
+        return backward(views, batch, *rest)
+
+    patch.setattr(loop, "backward", recording)
+    return taken
 
 
 def small_clip(seed: int = 0) -> Any:
